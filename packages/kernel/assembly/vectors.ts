@@ -1,0 +1,16 @@
+/** Vectors at the end of a range, where fewer than four floats are left. Missing lanes read as zero, are never written. */
+
+@inline
+export function loadSome(address: usize, count: i32): v128 {
+  let vector = v128.load32_zero(address);
+  if (count > 1) vector = v128.load_lane<f32>(address, vector, 1, 4);
+  if (count > 2) vector = v128.load_lane<f32>(address, vector, 2, 8);
+  return vector;
+}
+
+@inline
+export function storeSome(address: usize, vector: v128, count: i32): void {
+  v128.store_lane<f32>(address, vector, 0);
+  if (count > 1) v128.store_lane<f32>(address, vector, 1, 4);
+  if (count > 2) v128.store_lane<f32>(address, vector, 2, 8);
+}

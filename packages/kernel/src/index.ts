@@ -1,0 +1,16 @@
+export { compileModel } from './compile-model.js';
+export { initialWeights } from './initial-weights.js';
+export { createJsKernel } from './js-kernel.js';
+export type { Kernel, LossSums, MicroBatchAddresses, Parameter, Program, UpdateAddresses } from './kernel.js';
+export { KERNEL_IDS } from './kernel-ids.js';
+export { learningRateAt } from './learning-rate.js';
+export type { LinearMemory } from './linear-memory.js';
+export { addLossSums } from './loss-sums.js';
+export { autoMicroBatches, microBatchRange } from './micro-batches.js';
+export type { InitSpec, LayerSpec, LossSpec, ModelSpec, OptimizerSpec, ScheduleSpec } from './model-spec.js';
+export { optimizerSlotNames, optimizerSlots } from './optimizer-slots.js';
+
+export { PHILOX_DOMAIN, type PhiloxCounter, type PhiloxKey, philox4x32, philoxKey } from './philox.js';
+export { xxh64 } from './plain/xxh64.js';
+export { samplePermutation } from './sample-permutation.js';
+export { createWasmKernel, KERNEL_RESERVED_BYTES, WASM_MEMORY_IMPORT } from './wasm-kernel.js';

@@ -1,0 +1,239 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type Batch64, gradient64 } from './gradient-float64.js';
+import { createJsKernel } from './js-kernel.js';
+import { anyModel, memoryPlan, noise, runCase, type TestCase, testCase } from './kernel.fixture.js';
+import type { LayerSpec, LossSpec, ModelSpec, OptimizerSpec } from './model-spec.js';
+
+const memory = { buffer: new ArrayBuffer(8 << 20) };
+const kernel = createJsKernel(memory);
+const floats = new Float32Array(memory.buffer);
+
+const batch64 = (given: TestCase): Batch64 => ({
+  samples: given.samples,
+  features: Float64Array.from(given.features),
+  targets: Float64Array.from(given.targets),
+});
+
+const hiddenLayers: Readonly<Record<string, readonly LayerSpec[]>> = {
+  'no hidden layer': [],
+  relu: [{ kind: 'dense', units: 7 }, { kind: 'relu' }],
+  sigmoid: [{ kind: 'dense', units: 7 }, { kind: 'sigmoid' }],
+  tanh: [{ kind: 'dense', units: 7 }, { kind: 'tanh' }],
+  'two dense layers in a row': [
+    { kind: 'dense', units: 6 },
+    { kind: 'dense', units: 5 },
+  ],
+  'activations before and upon each other': [
+    { kind: 'tanh' },
+    { kind: 'dense', units: 6 },
+    { kind: 'sigmoid' },
+    { kind: 'tanh' },
+  ],
+};
+
+const lossOutputs: readonly (readonly [LossSpec['kind'], number])[] = [
+  ['meanSquaredError', 3],
+  ['binaryCrossEntropy', 1],
+  ['softmaxCrossEntropy', 4],
+];
+
+const combinations = Object.entries(hiddenLayers).flatMap(([name, hidden]) =>
+  lossOutputs.map(([loss, outputs]) => {
+    const layers: LayerSpec[] = [...hidden, { kind: 'dense', units: outputs }];
+    return { name, loss, spec: { inputs: 5, outputs, layers, loss: { kind: loss }, init: 'auto' } satisfies ModelSpec };
+  }),
+);
+
+describe.each(combinations)('$name under $loss', ({ spec }) => {
+  test('the gradient in doubles agrees with central differences', () => {
+    const given = testCase(spec, 6, 21);
+    const batch = batch64(given);
+    const weights = Float64Array.from(given.weights);
+    const { gradient } = gradient64(spec, weights, batch);
+    const h = 6e-6;
+    for (const [p, weight] of given.weights.entries()) {
+      weights[p] = weight + h;
+      const above = gradient64(spec, weights, batch).lossSum;
+      weights[p] = weight - h;
+      const below = gradient64(spec, weights, batch).lossSum;
+      weights[p] = weight;
+      const difference = Math.abs((above - below) / (2 * h) - gradient[p]!);
+      expect(difference, `parameter ${p}`).toBeLessThanOrEqual(1e-6 * Math.max(1e-2, Math.abs(gradient[p]!)));
+    }
+  });
+
+  test('the kernel gives the gradient in doubles to float32 precision', () => {
+    expectClose(testCase(spec, 33, 22));
+  });
+});
+
+test('any model gives the gradient in doubles to float32 precision', () => {
+  fc.assert(
+    fc.property(anyModel(40), fc.integer({ min: 0, max: 20 }), fc.nat(1000), (spec, samples, seed) => {
+      expectClose(testCase(spec, samples, seed));
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('a relu at exactly 0 and a dead one pass no gradient on', () => {
+  const spec: ModelSpec = {
+    inputs: 1,
+    outputs: 1,
+    layers: [{ kind: 'dense', units: 2 }, { kind: 'relu' }, { kind: 'dense', units: 1 }],
+    loss: { kind: 'meanSquaredError' },
+    init: 'zeros',
+  };
+  const given = { ...testCase(spec, 1, 1), weights: Float32Array.of(0, -1, 0, 0, 1, 1, 0) };
+  const { gradient } = runCase(kernel, memory, 64, { ...given, features: Float32Array.of(1) });
+  expect([...gradient.subarray(0, 4)]).toEqual([0, 0, 0, 0]);
+});
+
+describe('what an evaluation counts', () => {
+  const evaluate = (loss: LossSpec['kind'], outputs: number, logits: number[], targets: number[]) => {
+    const layers: LayerSpec[] = [{ kind: 'dense', units: outputs }];
+    const spec: ModelSpec = { inputs: outputs, outputs, layers, loss: { kind: loss }, init: 'zeros' };
+    const base = testCase(spec, logits.length / outputs, 1);
+    const identity = base.weights.map((_, i) => (i < outputs * outputs && i % (outputs + 1) === 0 ? 1 : 0));
+    const given = { ...base, weights: identity, features: Float32Array.from(logits) };
+    return runCase(kernel, memory, 64, { ...given, targets: Float32Array.from(targets) });
+  };
+
+  test('the first of several largest logits is the prediction', () => {
+    const { sums } = evaluate('softmaxCrossEntropy', 3, [1, 2, 2, 1, 2, 2, 3, 1, 0], [1, 2, 0]);
+    expect(sums.correctCount).toBe(2);
+  });
+
+  test('a logit above 0 predicts label 1 and a logit of 0 label 0', () => {
+    const { sums } = evaluate('binaryCrossEntropy', 1, [0.5, 0, -1, 2], [1, 0, 1, 0]);
+    expect(sums.correctCount).toBe(2);
+  });
+
+  test('large logits of either sign neither overflow nor lose the loss', () => {
+    const binary = evaluate('binaryCrossEntropy', 1, [500, -500], [0, 0]);
+    expect(binary.sums.lossSum).toBe(500);
+    const softmax = evaluate('softmaxCrossEntropy', 2, [1000, -1000], [1]);
+    expect(softmax.sums.lossSum).toBe(2000);
+    expect(softmax.gradient.every(Number.isFinite)).toBe(true);
+  });
+
+  test('regression sums are those of all outputs, the loss is a mean over them', () => {
+    const { sums } = evaluate('meanSquaredError', 2, [1, 2, 3, 4], [1, 0, 0, 6]);
+    expect(sums).toEqual({
+      sampleCount: 2,
+      lossSum: 2 + 6.5,
+      correctCount: 0,
+      squaredErrorSum: 17,
+      targetSum: 7,
+      targetSquareSum: 37,
+    });
+  });
+
+  test.each([
+    ['softmaxCrossEntropy' as const, 3, [0, 1, 2], 3],
+    ['softmaxCrossEntropy' as const, 3, [0, 1, 2], -1],
+    ['binaryCrossEntropy' as const, 1, [1], 2],
+  ])(
+    'under %s of %i outputs, a label outside the classes poisons loss and gradient',
+    (loss, outputs, logits, label) => {
+      const { sums, gradient } = evaluate(loss, outputs, logits, [label]);
+      expect(sums.lossSum).toBeNaN();
+      expect(gradient.every(Number.isNaN)).toBe(true);
+    },
+  );
+});
+
+test('no samples give a gradient of zeros and sums of zero', () => {
+  const spec: ModelSpec = {
+    inputs: 3,
+    outputs: 2,
+    layers: [{ kind: 'dense', units: 2 }],
+    loss: { kind: 'softmaxCrossEntropy' },
+    init: 'auto',
+  };
+  const { sums, gradient } = runCase(kernel, memory, 64, testCase(spec, 0, 1));
+  expect(Object.values(sums)).toEqual([0, 0, 0, 0, 0, 0]);
+  expect(gradient.every((value) => Object.is(value, 0))).toBe(true);
+});
+
+describe('optimizers', () => {
+  const count = 9;
+  const cases: readonly OptimizerSpec[] = [
+    { kind: 'sgd', learningRate: 0.1 },
+    { kind: 'momentum', learningRate: 0.1, momentum: 0.9, nesterov: false },
+    { kind: 'momentum', learningRate: 0.1, momentum: 0.9, nesterov: true },
+    { kind: 'adam', learningRate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  ];
+
+  test.each(cases)('%o takes the steps of its formula in doubles', (optimizer) => {
+    const take = memoryPlan(64);
+    const [weights, gradient, first, second] = [take(36), take(36), take(36), take(36)] as const;
+    const at = { weights, gradient, state: [first, second], count };
+    for (const address of [first, second]) floats.fill(0, address / 4, address / 4 + count);
+    floats.set(noise(1, count), weights / 4);
+    let expected = Array.from(noise(1, count), (weight) => ({ weight, first: 0, second: 0 }));
+    for (let step = 0; step < 5; step++) {
+      const gradients = noise(step + 2, count);
+      floats.set(gradients, gradient / 4);
+      kernel.update(optimizer, at, step, 0.1 / (step + 1));
+      expected = expected.map((state, i) => step64(optimizer, state, gradients[i]!, step, 0.1 / (step + 1)));
+    }
+    for (const [i, { weight }] of expected.entries()) expect(floats[weights / 4 + i]).toBeCloseTo(weight, 5);
+  });
+
+  test('an optimizer without its state is refused', () => {
+    const adam = cases[3]!;
+    expect(() => kernel.update(adam, { weights: 64, gradient: 128, state: [192], count: 1 }, 0, 1)).toThrow(RangeError);
+  });
+});
+
+test('views follow a memory that has grown', () => {
+  const growing = { buffer: new ArrayBuffer(128) };
+  const young = createJsKernel(growing);
+  young.scale(64, 4, 2);
+  growing.buffer = new ArrayBuffer(1024);
+  new Float32Array(growing.buffer).fill(3);
+  young.scale(512, 4, 2);
+  expect(new Float32Array(growing.buffer)[128]).toBe(6);
+});
+
+interface State64 {
+  readonly weight: number;
+  readonly first: number;
+  readonly second: number;
+}
+
+/** One update in double precision, from the formulas of PyTorch's documentation. */
+function step64(optimizer: OptimizerSpec, { weight, first, second }: State64, g: number, step: number, rate: number) {
+  switch (optimizer.kind) {
+    case 'sgd':
+      return { weight: weight - rate * g, first, second };
+    case 'momentum': {
+      const velocity = optimizer.momentum * first + g;
+      const direction = optimizer.nesterov ? g + optimizer.momentum * velocity : velocity;
+      return { weight: weight - rate * direction, first: velocity, second };
+    }
+    case 'adam': {
+      const { beta1, beta2, epsilon } = optimizer;
+      const m = beta1 * first + (1 - beta1) * g;
+      const v = beta2 * second + (1 - beta2) * g * g;
+      const mHat = m / (1 - beta1 ** (step + 1));
+      const vHat = v / (1 - beta2 ** (step + 1));
+      return { weight: weight - (rate * mHat) / (Math.sqrt(vHat) + epsilon), first: m, second: v };
+    }
+  }
+}
+
+/** Each parameter's gradient within 1e-5 of the truth, relative to the largest of its tensor. */
+function expectClose(given: TestCase): void {
+  const truth = gradient64(given.program.spec, Float64Array.from(given.weights), batch64(given));
+  const { sums, gradient } = runCase(kernel, memory, 64, given);
+  expect(Math.abs(sums.lossSum - truth.lossSum)).toBeLessThanOrEqual(1e-5 * Math.max(1, truth.lossSum));
+  for (const { name, offset, size } of given.program.parameters) {
+    const expected = truth.gradient.subarray(offset, offset + size);
+    const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const error = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - gradient[offset + i]!)), 0);
+    expect(error, name).toBeLessThanOrEqual(1e-5 * Math.max(largest, 0.1));
+  }
+}

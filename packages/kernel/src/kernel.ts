@@ -1,0 +1,81 @@
+import type { ModelSpec, OptimizerSpec } from './model-spec.js';
+
+/** One named trainable tensor: floats `[offset, offset + size)` of the weights. Order is the order of the layers. */
+export interface Parameter {
+  /** As PyTorch's `nn.Sequential` under the name `layers` would call it: `layers.<index>.weight`, `layers.<index>.bias`. */
+  readonly name: string;
+  /** Dense weight: [units, inputs]; bias: [units]. */
+  readonly shape: readonly number[];
+  /** In floats from the start of the weights. */
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** A model compiled once: flat calls with offsets. Opaque but for what is listed here. */
+export interface Program {
+  readonly spec: ModelSpec;
+  readonly parameters: readonly Parameter[];
+  /** P. */
+  readonly parameterCount: number;
+  /** T: floats in one stored target (1 for classification, K for regression). */
+  readonly targetCount: number;
+  /** Bytes of scratch memory one thread needs for a micro-batch of `samples`: activations, their gradients, packing. */
+  scratchBytes(samples: number): number;
+}
+
+/** Sums a loss leaves behind, in double precision, added in a fixed order. */
+export interface LossSums {
+  readonly sampleCount: number;
+  readonly lossSum: number;
+  readonly correctCount: number;
+  readonly squaredErrorSum: number;
+  readonly targetSum: number;
+  readonly targetSquareSum: number;
+}
+
+/** Byte addresses in the linear memory, each a multiple of 16. */
+export interface MicroBatchAddresses {
+  /** [P] */
+  readonly weights: number;
+  /** [samples, F] */
+  readonly features: number;
+  /** [samples, T] */
+  readonly targets: number;
+  /** [P], overwritten; not used by `evaluate`. */
+  readonly gradient: number;
+  /** `program.scratchBytes(samples)` bytes. */
+  readonly scratch: number;
+  readonly samples: number;
+}
+
+/** Where one range of parameters and their optimizer state lie (byte addresses), all `count` floats long. */
+export interface UpdateAddresses {
+  readonly weights: number;
+  readonly gradient: number;
+  /** One address per state slot of the optimizer, in the order of `optimizerSlots`. */
+  readonly state: readonly number[];
+  readonly count: number;
+}
+
+/**
+ * The numerical routines over one linear memory. Two implementations give the same bits for the same bytes; a range
+ * may be cut anywhere at a multiple of 4 floats and the pieces done by different threads without changing a bit.
+ */
+export interface Kernel {
+  /** `js/1` or `wasm-simd128/1`; the number rises with any change that alters a bit. */
+  readonly id: string;
+  /** Forward, loss and backward of one micro-batch. The gradient is the sum over its samples (0 samples: all zero). */
+  gradient(program: Program, at: MicroBatchAddresses): LossSums;
+  /** Forward and loss only. */
+  evaluate(program: Program, at: MicroBatchAddresses): LossSums;
+  /** into[i] = into[i] + right[i]: one node of the reduction tree, left always the lower micro-batches. */
+  fold(into: number, right: number, count: number): void;
+  /** gradient[i] = gradient[i] * factor. */
+  scale(gradient: number, count: number, factor: number): void;
+  /** Σ gradient[i]², in double precision in four lanes by i mod 4, joined as (0+1)+(2+3). Not finite if any element is not. */
+  squareSum(gradient: number, count: number): number;
+  /** One optimizer update over a range; `step` from 0. One pass over memory. */
+  update(optimizer: OptimizerSpec, at: UpdateAddresses, step: number, learningRate: number): void;
+  /** XXH64 with seed 0 of `bytes` bytes. */
+  hash(address: number, bytes: number): bigint;
+}

@@ -1,0 +1,45 @@
+import { ARGUMENTS, type ControlBlock, RESULTS, TABLE } from './control-block.js';
+import type { Fold } from './reduction-tree.js';
+
+/** The only command of an averager's threads. */
+export const AVERAGE = 1;
+
+export interface AverageArguments {
+  readonly step: number;
+  readonly sampleCount: number;
+  readonly learningRate: number;
+  /** Infinity: no clipping. */
+  readonly clipNorm: number;
+  /** Byte address of the slot that holds the root once all folds are done. */
+  readonly root: number;
+  /** Between byte addresses of slots, children before parents; at most M - 1. */
+  readonly folds: readonly Fold[];
+}
+
+/** Results, besides the weights' hash at `RESULTS`. */
+export const SQUARE_NORM = RESULTS + 1;
+
+/** The table holds M - 1 folds, two doubles each, then one partial square sum a range of parameters. */
+export const averagerTableLength = (microBatches: number, ranges: number): number => 2 * (microBatches - 1) + ranges;
+export const squareSumsAt = (microBatches: number): number => TABLE + 2 * (microBatches - 1);
+
+export function writeAverageArguments({ numbers }: ControlBlock, given: AverageArguments): void {
+  const { step, sampleCount, learningRate, clipNorm, root, folds } = given;
+  numbers.set([step, sampleCount, learningRate, clipNorm, root, folds.length], ARGUMENTS);
+  numbers.set(
+    folds.flatMap(({ into, right }) => [into, right]),
+    TABLE,
+  );
+}
+
+export function readAverageArguments({ numbers }: ControlBlock): AverageArguments {
+  const foldAt = (row: number): Fold => ({ into: numbers[TABLE + 2 * row]!, right: numbers[TABLE + 2 * row + 1]! });
+  return {
+    step: numbers[ARGUMENTS]!,
+    sampleCount: numbers[ARGUMENTS + 1]!,
+    learningRate: numbers[ARGUMENTS + 2]!,
+    clipNorm: numbers[ARGUMENTS + 3]!,
+    root: numbers[ARGUMENTS + 4]!,
+    folds: Array.from({ length: numbers[ARGUMENTS + 5]! }, (_, row) => foldAt(row)),
+  };
+}

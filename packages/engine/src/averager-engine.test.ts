@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { test } from 'vitest';
+import type { ModelSpec, OptimizerSpec } from '#kernel';
+import { openAveragerEngine } from './averager-engine.js';
+import {
+  assertSameBits,
+  BATCH,
+  bitsOf,
+  initialWeights,
+  MICRO_BATCHES,
+  MODEL,
+  optionsOf,
+  prepare,
+  TRAIN_SAMPLES,
+  WIDE_MODEL,
+} from './engine.fixture.js';
+import type { AverageRequest, AveragerEngine, AveragerEngineOptions, KernelName } from './engine.js';
+import { patternedFloats } from './patterned-floats.js';
+import { cutStep } from './reduction-tree.fixture.js';
+import type { Subtree } from './reduction-tree.js';
+import { openWorkerEngine } from './worker-engine.js';
+
+const SGD: OptimizerSpec = { kind: 'sgd', learningRate: 1 };
+const ADAM: OptimizerSpec = { kind: 'adam', learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+
+const averagerOf = (
+  kernel: KernelName,
+  threads: number,
+  optimizer: OptimizerSpec,
+  model = WIDE_MODEL,
+): AveragerEngineOptions => ({
+  kernel,
+  threads,
+  model,
+  optimizer,
+  microBatches: MICRO_BATCHES,
+});
+
+const WHOLE = { step: 0, blocks: [{ slot: 0, begin: 0, end: MICRO_BATCHES }], sampleCount: 4, learningRate: 1 };
+
+/** Puts the same gradient into slot 0 each time. */
+function receive(engine: AveragerEngine, gradient: Float32Array): void {
+  engine.inbox(0).set(gradient);
+}
+
+test('the mean is the sum scaled once by the rounded reciprocal of the samples, and its norm is reported', async () => {
+  for (const threads of [1, 2, 3]) {
+    await using engine = await openAveragerEngine(averagerOf('wasm', threads, SGD));
+    const sum = patternedFloats(engine.parameterCount, 4, 8);
+    receive(engine, sum);
+    const { gradientNorm, finite, weightsHash, computeMs } = await engine.average({ ...WHOLE, sampleCount: 3 });
+    const mean = sum.map((value) => value * Math.fround(1 / 3));
+    assertSameBits(
+      engine.weights,
+      mean.map((value) => 0 - value),
+    );
+    const norm = Math.sqrt(mean.reduce((total, value) => total + value * value, 0));
+    assert.ok(Math.abs(gradientNorm / norm - 1) < 1e-12);
+    assert.ok(finite && computeMs > 0);
+    assert.match(weightsHash, /^[0-9a-f]{16}$/);
+  }
+});
+
+test('a mean longer than clipNorm is shortened to it, a shorter one is left alone', async () => {
+  await using engine = await openAveragerEngine(averagerOf('wasm', 2, SGD));
+  const sum = patternedFloats(engine.parameterCount, 4, 8);
+  receive(engine, sum);
+  const free = await engine.average(WHOLE);
+  const freeWeights = bitsOf(engine.weights);
+
+  engine.weights.fill(0);
+  receive(engine, sum);
+  const clipped = await engine.average({ ...WHOLE, clipNorm: 2 });
+  assert.equal(clipped.gradientNorm, free.gradientNorm, 'the norm is the one before clipping');
+  const taken = Math.sqrt(engine.weights.reduce((total, value) => total + value * value, 0));
+  assert.ok(Math.abs(taken / 2 - 1) < 1e-6, `took a step of length ${taken}`);
+
+  engine.weights.fill(0);
+  receive(engine, sum);
+  const unclipped = await engine.average({ ...WHOLE, clipNorm: free.gradientNorm });
+  assertSameBits(engine.weights, freeWeights);
+  assert.equal(unclipped.weightsHash, free.weightsHash);
+});
+
+test('a mean with one NaN or infinity anywhere changes neither weights nor optimizer state', async () => {
+  await using engine = await openAveragerEngine(averagerOf('wasm', 2, ADAM));
+  const { parameterCount } = engine;
+  engine.weights.set(initialWeights(WIDE_MODEL));
+  engine.optimizerState.set(patternedFloats(2 * parameterCount, 5, 1).map(Math.abs));
+  const weights = bitsOf(engine.weights);
+  const state = bitsOf(engine.optimizerState);
+  const hashes = new Set<string>();
+  for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+    for (const at of [0, 16_384, parameterCount - 1]) {
+      const gradient = patternedFloats(parameterCount, 6, 1);
+      gradient[at] = bad;
+      receive(engine, gradient);
+      const result = await engine.average({ ...WHOLE, clipNorm: 1 });
+      assert.equal(result.finite, false);
+      assert.equal(Number.isFinite(result.gradientNorm), false);
+      assertSameBits(engine.weights, weights);
+      assertSameBits(engine.optimizerState, state);
+      hashes.add(result.weightsHash);
+    }
+  }
+  assert.equal(hashes.size, 1, 'the hash is that of the weights that stayed');
+});
+
+test('a slot opened late leaves earlier views valid and is seen by every thread', async () => {
+  for (const kernel of ['js', 'wasm'] as const) {
+    await using engine = await openAveragerEngine(averagerOf(kernel, 2, SGD));
+    const first = engine.inbox(0);
+    const { parameterCount } = engine;
+    receive(engine, patternedFloats(parameterCount, 1, 1));
+    await engine.average(WHOLE); // threads have seen the memory as it was
+    engine.weights.fill(0);
+    const left = patternedFloats(parameterCount, 2, 1);
+    const right = patternedFloats(parameterCount, 3, 1);
+    first.set(left);
+    engine.inbox(700).set(right); // 790 MB further on
+    assert.equal(engine.inbox(0), first);
+    assertSameBits(first, left);
+    const half = MICRO_BATCHES / 2;
+    const blocks = [
+      { slot: 700, begin: half, end: MICRO_BATCHES },
+      { slot: 0, begin: 0, end: half },
+    ];
+    await engine.average({ ...WHOLE, blocks });
+    assertSameBits(
+      engine.weights,
+      left.map((value, p) => 0 - Math.fround(value + right[p]!) / 4),
+    );
+  }
+});
+
+/** Three epochs of training, each step cut anew by `cutOf`. Returns what must not depend on it. */
+async function train(
+  kernel: KernelName,
+  threads: number,
+  optimizer: OptimizerSpec,
+  model: ModelSpec,
+  cutOf: () => readonly Subtree[],
+): Promise<{ readonly hashes: readonly string[]; readonly norms: readonly number[] }> {
+  await using worker = await openWorkerEngine(optionsOf(kernel, threads, model));
+  await using averager = await openAveragerEngine(averagerOf(kernel, threads, optimizer, model));
+  averager.weights.set(initialWeights(model));
+  prepare(worker, model);
+  const hashes: string[] = [];
+  const norms: number[] = [];
+  for (let epoch = 0; epoch < 3; epoch++) {
+    for (let firstPosition = 0; firstPosition < TRAIN_SAMPLES; firstPosition += BATCH) {
+      const step = hashes.length;
+      const endPosition = Math.min(firstPosition + BATCH, TRAIN_SAMPLES);
+      const blocks: AverageRequest['blocks'][number][] = [];
+      for (const [slot, block] of cutOf().entries()) {
+        const { gradient } = await worker.computeGradient({ epoch, firstPosition, endPosition, ...block });
+        averager.inbox(slot).set(gradient);
+        blocks.push({ slot, ...block });
+      }
+      const sampleCount = endPosition - firstPosition;
+      const averaged = await averager.average({ step, blocks, sampleCount, learningRate: 0.01, clipNorm: 1 });
+      assert.ok(averaged.finite);
+      hashes.push(averaged.weightsHash);
+      norms.push(averaged.gradientNorm);
+      worker.stagedWeights.set(averager.weights);
+      worker.adoptStagedWeights();
+    }
+  }
+  return { hashes, norms };
+}
+
+const uncut = (): readonly Subtree[] => [{ begin: 0, end: MICRO_BATCHES }];
+
+test('training gives the same weights however each step is cut, for any number of threads', async () => {
+  const calm = await train('wasm', 1, ADAM, WIDE_MODEL, uncut);
+  assert.equal(new Set(calm.hashes).size, 9, 'every step changes the weights');
+  await fc.assert(
+    fc.asyncProperty(fc.infiniteStream(fc.nat()), fc.integer({ min: 1, max: 3 }), async (draws, threads) => {
+      assert.deepEqual(
+        await train('wasm', threads, ADAM, WIDE_MODEL, () => cutStep(MICRO_BATCHES, () => draws.next().value)),
+        calm,
+      );
+    }),
+    { numRuns: 6 },
+  );
+});
+
+test('both kernels train to the same weights with every optimizer', async () => {
+  const momentum: OptimizerSpec = { kind: 'momentum', learningRate: 0.01, momentum: 0.9, nesterov: true };
+  for (const optimizer of [SGD, momentum, ADAM]) {
+    const plain = await train('js', 2, optimizer, MODEL, uncut);
+    assert.deepEqual(await train('wasm', 2, optimizer, MODEL, uncut), plain, optimizer.kind);
+  }
+});
+
+test('requests that cover the step wrongly or name what was not received are refused', async () => {
+  await using engine = await openAveragerEngine(averagerOf('js', 1, SGD));
+  engine.inbox(0);
+  engine.inbox(1);
+  const half = MICRO_BATCHES / 2;
+  for (const wrong of [
+    { blocks: [] },
+    { blocks: [{ slot: 0, begin: 0, end: half }] },
+    {
+      blocks: [
+        { slot: 0, begin: 0, end: half },
+        { slot: 0, begin: half, end: MICRO_BATCHES },
+      ],
+    },
+    { blocks: [{ slot: 2, begin: 0, end: MICRO_BATCHES }] },
+    { sampleCount: 0 },
+    { step: -1 },
+    { learningRate: Number.NaN },
+    { clipNorm: 0 },
+  ]) {
+    await assert.rejects(engine.average({ ...WHOLE, ...wrong }), RangeError, JSON.stringify(wrong));
+  }
+  assert.throws(() => engine.inbox(-1), RangeError);
+  assert.throws(() => engine.inbox(1e6), /averager with 1000001 inbox slots/);
+});

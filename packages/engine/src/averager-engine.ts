@@ -1,0 +1,95 @@
+import { AVERAGE, averagerTableLength, SQUARE_NORM, writeAverageArguments } from './averager-commands.js';
+import { createControlBlock, ENDED_MS, RESULTS, STARTED_MS } from './control-block.js';
+import type { AverageRequest, AverageResult, AveragerEngine, AveragerEngineOptions } from './engine.js';
+import { hashDigits } from './hash-digits.js';
+import { loadWasmModule } from './kernel-loading.js';
+import { createSharedMemory, floatsAt, growTo } from './linear-memory.js';
+import { averagerBytes, planAveragerMemory, RANGE_FLOATS } from './memory-plan.js';
+import { oneAtATime } from './one-at-a-time.js';
+import { averageParticipants } from './participants.js';
+import { foldsUpTree } from './reduction-tree.js';
+import { openThreadCrew } from './thread-crew.js';
+import type { ThreadSetup } from './thread-setup.js';
+
+/**
+ * Opens the coordinator's kernel: allocates weights, optimizer state and one inbox slot, all zero, loads the kernel and
+ * starts its threads.
+ * @throws RangeError for options out of range and for a model that outgrows WebAssembly, before anything is allocated
+ * @throws Error when the kernel cannot be loaded
+ */
+export async function openAveragerEngine(options: AveragerEngineOptions): Promise<AveragerEngine> {
+  const { kernel, threads, microBatches } = options;
+  const plan = planAveragerMemory(options);
+  const { parameterCount } = plan;
+  const wasmModule = await loadWasmModule(kernel);
+  const memory = createSharedMemory(averagerBytes(plan, 1));
+  const ranges = Math.ceil(parameterCount / RANGE_FLOATS);
+  const control = createControlBlock(threads, averagerTableLength(microBatches, ranges));
+  const setups = Array.from(
+    { length: threads },
+    (_, index): ThreadSetup => ({ role: 'averager', index, control, memory, wasmModule, options, plan }),
+  );
+  const crew = await openThreadCrew(new URL('./kernel-thread.js', import.meta.url), setups, control);
+
+  const { numbers } = control;
+  const hash = new BigUint64Array(numbers.buffer, 8 * RESULTS, 1);
+  const inbox = new Map<number, Float32Array<SharedArrayBuffer>>();
+  const calls = oneAtATime();
+  const addressOf = (slot: number): number => plan.inbox + slot * plan.inboxStride;
+
+  async function average(request: AverageRequest): Promise<AverageResult> {
+    const { step, blocks, sampleCount, learningRate, clipNorm = Number.POSITIVE_INFINITY } = request;
+    checkRequest(request, inbox);
+    const slots = blocks.map(({ slot }) => addressOf(slot));
+    const folds = foldsUpTree(blocks, microBatches).map(({ into, right }) => ({
+      into: slots[into]!,
+      right: slots[right]!,
+    }));
+    const root = slots[blocks.findIndex(({ begin }) => begin === 0)]!; // they cover [0, M), so one begins at 0
+    writeAverageArguments(control, { step, sampleCount, learningRate, clipNorm, root, folds });
+    await crew.run({ command: AVERAGE, participants: averageParticipants(threads, ranges), phases: 2 });
+    const gradientNorm = Math.sqrt(numbers[SQUARE_NORM]!);
+    return {
+      gradientNorm,
+      finite: Number.isFinite(gradientNorm),
+      weightsHash: hashDigits(hash[0]!),
+      computeMs: numbers[ENDED_MS]! - numbers[STARTED_MS]!,
+    };
+  }
+
+  return {
+    kernelId: crew.kernelId,
+    parameterCount,
+    weights: floatsAt(memory, plan.weights, parameterCount),
+    optimizerState: floatsAt(memory, plan.optimizerState, parameterCount * plan.optimizerSlots),
+    inbox(slot) {
+      const opened = inbox.get(slot);
+      if (opened !== undefined) return opened;
+      if (!Number.isSafeInteger(slot) || slot < 0)
+        throw new RangeError(`an inbox slot is a natural number, received ${slot}`);
+      growTo(memory, averagerBytes(plan, slot + 1));
+      const gradient = floatsAt(memory, addressOf(slot), parameterCount);
+      inbox.set(slot, gradient);
+      return gradient;
+    },
+    average: (request) => calls.run(() => average(request)),
+    [Symbol.asyncDispose]: () => crew[Symbol.asyncDispose](),
+  };
+}
+
+function checkRequest(
+  { step, blocks, sampleCount, learningRate, clipNorm }: AverageRequest,
+  inbox: ReadonlyMap<number, unknown>,
+): void {
+  const unopened = blocks.find(({ slot }) => !inbox.has(slot));
+  if (unopened !== undefined) throw new RangeError(`nothing was received in inbox slot ${unopened.slot}`);
+  if (new Set(blocks.map(({ slot }) => slot)).size !== blocks.length) {
+    throw new RangeError('two blocks of a step lie in the same inbox slot');
+  }
+  if (!Number.isSafeInteger(step) || step < 0) throw new RangeError(`step must be a natural number, received ${step}`);
+  if (!Number.isSafeInteger(sampleCount) || sampleCount < 1) {
+    throw new RangeError(`sampleCount must be a positive integer, received ${sampleCount}`);
+  }
+  if (!Number.isFinite(learningRate)) throw new RangeError(`learningRate must be finite, received ${learningRate}`);
+  if (clipNorm !== undefined && !(clipNorm > 0)) throw new RangeError(`clipNorm must be above 0, received ${clipNorm}`);
+}

@@ -1,0 +1,30 @@
+import type { SplitName } from './engine.js';
+
+/** A row was asked for that lies in no shard added so far. The engine goes on: add the shard and ask again. */
+export class MissingRowError extends Error {
+  readonly code = 'ENGINE.ROW_MISSING';
+  readonly split: SplitName;
+  /** Index of the sample within its split. */
+  readonly index: number;
+
+  constructor(split: SplitName, index: number) {
+    super(`sample ${index} of split "${split}" is in no shard this engine was given; add its shard first`);
+    this.name = 'MissingRowError';
+    this.split = split;
+    this.index = index;
+  }
+}
+
+/** A kernel thread threw (`fatal: false`: the call is lost, the engine goes on) or ended (`fatal: true`: so has the engine). */
+export class KernelThreadError extends Error {
+  readonly code = 'ENGINE.THREAD_FAILED';
+  readonly thread: number;
+  readonly fatal: boolean;
+
+  constructor(thread: number, fatal: boolean, what: string, cause?: unknown) {
+    super(`kernel thread ${thread} ${what}`, { cause });
+    this.name = 'KernelThreadError';
+    this.thread = thread;
+    this.fatal = fatal;
+  }
+}

@@ -1,0 +1,118 @@
+import type { LossSums, ModelSpec, OptimizerSpec } from '#kernel';
+
+/** `js` is the readable twin, `wasm` the fast one. Both give the same bits; the id is still part of every handshake. */
+export type KernelName = 'js' | 'wasm';
+
+/** Names of the parts a data set is split into. */
+export type SplitName = 'train' | 'validation' | 'test';
+
+/** Rows `[begin, end)` of one split, ready for the kernel. */
+export interface ShardRows {
+  readonly split: SplitName;
+  readonly begin: number;
+  readonly end: number;
+  /** [end - begin, F], row after row. */
+  readonly features: Float32Array<SharedArrayBuffer>;
+  /** [end - begin, T]: T = 1 class index, 0/1 label, or the K regression targets. */
+  readonly targets: Float32Array<SharedArrayBuffer>;
+}
+
+export interface WorkerEngineOptions {
+  readonly kernel: KernelName;
+  /** Kernel threads, at least 1. Never changes the result. */
+  readonly threads: number;
+  readonly model: ModelSpec;
+  /** Keys the permutation of samples. */
+  readonly seed: number;
+  /** N: samples in the training split. */
+  readonly trainSamples: number;
+  /** Samples in one global batch. */
+  readonly batch: number;
+  /** M: the cut of a global batch, a power of two. */
+  readonly microBatches: number;
+}
+
+/** A block of one step: micro-batches `[begin, end)` of M, an aligned power of two. */
+export interface GradientRequest {
+  readonly epoch: number;
+  /** The step's samples: positions `[firstPosition, endPosition)` of the epoch's permutation. */
+  readonly firstPosition: number;
+  readonly endPosition: number;
+  readonly begin: number;
+  readonly end: number;
+}
+
+export interface GradientResult extends LossSums {
+  /** [P], sum over the block's samples, folded along the fixed tree. Valid until the next call. */
+  readonly gradient: Float32Array<SharedArrayBuffer>;
+  /** XXH64 over the gradient's bytes as 16 hexadecimal digits. */
+  readonly gradientHash: string;
+  /** Milliseconds from waking the threads to the last one's end. */
+  readonly computeMs: number;
+}
+
+/** Samples `[begin, end)` of a split, in stored order. */
+export interface EvaluationRequest {
+  readonly split: SplitName;
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** One worker's kernel: shared memory, kernel threads, rows. Calls do not overlap: await one before the next. */
+export interface WorkerEngine extends AsyncDisposable {
+  /** For example `wasm-simd128/1`. */
+  readonly kernelId: string;
+  readonly threads: number;
+  readonly parameterCount: number;
+  /** [P]: the next weight version is assembled here while the current one is still in use. */
+  readonly stagedWeights: Float32Array<SharedArrayBuffer>;
+  /** Makes the staged weights the current ones (an exchange of two buffers; `stagedWeights` names the other one now). */
+  adoptStagedWeights(): void;
+  addShard(shard: ShardRows): void;
+  computeGradient(request: GradientRequest): Promise<GradientResult>;
+  evaluate(request: EvaluationRequest): Promise<LossSums>;
+}
+
+export interface AveragerEngineOptions {
+  readonly kernel: KernelName;
+  readonly threads: number;
+  readonly model: ModelSpec;
+  readonly optimizer: OptimizerSpec;
+  readonly microBatches: number;
+}
+
+export interface AverageRequest {
+  /** Optimizer updates so far, from 0; Adam's bias correction uses step + 1. */
+  readonly step: number;
+  /** The blocks that cover `[0, M)` exactly once, and the inbox slot each one's gradient lies in. */
+  readonly blocks: readonly { readonly slot: number; readonly begin: number; readonly end: number }[];
+  /** Samples in the step's global batch: the divisor. */
+  readonly sampleCount: number;
+  readonly learningRate: number;
+  /** Largest allowed norm of the mean gradient; absent: no clipping. */
+  readonly clipNorm?: number;
+}
+
+export interface AverageResult {
+  /** Euclidean norm of the mean gradient before clipping. */
+  readonly gradientNorm: number;
+  /** False when the mean gradient holds NaN or an infinity: then nothing was updated. */
+  readonly finite: boolean;
+  /** XXH64 of the new weights, 16 hexadecimal digits. */
+  readonly weightsHash: string;
+  readonly computeMs: number;
+}
+
+/** The coordinator's kernel: folds blocks, takes the mean, clips, updates. Calls do not overlap. */
+export interface AveragerEngine extends AsyncDisposable {
+  readonly kernelId: string;
+  readonly parameterCount: number;
+  /** [P], the current version. Written only by `average` and by whoever loads a checkpoint. */
+  readonly weights: Float32Array<SharedArrayBuffer>;
+  /** [slots of the optimizer × P], zero at the start; empty for plain SGD. */
+  readonly optimizerState: Float32Array<SharedArrayBuffer>;
+  /** [P]: where a block's gradient is received. Grows memory on first use of a slot. */
+  inbox(slot: number): Float32Array<SharedArrayBuffer>;
+  /** Uses the blocks' slots up: what they hold afterwards is of no meaning. */
+  average(request: AverageRequest): Promise<AverageResult>;
+}

@@ -1,0 +1,196 @@
+import { compileModel, KERNEL_RESERVED_BYTES, type ModelSpec, optimizerSlots } from '#kernel';
+import type { AveragerEngineOptions, WorkerEngineOptions } from './engine.js';
+import { isPowerOfTwo } from './reduction-tree.js';
+
+/**
+ * Where everything lies in the kernel's linear memory. All of it is planned before anything is allocated.
+ *
+ * Legend: P parameters of the model, F features of a sample, T stored targets of a sample, M micro-batches of a batch.
+ */
+
+/** A cache line, so that threads writing neighbouring buffers do not disturb each other. */
+const ALIGNMENT = 64;
+
+/** What 32-bit WebAssembly can address, less a little: the address of a tensor's end has to fit 32 bits too. */
+const MAX_BYTES = 2 ** 32 - ALIGNMENT;
+
+/** Samples in one chunk of an evaluation. Part of the numbers: chunk sums are added in order of chunks. */
+export const EVALUATION_CHUNK = 256;
+
+/**
+ * Floats handled at a time when threads share a loop over parameters: 64 KiB, so that a range stays in a core's own
+ * cache from fold to square sum. Part of the numbers: the gradient norm adds one partial sum a range.
+ */
+export const RANGE_FLOATS = 16_384;
+
+/** Beyond this, gradient buffers are better saved than spent on sharing work out more evenly. */
+const GRADIENT_BUFFER_BUDGET = 256 * 2 ** 20;
+
+/** Byte addresses of what one kernel thread has for itself. */
+export interface ThreadAddresses {
+  /** [P] each: the levels of a subtree's reduction below its root. */
+  readonly stack: readonly number[];
+  /** [samplesAtOnce, F] */
+  readonly features: number;
+  /** [samplesAtOnce, T] */
+  readonly targets: number;
+  readonly scratch: number;
+}
+
+export interface WorkerMemoryPlan {
+  readonly bytes: number;
+  readonly parameterCount: number;
+  /** Samples of the largest micro-batch or evaluation chunk. */
+  readonly samplesAtOnce: number;
+  /** [P] each: the current and the staged weights, in whichever order. */
+  readonly weights: readonly [number, number];
+  /** [P] each: the roots of the subtrees threads take; a power of two of them. The block's gradient ends in the first. */
+  readonly subtreeGradients: readonly number[];
+  readonly threads: readonly ThreadAddresses[];
+}
+
+export interface AveragerMemoryPlan {
+  readonly parameterCount: number;
+  /** [P] */
+  readonly weights: number;
+  /** [slots × P] */
+  readonly optimizerState: number;
+  readonly optimizerSlots: number;
+  /** [P] at `inbox + slot × inboxStride`. */
+  readonly inbox: number;
+  readonly inboxStride: number;
+}
+
+/** Bytes of kernel memory one worker needs. @throws RangeError when that is more than WebAssembly can address */
+export function workerMemoryBytes(options: WorkerEngineOptions): number {
+  return planWorkerMemory(options).bytes;
+}
+
+/**
+ * Bytes of kernel memory the averager needs when it receives blocks in `slots` slots.
+ * @throws RangeError when that is more than WebAssembly can address
+ */
+export function averagerMemoryBytes(options: AveragerEngineOptions, slots: number): number {
+  return averagerBytes(planAveragerMemory(options), slots);
+}
+
+/** @throws RangeError for options out of range, and when the plan is more than WebAssembly can address */
+export function planWorkerMemory(options: WorkerEngineOptions): WorkerMemoryPlan {
+  checkThreads(options.threads);
+  checkMicroBatches(options.microBatches);
+  for (const name of ['seed', 'trainSamples', 'batch'] as const) checkNatural(name, options[name]);
+  if (options.batch < 1) throw new RangeError('batch must be at least 1');
+  // Four subtrees a thread even out a core that is disturbed; one thread has nothing to even out.
+  const wanted = options.threads === 1 ? 1 : 4 * nextPowerOfTwo(options.threads);
+  let numSubtrees = Math.min(wanted, options.microBatches);
+  let plan = layOutWorker(options, numSubtrees);
+  while (numSubtrees > 1 && !isAffordable(plan, numSubtrees, options.threads)) {
+    numSubtrees /= 2;
+    plan = layOutWorker(options, numSubtrees);
+  }
+  checkAddressable(plan.bytes, 'a worker', options.model);
+  return plan;
+}
+
+function isAffordable(plan: WorkerMemoryPlan, numSubtrees: number, threads: number): boolean {
+  if (plan.bytes > MAX_BYTES) return false;
+  const buffers = numSubtrees + plan.threads.reduce((sum, { stack }) => sum + stack.length, 0);
+  return numSubtrees <= threads || buffers * plan.parameterCount * 4 <= GRADIENT_BUFFER_BUDGET;
+}
+
+function layOutWorker(
+  { model, threads, batch, microBatches }: WorkerEngineOptions,
+  numSubtrees: number,
+): WorkerMemoryPlan {
+  const program = compileModel(model);
+  const { parameterCount, targetCount } = program;
+  const samplesAtOnce = Math.max(Math.ceil(batch / microBatches), EVALUATION_CHUNK);
+  const stackDepth = Math.log2(microBatches / numSubtrees);
+  const allocate = allocator();
+  const buffers = (count: number): number[] => Array.from({ length: count }, () => allocate(4 * parameterCount));
+  return {
+    parameterCount,
+    samplesAtOnce,
+    weights: [allocate(4 * parameterCount), allocate(4 * parameterCount)],
+    subtreeGradients: buffers(numSubtrees),
+    threads: Array.from({ length: threads }, (_, thread) => ({
+      // With fewer subtrees than threads, the threads beyond only evaluate and share the last folds.
+      stack: thread < numSubtrees ? buffers(stackDepth) : [],
+      features: allocate(4 * samplesAtOnce * model.inputs),
+      targets: allocate(4 * samplesAtOnce * targetCount),
+      scratch: allocate(program.scratchBytes(samplesAtOnce)),
+    })),
+    bytes: allocate(0),
+  };
+}
+
+/** @throws RangeError for options out of range, and when not even one inbox slot fits */
+export function planAveragerMemory({
+  threads,
+  model,
+  optimizer,
+  microBatches,
+}: AveragerEngineOptions): AveragerMemoryPlan {
+  checkThreads(threads);
+  checkMicroBatches(microBatches);
+  const { parameterCount } = compileModel(model);
+  const slots = optimizerSlots(optimizer);
+  const allocate = allocator();
+  const plan: AveragerMemoryPlan = {
+    parameterCount,
+    weights: allocate(4 * parameterCount),
+    optimizerState: allocate(4 * parameterCount * slots),
+    optimizerSlots: slots,
+    inbox: allocate(0),
+    inboxStride: aligned(4 * parameterCount),
+  };
+  checkAddressable(plan.inbox + plan.inboxStride, 'the averager', model);
+  return plan;
+}
+
+/** @throws RangeError when so many slots are more than WebAssembly can address */
+export function averagerBytes(plan: AveragerMemoryPlan, slots: number): number {
+  const bytes = plan.inbox + slots * plan.inboxStride;
+  if (bytes > MAX_BYTES) throw tooLarge(bytes, `the averager with ${slots} inbox slots`, plan.parameterCount);
+  return bytes;
+}
+
+function checkAddressable(bytes: number, who: string, model: ModelSpec): void {
+  if (bytes > MAX_BYTES) throw tooLarge(bytes, who, compileModel(model).parameterCount);
+}
+
+function tooLarge(bytes: number, who: string, parameterCount: number): RangeError {
+  return new RangeError(
+    `the model is too large: ${who} needs ${bytes} bytes of kernel memory for ${parameterCount} parameters, ` +
+      `the limit of WebAssembly is ${MAX_BYTES}; use smaller layers, a smaller batch or fewer threads`,
+  );
+}
+
+const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+
+/** Hands out addresses one after another; asked for nothing, it tells how much was handed out. */
+function allocator(): (bytes: number) => number {
+  let end = aligned(KERNEL_RESERVED_BYTES);
+  return (bytes) => {
+    const address = end;
+    end += aligned(bytes);
+    return address;
+  };
+}
+
+const nextPowerOfTwo = (value: number): number => 2 ** Math.ceil(Math.log2(value));
+
+function checkThreads(threads: number): void {
+  if (Number.isSafeInteger(threads) && threads >= 1 && threads <= 1024) return;
+  throw new RangeError(`threads must be an integer from 1 to 1024, received ${threads}`);
+}
+
+function checkMicroBatches(microBatches: number): void {
+  if (isPowerOfTwo(microBatches) && microBatches <= 2 ** 20) return;
+  throw new RangeError(`microBatches must be a power of two up to 2^20, received ${microBatches}`);
+}
+
+function checkNatural(name: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 0) return;
+  throw new RangeError(`${name} must be a non-negative integer, received ${value}`);
+}

@@ -1,0 +1,121 @@
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
+import {
+  ACTIVE,
+  BARRIER_ARRIVED,
+  BARRIER_GENERATION,
+  COMMAND,
+  type ControlBlock,
+  ENDED_MS,
+  FAILED,
+  MAIL,
+  PARTICIPANTS,
+  PHASES,
+  phaseCounter,
+  ticketOf,
+} from './control-block.js';
+import type { SplitName } from './engine.js';
+import { MissingRowError } from './engine-errors.js';
+import { processMs } from './process-clock.js';
+
+/** What a kernel thread tells the calling thread. */
+export type ThreadReport =
+  | { readonly kind: 'ready'; readonly kernelId: string }
+  /** From whichever thread left the command last. */
+  | { readonly kind: 'done' }
+  | { readonly kind: 'missing-row'; readonly split: SplitName; readonly index: number }
+  | { readonly kind: 'failed'; readonly error: Error };
+
+/** What a kernel thread does; one a thread. */
+export interface Performer {
+  readonly kernelId: string;
+  /**
+   * One phase of a command: all participants run it at the same time, and none starts the next phase before all have
+   * left this one, so what any of them wrote is visible then.
+   * @param takePiece the next piece of the phase's work, counted from 0, each given to one thread only; `undefined` when
+   * there are no more than `pieces`, or a thread has failed and the call is lost anyway
+   */
+  perform(command: number, phase: number, takePiece: (pieces: number) => number | undefined): void;
+  /** Run after the last phase by whoever left it last, if nobody failed. */
+  finish(command: number): void;
+  /** Mail from the calling thread, in the order it was posted and before the next command. */
+  receive(message: unknown): void;
+}
+
+/**
+ * Serves commands until the thread is terminated. Never returns, so the thread's event loop never turns: mail is
+ * fetched by hand.
+ */
+export function serveCommands(index: number, control: ControlBlock, performer: Performer): never {
+  if (parentPort === null) throw new Error('kernel threads are started by an engine, not as a program');
+  const port = parentPort;
+  const { words, numbers } = control;
+  const report = (message: ThreadReport): void => port.postMessage(message);
+  const failed = (): boolean => Atomics.load(words, FAILED) !== 0;
+  const attempt = (work: () => void): void => {
+    try {
+      work();
+    } catch (error) {
+      if (Atomics.compareExchange(words, FAILED, 0, index + 1) === 0) report(failureReport(error));
+    }
+  };
+  let mailRead = 0;
+  const readMail = (): void => {
+    for (; mailRead < Atomics.load(words, MAIL); mailRead++) {
+      const mail = receiveMessageOnPort(port);
+      if (mail === undefined) throw new Error('a message that was posted to this thread did not arrive');
+      performer.receive(mail.message);
+    }
+  };
+
+  let ticket = 0;
+  report({ kind: 'ready', kernelId: performer.kernelId });
+  for (;;) {
+    Atomics.wait(words, ticketOf(index), ticket);
+    const issued = Atomics.load(words, ticketOf(index));
+    if (issued === ticket) continue; // woken for nothing
+    ticket = issued;
+    const command = words[COMMAND]!;
+    const phases = words[PHASES]!;
+    attempt(readMail);
+    for (let phase = 0; phase < phases; phase++) {
+      if (phase > 0) meet(words);
+      const counter = phaseCounter(phase);
+      const takePiece = (pieces: number): number | undefined => {
+        if (failed()) return undefined;
+        const piece = Atomics.add(words, counter, 1);
+        return piece < pieces ? piece : undefined;
+      };
+      attempt(() => performer.perform(command, phase, takePiece));
+    }
+    if (Atomics.sub(words, ACTIVE, 1) !== 1) continue;
+    if (!failed()) attempt(() => performer.finish(command));
+    numbers[ENDED_MS] = processMs();
+    report({ kind: 'done' });
+  }
+}
+
+/** Long enough for fellows that are nearly there (about 10 µs), short beside the 4 ms lost by holding a core others need. */
+const SPINS = 2_000;
+
+function meet(words: Int32Array<SharedArrayBuffer>): void {
+  const participants = words[PARTICIPANTS]!;
+  if (participants === 1) return;
+  const generation = Atomics.load(words, BARRIER_GENERATION);
+  if (Atomics.add(words, BARRIER_ARRIVED, 1) + 1 === participants) {
+    Atomics.store(words, BARRIER_ARRIVED, 0);
+    Atomics.add(words, BARRIER_GENERATION, 1);
+    Atomics.notify(words, BARRIER_GENERATION);
+    return;
+  }
+  for (let spin = 0; spin < SPINS; spin++) {
+    if (Atomics.load(words, BARRIER_GENERATION) !== generation) return;
+  }
+  while (Atomics.load(words, BARRIER_GENERATION) === generation) {
+    Atomics.wait(words, BARRIER_GENERATION, generation);
+  }
+}
+
+function failureReport(error: unknown): ThreadReport {
+  if (error instanceof MissingRowError) return { kind: 'missing-row', split: error.split, index: error.index };
+  return { kind: 'failed', error: error instanceof Error ? error : new Error(String(error)) };
+}

@@ -1,0 +1,16 @@
+import type { ControlBlock } from './control-block.js';
+import type { AveragerEngineOptions, WorkerEngineOptions } from './engine.js';
+import type { SharedMemory } from './linear-memory.js';
+import type { AveragerMemoryPlan, WorkerMemoryPlan } from './memory-plan.js';
+
+/** What a kernel thread is started with. */
+export type ThreadSetup = {
+  readonly index: number;
+  readonly control: ControlBlock;
+  readonly memory: SharedMemory;
+  /** The compiled module, a `WebAssembly.Module`; absent: the plain kernel. */
+  readonly wasmModule: object | undefined;
+} & (
+  | { readonly role: 'worker'; readonly options: WorkerEngineOptions; readonly plan: WorkerMemoryPlan }
+  | { readonly role: 'averager'; readonly options: AveragerEngineOptions; readonly plan: AveragerMemoryPlan }
+);

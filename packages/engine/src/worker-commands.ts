@@ -1,0 +1,56 @@
+import { ARGUMENTS, type ControlBlock } from './control-block.js';
+import type { EvaluationRequest, GradientRequest, SplitName } from './engine.js';
+
+/** Commands of a worker's threads. Arguments cross as doubles: sample positions outgrow 32 bits. */
+export const COMPUTE_GRADIENT = 1;
+export const EVALUATE = 2;
+
+export interface GradientArguments extends GradientRequest {
+  /** Byte address of the current weights. */
+  readonly weights: number;
+}
+
+export interface EvaluationArguments extends EvaluationRequest {
+  readonly weights: number;
+}
+
+const SPLITS: readonly SplitName[] = ['train', 'validation', 'test'];
+
+export function writeGradientArguments({ numbers }: ControlBlock, given: GradientArguments): void {
+  const { epoch, firstPosition, endPosition, begin, end, weights } = given;
+  numbers.set([epoch, firstPosition, endPosition, begin, end, weights], ARGUMENTS);
+}
+
+export function readGradientArguments({ numbers }: ControlBlock): GradientArguments {
+  return {
+    epoch: numbers[ARGUMENTS]!,
+    firstPosition: numbers[ARGUMENTS + 1]!,
+    endPosition: numbers[ARGUMENTS + 2]!,
+    begin: numbers[ARGUMENTS + 3]!,
+    end: numbers[ARGUMENTS + 4]!,
+    weights: numbers[ARGUMENTS + 5]!,
+  };
+}
+
+export function writeEvaluationArguments({ numbers }: ControlBlock, given: EvaluationArguments): void {
+  numbers.set([SPLITS.indexOf(given.split), given.begin, given.end, given.weights], ARGUMENTS);
+}
+
+export function readEvaluationArguments({ numbers }: ControlBlock): EvaluationArguments {
+  return {
+    split: SPLITS[numbers[ARGUMENTS]!]!,
+    begin: numbers[ARGUMENTS + 1]!,
+    end: numbers[ARGUMENTS + 2]!,
+    weights: numbers[ARGUMENTS + 3]!,
+  };
+}
+
+/** The subtrees of a block that threads take one at a time, in order: at most `mostSubtrees`, a power of two. */
+export function cutBlock(
+  begin: number,
+  end: number,
+  mostSubtrees: number,
+): { readonly count: number; readonly size: number } {
+  const count = Math.min(end - begin, mostSubtrees);
+  return { count, size: (end - begin) / count };
+}

@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { test } from 'vitest';
+import { compileModel } from '#kernel';
+import {
+  assertSameBits,
+  BATCH,
+  expectedEvaluation,
+  expectedGradient,
+  initialWeights,
+  MICRO_BATCHES,
+  optionsOf,
+  prepare,
+  rowsOf,
+  TRAIN_SAMPLES,
+  WHOLE_STEP,
+} from './engine.fixture.js';
+import type { KernelName, WorkerEngine } from './engine.js';
+import { MissingRowError } from './engine-errors.js';
+import { openWorkerEngine } from './worker-engine.js';
+
+const KERNELS: readonly KernelName[] = ['js', 'wasm'];
+
+/** The loss sums of a result, without what else it holds. */
+const sumsOf = ({
+  sampleCount,
+  lossSum,
+  correctCount,
+  squaredErrorSum,
+  targetSum,
+  targetSquareSum,
+}: {
+  readonly sampleCount: number;
+  readonly lossSum: number;
+  readonly correctCount: number;
+  readonly squaredErrorSum: number;
+  readonly targetSum: number;
+  readonly targetSquareSum: number;
+}) => ({ sampleCount, lossSum, correctCount, squaredErrorSum, targetSum, targetSquareSum });
+
+async function withEngine(
+  kernel: KernelName,
+  threads: number,
+  use: (engine: WorkerEngine) => Promise<void>,
+): Promise<void> {
+  await using engine = await openWorkerEngine(optionsOf(kernel, threads));
+  await use(prepare(engine));
+}
+
+for (const kernel of KERNELS) {
+  test(`${kernel}: a step's gradient and sums have the bits of their definition for 1, 2 and 3 threads`, async () => {
+    const expected = expectedGradient(WHOLE_STEP);
+    const hashes = new Set<string>();
+    for (const threads of [1, 2, 3]) {
+      await withEngine(kernel, threads, async (engine) => {
+        for (let repeat = 0; repeat < 3; repeat++) {
+          const result = await engine.computeGradient(WHOLE_STEP);
+          assertSameBits(result.gradient, expected.gradient);
+          assert.deepEqual(sumsOf(result), expected.sums);
+          assert.ok(result.computeMs > 0);
+          hashes.add(result.gradientHash);
+        }
+      });
+    }
+    assert.equal(hashes.size, 1);
+    assert.match([...hashes][0]!, /^[0-9a-f]{16}$/);
+  });
+}
+
+test('every block of a short last batch has the bits of its definition, empty micro-batches included', async () => {
+  const blocks = fc
+    .nat({ max: 3 })
+    .chain((depth) =>
+      fc
+        .nat({ max: MICRO_BATCHES / 2 ** depth - 1 })
+        .map((at) => ({ begin: at * 2 ** depth, end: (at + 1) * 2 ** depth })),
+    );
+  const lengths = fc.integer({ min: 1, max: 9 });
+  await withEngine('wasm', 2, async (engine) => {
+    await fc.assert(
+      fc.asyncProperty(blocks, lengths, fc.nat({ max: 3 }), async (block, length, epoch) => {
+        const request = { epoch, firstPosition: TRAIN_SAMPLES - length, endPosition: TRAIN_SAMPLES, ...block };
+        const result = await engine.computeGradient(request);
+        const expected = expectedGradient(request);
+        assertSameBits(result.gradient, expected.gradient);
+        assert.deepEqual(sumsOf(result), expected.sums);
+      }),
+      { numRuns: 25 },
+    );
+  });
+});
+
+test('staged weights count once they are adopted and not before', async () => {
+  await withEngine('wasm', 2, async (engine) => {
+    const before = await engine.computeGradient(WHOLE_STEP);
+    const hash = before.gradientHash;
+    const changed = initialWeights().fill(0.25, 0, 100);
+    engine.stagedWeights.set(changed);
+    assert.equal((await engine.computeGradient(WHOLE_STEP)).gradientHash, hash);
+    const staged = engine.stagedWeights;
+    engine.adoptStagedWeights();
+    assert.notEqual(engine.stagedWeights, staged);
+    const after = await engine.computeGradient(WHOLE_STEP);
+    assertSameBits(after.gradient, expectedGradient(WHOLE_STEP, changed).gradient);
+    engine.adoptStagedWeights();
+    assert.equal((await engine.computeGradient(WHOLE_STEP)).gradientHash, hash);
+  });
+});
+
+test('a row in no shard fails the call by split and index, and the call succeeds once the shard is there', async () => {
+  for (const threads of [1, 2]) {
+    await using engine = await openWorkerEngine(optionsOf('wasm', threads));
+    engine.stagedWeights.set(initialWeights());
+    engine.adoptStagedWeights();
+    engine.addShard(rowsOf('train', 0, 149));
+    const wholeEpoch = { ...WHOLE_STEP, firstPosition: 0, endPosition: BATCH };
+    let missing: unknown;
+    for (let first = 0; first < TRAIN_SAMPLES && missing === undefined; first += BATCH) {
+      const request = { ...wholeEpoch, firstPosition: first, endPosition: Math.min(first + BATCH, TRAIN_SAMPLES) };
+      missing = await engine.computeGradient(request).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+    }
+    assert.ok(missing instanceof MissingRowError);
+    assert.deepEqual([missing.split, missing.index], ['train', 149]);
+    await assert.rejects(engine.evaluate({ split: 'test', begin: 0, end: 1 }), /sample 0 of split "test"/);
+    engine.addShard(rowsOf('train', 149, 150));
+    const result = await engine.computeGradient(WHOLE_STEP);
+    assertSameBits(result.gradient, expectedGradient(WHOLE_STEP).gradient);
+  }
+});
+
+test('an evaluation adds chunks of 256 in their order, for any number of threads and either kernel', async () => {
+  for (const kernel of KERNELS) {
+    for (const threads of [1, 3]) {
+      await withEngine(kernel, threads, async (engine) => {
+        engine.addShard(rowsOf('validation', 0, 700));
+        engine.addShard(rowsOf('validation', 700, 1100));
+        const sums = await engine.evaluate({ split: 'validation', begin: 13, end: 1100 });
+        assert.deepEqual(sums, expectedEvaluation('validation', 13, 1100));
+        assert.equal((await engine.evaluate({ split: 'validation', begin: 5, end: 5 })).sampleCount, 0);
+      });
+    }
+  }
+});
+
+test('an evaluation longer than its table of chunks counts every sample once', async () => {
+  const samples = 1024 * 256 + 300;
+  await using engine = await openWorkerEngine({
+    ...optionsOf('wasm', 2),
+    model: {
+      inputs: 1,
+      outputs: 1,
+      layers: [{ kind: 'dense', units: 1 }],
+      loss: { kind: 'meanSquaredError' },
+      init: 'zeros',
+    },
+  });
+  const targets = new Float32Array(new SharedArrayBuffer(4 * samples)).fill(1);
+  targets[samples - 1] = 3;
+  const features = new Float32Array(new SharedArrayBuffer(4 * samples));
+  engine.addShard({ split: 'test', begin: 0, end: samples, features, targets });
+  const sums = await engine.evaluate({ split: 'test', begin: 0, end: samples });
+  assert.equal(sums.sampleCount, samples);
+  assert.equal(sums.targetSum, samples + 2);
+  assert.equal(sums.lossSum, samples + 8);
+});
+
+test('a second call, or an exchange of weights, during a call is refused and the call goes on', async () => {
+  await withEngine('wasm', 2, async (engine) => {
+    const call = engine.computeGradient(WHOLE_STEP);
+    await assert.rejects(engine.computeGradient({ ...WHOLE_STEP, epoch: 5 }), /do not overlap/);
+    assert.throws(() => engine.adoptStagedWeights(), /await it first/);
+    assertSameBits((await call).gradient, expectedGradient(WHOLE_STEP).gradient);
+  });
+});
+
+test('requests that are no block, no batch or no range are refused', async () => {
+  await withEngine('js', 1, async (engine) => {
+    for (const wrong of [
+      { begin: 1, end: 3 },
+      { begin: 0, end: 16 },
+      { firstPosition: 0, endPosition: BATCH + 1 },
+      { firstPosition: 140, endPosition: 151 },
+      { firstPosition: 5, endPosition: 4 },
+      { epoch: -1 },
+    ]) {
+      await assert.rejects(engine.computeGradient({ ...WHOLE_STEP, ...wrong }), RangeError);
+    }
+    await assert.rejects(engine.evaluate({ split: 'train', begin: 3, end: 2 }), RangeError);
+    assert.throws(() => engine.addShard(rowsOf('train', 90, 110)), /overlaps/);
+  });
+});
+
+test('an engine says what it is', async () => {
+  const ids: string[] = [];
+  for (const kernel of KERNELS) {
+    await using engine = await openWorkerEngine(optionsOf(kernel, 2));
+    ids.push(engine.kernelId);
+    assert.equal(engine.threads, 2);
+    assert.equal(engine.parameterCount, compileModel(optionsOf(kernel, 2).model).parameterCount);
+    assert.ok(engine.stagedWeights.every((weight) => weight === 0));
+  }
+  assert.match(ids[0]!, /^js\/\d+$/);
+  assert.match(ids[1]!, /^wasm-simd128\/\d+$/);
+});

@@ -1,0 +1,141 @@
+import { addLossSums, compileModel, type LossSums } from '#kernel';
+import { createControlBlock, ENDED_MS, RESULTS, STARTED_MS, TABLE } from './control-block.js';
+import type {
+  EvaluationRequest,
+  GradientRequest,
+  GradientResult,
+  ShardRows,
+  WorkerEngine,
+  WorkerEngineOptions,
+} from './engine.js';
+import { hashDigits } from './hash-digits.js';
+import { loadWasmModule } from './kernel-loading.js';
+import { createSharedMemory, floatsAt } from './linear-memory.js';
+import { foldLossSumsTable, LOSS_SUMS_LENGTH, NO_LOSS, readLossSums } from './loss-sums.js';
+import { EVALUATION_CHUNK, planWorkerMemory, RANGE_FLOATS } from './memory-plan.js';
+import { oneAtATime } from './one-at-a-time.js';
+import { gradientParticipants } from './participants.js';
+import { checkSubtree } from './reduction-tree.js';
+import { createRowStore } from './row-store.js';
+import { openThreadCrew } from './thread-crew.js';
+import type { ThreadSetup } from './thread-setup.js';
+import {
+  COMPUTE_GRADIENT,
+  cutBlock,
+  EVALUATE,
+  writeEvaluationArguments,
+  writeGradientArguments,
+} from './worker-commands.js';
+
+/** Chunks evaluated by one command: the table of their sums must have a size that does not follow from the data. */
+const EVALUATION_WAVE = 1024;
+
+/**
+ * Opens a worker's kernel: plans and allocates its memory, loads the kernel and starts its threads. Weights and staged
+ * weights are zero.
+ * @throws RangeError for options out of range and for a model that outgrows WebAssembly, before anything is allocated
+ * @throws Error when the kernel cannot be loaded
+ */
+export async function openWorkerEngine(options: WorkerEngineOptions): Promise<WorkerEngine> {
+  const { kernel, threads, model, microBatches } = options;
+  const plan = planWorkerMemory(options);
+  const { parameterCount, subtreeGradients } = plan;
+  const wasmModule = await loadWasmModule(kernel);
+  const memory = createSharedMemory(plan.bytes);
+  const control = createControlBlock(threads, LOSS_SUMS_LENGTH * Math.max(microBatches, EVALUATION_WAVE));
+  const setups = Array.from(
+    { length: threads },
+    (_, index): ThreadSetup => ({ role: 'worker', index, control, memory, wasmModule, options, plan }),
+  );
+  const crew = await openThreadCrew(new URL('./kernel-thread.js', import.meta.url), setups, control);
+
+  const { numbers } = control;
+  const hash = new BigUint64Array(numbers.buffer, 8 * RESULTS, 1);
+  const weights = plan.weights.map((address) => floatsAt(memory, address, parameterCount));
+  const gradient = floatsAt(memory, subtreeGradients[0]!, parameterCount); // there is always at least one subtree
+  const rows = createRowStore(model.inputs, compileModel(model).targetCount);
+  let current: 0 | 1 = 0;
+  const calls = oneAtATime();
+
+  const staged = (): 0 | 1 => (current === 0 ? 1 : 0);
+
+  async function computeGradient(request: GradientRequest): Promise<GradientResult> {
+    checkGradientRequest(request, options);
+    const { firstPosition, endPosition, begin, end } = request;
+    writeGradientArguments(control, { ...request, weights: plan.weights[current] });
+    const { count } = cutBlock(begin, end, subtreeGradients.length);
+    const pieces = Math.max(count, Math.ceil(parameterCount / RANGE_FLOATS));
+    const samples = ((endPosition - firstPosition) * (end - begin)) / microBatches;
+    await crew.run({
+      command: COMPUTE_GRADIENT,
+      participants: count === 1 ? 1 : gradientParticipants(threads, pieces, samples, parameterCount),
+      phases: count === 1 ? 1 : 2,
+    });
+    return {
+      ...foldLossSumsTable(numbers, TABLE, end - begin),
+      gradient,
+      gradientHash: hashDigits(hash[0]!),
+      computeMs: numbers[ENDED_MS]! - numbers[STARTED_MS]!,
+    };
+  }
+
+  async function evaluate({ split, begin, end }: EvaluationRequest): Promise<LossSums> {
+    checkRange(`samples of split "${split}"`, begin, end);
+    let total: LossSums | undefined;
+    for (let from = begin; from < end; from += EVALUATION_WAVE * EVALUATION_CHUNK) {
+      const to = Math.min(end, from + EVALUATION_WAVE * EVALUATION_CHUNK);
+      const chunks = Math.ceil((to - from) / EVALUATION_CHUNK);
+      writeEvaluationArguments(control, { split, begin: from, end: to, weights: plan.weights[current] });
+      await crew.run({
+        command: EVALUATE,
+        participants: gradientParticipants(threads, chunks, to - from, parameterCount),
+        phases: 1,
+      });
+      for (let chunk = 0; chunk < chunks; chunk++) {
+        const sums = readLossSums(numbers, TABLE, chunk);
+        total = total === undefined ? sums : addLossSums(total, sums);
+      }
+    }
+    return total ?? NO_LOSS;
+  }
+
+  return {
+    kernelId: crew.kernelId,
+    threads,
+    parameterCount,
+    get stagedWeights() {
+      return weights[staged()]!; // two buffers were planned
+    },
+    adoptStagedWeights() {
+      if (calls.busy) throw new Error('weights were adopted while a call was using the current ones: await it first');
+      current = staged();
+    },
+    addShard(shard: ShardRows) {
+      rows.add(shard);
+      crew.post(shard);
+    },
+    computeGradient: (request) => calls.run(() => computeGradient(request)),
+    evaluate: (request) => calls.run(() => evaluate(request)),
+    [Symbol.asyncDispose]: () => crew[Symbol.asyncDispose](),
+  };
+}
+
+function checkGradientRequest(
+  request: GradientRequest,
+  { microBatches, batch, trainSamples }: WorkerEngineOptions,
+): void {
+  const { epoch, firstPosition, endPosition } = request;
+  checkSubtree(request, microBatches);
+  if (!Number.isSafeInteger(epoch) || epoch < 0)
+    throw new RangeError(`epoch must be a natural number, received ${epoch}`);
+  checkRange('positions', firstPosition, endPosition);
+  if (endPosition <= trainSamples && endPosition - firstPosition <= batch) return;
+  throw new RangeError(
+    `positions [${firstPosition}, ${endPosition}) are not a batch of at most ${batch} of ${trainSamples} samples`,
+  );
+}
+
+function checkRange(what: string, begin: number, end: number): void {
+  if (Number.isSafeInteger(begin) && Number.isSafeInteger(end) && 0 <= begin && begin <= end) return;
+  throw new RangeError(`${what} [${begin}, ${end}) are not a range`);
+}

@@ -1,0 +1,119 @@
+import { compileModel, type Kernel, type MicroBatchAddresses, microBatchRange, samplePermutation } from '#kernel';
+import { RESULTS, TABLE } from './control-block.js';
+import type { ShardRows, SplitName } from './engine.js';
+import { floatsAt } from './linear-memory.js';
+import { writeLossSums } from './loss-sums.js';
+import { EVALUATION_CHUNK, RANGE_FLOATS } from './memory-plan.js';
+import { foldsUpTree, reduceSubtree } from './reduction-tree.js';
+import { createRowStore } from './row-store.js';
+import type { Performer } from './thread-service.js';
+import type { ThreadSetup } from './thread-setup.js';
+import {
+  COMPUTE_GRADIENT,
+  cutBlock,
+  EVALUATE,
+  readEvaluationArguments,
+  readGradientArguments,
+} from './worker-commands.js';
+
+type TakePiece = (pieces: number) => number | undefined;
+type SampleIndexes = (position: number) => number;
+
+/** What one kernel thread of a worker does. Everything it writes is planned in `memory-plan`. */
+export function createWorkerPerformer(setup: ThreadSetup & { role: 'worker' }, kernel: Kernel): Performer {
+  const { control, memory, options, plan } = setup;
+  const { model, microBatches, seed, trainSamples } = options;
+  const { parameterCount: P, subtreeGradients } = plan;
+  const own = plan.threads[setup.index]!; // one entry a thread was planned
+  const program = compileModel(model);
+  const features = floatsAt(memory, own.features, plan.samplesAtOnce * model.inputs);
+  const targets = floatsAt(memory, own.targets, plan.samplesAtOnce * program.targetCount);
+  const rows = createRowStore(model.inputs, program.targetCount);
+  let epochInOrder: { readonly epoch: number; readonly indexes: SampleIndexes } | undefined;
+
+  /** The order of an epoch's samples, kept until the next epoch. */
+  function indexesOf(epoch: number): SampleIndexes {
+    if (epochInOrder?.epoch !== epoch) {
+      epochInOrder = { epoch, indexes: samplePermutation(seed, epoch, trainSamples) };
+    }
+    return epochInOrder.indexes;
+  }
+
+  /** Copies rows into this thread's staging and says where the kernel finds them. */
+  function stage(
+    split: SplitName,
+    begin: number,
+    end: number,
+    indexOf: SampleIndexes,
+    at: { readonly weights: number; readonly gradient: number },
+  ): MicroBatchAddresses {
+    for (let position = begin; position < end; position++) {
+      const row = position - begin;
+      rows.copyRow(split, indexOf(position), features, row * model.inputs, targets, row * program.targetCount);
+    }
+    return { ...at, features: own.features, targets: own.targets, scratch: own.scratch, samples: end - begin };
+  }
+
+  /** Phase 0: subtrees of the block, each folded by the thread that computed it. */
+  function computeSubtrees(takePiece: TakePiece): void {
+    const { epoch, firstPosition, endPosition, begin, end, weights } = readGradientArguments(control);
+    const { count, size } = cutBlock(begin, end, subtreeGradients.length);
+    const indexOf = indexesOf(epoch);
+    const computeLeaf = (microBatch: number, gradient: number): void => {
+      const range = microBatchRange(firstPosition, endPosition, microBatches, microBatch);
+      const sums = kernel.gradient(program, stage('train', range.begin, range.end, indexOf, { weights, gradient }));
+      writeLossSums(control.numbers, TABLE, microBatch - begin, sums);
+    };
+    const fold = (into: number, right: number): void => kernel.fold(into, right, P);
+    for (let piece = takePiece(count); piece !== undefined; piece = takePiece(count)) {
+      const subtree = { begin: begin + piece * size, end: begin + (piece + 1) * size };
+      reduceSubtree(subtree, [subtreeGradients[piece]!, ...own.stack], computeLeaf, fold);
+    }
+  }
+
+  /** Phase 1: the levels above the subtrees, by ranges of parameters. */
+  function foldSubtrees(takePiece: TakePiece): void {
+    const { begin, end } = readGradientArguments(control);
+    const { count } = cutBlock(begin, end, subtreeGradients.length);
+    const leaves = Array.from({ length: count }, (_, leaf) => ({ begin: leaf, end: leaf + 1 }));
+    const folds = foldsUpTree(leaves, count);
+    const ranges = Math.ceil(P / RANGE_FLOATS);
+    for (let range = takePiece(ranges); range !== undefined; range = takePiece(ranges)) {
+      const from = range * RANGE_FLOATS;
+      const length = Math.min(RANGE_FLOATS, P - from);
+      for (const { into, right } of folds) {
+        kernel.fold(subtreeGradients[into]! + 4 * from, subtreeGradients[right]! + 4 * from, length);
+      }
+    }
+  }
+
+  /** Chunks of the request; sums of chunk c go to row c of the table. */
+  function evaluateChunks(takePiece: TakePiece): void {
+    const { split, begin, end, weights } = readEvaluationArguments(control);
+    const chunks = Math.ceil((end - begin) / EVALUATION_CHUNK);
+    for (let chunk = takePiece(chunks); chunk !== undefined; chunk = takePiece(chunks)) {
+      const from = begin + chunk * EVALUATION_CHUNK;
+      const to = Math.min(end, from + EVALUATION_CHUNK);
+      const at = { weights, gradient: subtreeGradients[0]! }; // `evaluate` does not touch it
+      writeLossSums(control.numbers, TABLE, chunk, kernel.evaluate(program, stage(split, from, to, storedOrder, at)));
+    }
+  }
+
+  return {
+    kernelId: kernel.id,
+    perform(command, phase, takePiece) {
+      if (command === EVALUATE) evaluateChunks(takePiece);
+      else if (phase === 0) computeSubtrees(takePiece);
+      else foldSubtrees(takePiece);
+    },
+    finish(command) {
+      if (command !== COMPUTE_GRADIENT) return;
+      new BigUint64Array(control.numbers.buffer)[RESULTS] = kernel.hash(subtreeGradients[0]!, 4 * P);
+    },
+    receive(message) {
+      rows.add(message as ShardRows); // a worker's threads are sent nothing else
+    },
+  };
+}
+
+const storedOrder: SampleIndexes = (position) => position;

@@ -1,0 +1,145 @@
+/**
+ * The step protocol: what one input does to a run. Pure; time, queues and sockets are somebody else's job.
+ *
+ * Every delivery may come twice, late or never. An item counts once, whoever computed it: any copy has the same bits.
+ */
+
+import type { LossSums } from '#kernel';
+import { addLossSums } from '#kernel';
+import { fillWindow } from './announce-steps.js';
+import { endAtOnce, failNonFinite, finishIfMeasured, isMeasured, judge, startMeasuring } from './end-run.js';
+import { metricsOf, NO_SUMS } from './epoch-metrics.js';
+import { announceAgain, checkOrder, giveUpOn, handBackHeldBy, reissue, take } from './held-items.js';
+import { step as toStep } from './identities.js';
+import type { EvaluationReceipt, GradientReceipt } from './messages.js';
+import { foldTree } from './reduction-tree.js';
+import { endsEpoch } from './run-shape.js';
+import type { RunEffect, RunInput, RunState } from './run-state.js';
+import { withItem, withoutHolder } from './run-state.js';
+import { evaluationKey, gradientKey, versionOf } from './work-items.js';
+
+type Advance = readonly [RunState, readonly RunEffect[]];
+
+/** The run after one input, and what is to be done about it, in order. */
+export function advanceRun(now: RunState, input: RunInput): Advance {
+  if (now.phase === 'ended') return [now, afterTheEnd(input)];
+  switch (input.kind) {
+    case 'started':
+      return then([now, [{ kind: 'publish', version: now.version }]], fillWindow);
+    case 'workers-changed':
+      return [{ ...now, workers: input.workers }, []];
+    case 'item-taken':
+      return take(now, input);
+    case 'worker-lost':
+      return handBackHeldBy(now, input.worker);
+    case 'item-failed':
+      return giveUpOn(now, input);
+    case 'hand-back-refused':
+      return reissue(now, input.itemId);
+    case 'gradient-received':
+      return receive(now, gradientKey(input.receipt.step, input.receipt.block), input.receipt);
+    case 'evaluation-received':
+      return receive(now, evaluationKey(input.receipt.version, input.receipt.split, input.receipt.part), input.receipt);
+    case 'averaged':
+      if (now.phase !== 'averaging' || input.step !== now.version) return [now, []];
+      return input.finite ? commit(now) : failNonFinite(now);
+    case 'tick':
+      return checkOrder(now);
+    case 'stalled':
+      return announceAgain(now);
+    case 'stop-requested':
+      // An update in progress is let through: half a step can't be given up.
+      return now.phase === 'averaging' ? [{ ...now, stoppedBy: 'user' }, []] : endAtOnce(now);
+    default:
+      return input satisfies never;
+  }
+}
+
+/** The receipts that cover the current step exactly once, in order; undefined while one is missing. */
+export function receiptsOfStep(now: RunState): readonly GradientReceipt[] | undefined {
+  const receipts: GradientReceipt[] = [];
+  let covered = 0;
+  for (const { item, receipt } of now.items.values()) {
+    if (item.kind !== 'gradient' || item.step !== now.version) continue;
+    if (receipt === undefined || !('block' in receipt)) return undefined;
+    covered += receipt.block.end - receipt.block.begin;
+    receipts.push(receipt);
+  }
+  if (covered !== now.shape.microBatches) return undefined;
+  return receipts.sort((left, right) => left.block.begin - right.block.begin);
+}
+
+/** Sums of one step, folded along the tree like its gradient, so that the cut leaves no trace in them. */
+export function sumsOfStep(receipts: readonly GradientReceipt[], microBatches: number): LossSums {
+  const blocks = receipts.map((receipt): { begin: number; end: number; value: LossSums } => ({
+    ...receipt.block,
+    value: receipt,
+  }));
+  return foldTree(blocks, microBatches, addLossSums);
+}
+
+/** After the end a worker may still take or send what it was given before: it is told to let go. */
+function afterTheEnd(input: RunInput): readonly RunEffect[] {
+  if (input.kind === 'item-taken') return [{ kind: 'release', itemId: input.itemId, worker: input.worker }];
+  if (input.kind === 'gradient-received') return [{ kind: 'count', outcome: 'stale' }];
+  return [];
+}
+
+function receive(now: RunState, key: string, receipt: GradientReceipt | EvaluationReceipt): Advance {
+  const held = now.items.get(key);
+  if (held === undefined) return [now, [{ kind: 'count', outcome: 'stale' }]];
+  if (held.receipt !== undefined) return [now, [{ kind: 'count', outcome: 'duplicate' }]];
+  const { holder } = held;
+  // A copy came from somebody else: the present holder need not wait with it any longer.
+  const freed: readonly RunEffect[] =
+    holder === undefined || holder.worker === receipt.worker
+      ? []
+      : [{ kind: 'release', itemId: holder.itemId, worker: holder.worker }];
+  const done = withItem(now, key, { ...withoutHolder(held), receipt });
+  return then([done, [{ kind: 'count', outcome: 'accepted' }, ...freed]], proceed);
+}
+
+/** Does what the receipts that are in allow: judge an epoch, average a step, finish. */
+function proceed(now: RunState): Advance {
+  if (now.phase === 'measuring') return finishIfMeasured(now);
+  if (!now.judging) return averageIfComplete(now);
+  if (!isMeasured(now, 'validation')) return [now, []];
+  const judged = judge(now);
+  return then(judged, judged[0].stoppedBy === undefined ? averageIfComplete : startMeasuring);
+}
+
+function averageIfComplete(now: RunState): Advance {
+  const receipts = now.phase === 'training' ? receiptsOfStep(now) : undefined;
+  if (receipts === undefined) return [now, []];
+  return [{ ...now, phase: 'averaging' }, [{ kind: 'average', step: now.version, receipts }]];
+}
+
+function commit(now: RunState): Advance {
+  const receipts = receiptsOfStep(now) ?? [];
+  const sums = sumsOfStep(receipts, now.shape.microBatches);
+  const version = toStep(now.version + 1);
+  const items = new Map([...now.items].filter(([, held]) => versionOf(held.item) >= version));
+  const epochSums = addLossSums(now.epochSums, sums);
+  const state: RunState = { ...now, version, items, phase: 'training', epochSums };
+  const committed: RunEffect = { kind: 'committed', step: now.version, receipts, sums };
+  const goesOn = endsEpoch(now.shape, version) ? endEpoch : goOn;
+  return state.stoppedBy === 'user'
+    ? then([state, [committed]], endAtOnce)
+    : then([state, [{ kind: 'publish', version }, committed]], goesOn);
+}
+
+function endEpoch(now: RunState): Advance {
+  const epoch = now.version / now.shape.stepsPerEpoch - 1;
+  const train = metricsOf(now.epochSums, now.task, now.targetCount);
+  return goOn({ ...now, epochSums: NO_SUMS, lastEpoch: { epoch, train }, judging: true });
+}
+
+function goOn(now: RunState): Advance {
+  if (now.version >= now.shape.steps) return startMeasuring(now);
+  return then(fillWindow(now), proceed);
+}
+
+function then([state, effects]: Advance, next: (state: RunState) => Advance): Advance {
+  const [after, more] = next(state);
+  return [after, [...effects, ...more]];
+}

@@ -1,0 +1,50 @@
+/** What is known of a prepared data set: its columns, its splits, its shards. Never the rows. */
+import type { Task } from './job-spec.js';
+
+export type SplitName = 'train' | 'validation' | 'test';
+
+/** Samples `[begin, end)` of one split, stored and fetched as one checksummed file. */
+export interface ShardInfo {
+  readonly split: SplitName;
+  readonly index: number;
+  readonly begin: number;
+  readonly end: number;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** How one input column becomes numbers. `mean`/`deviation` and the like were fitted on the training split only. */
+export type ColumnEncoding =
+  | {
+      readonly kind: 'number';
+      readonly name: string;
+      readonly shift: number;
+      readonly factor: number;
+      readonly missing?: number;
+    }
+  | { readonly kind: 'oneHot'; readonly name: string; readonly categories: readonly string[] };
+
+/** (value - shift) * factor is what the model sees; a one-hot column takes one input per category. */
+export interface Preprocessing {
+  readonly scale: 'standard' | 'minmax' | 'none';
+  readonly columns: readonly ColumnEncoding[];
+}
+
+export interface DatasetInfo {
+  readonly task: Task;
+  /** F: numbers in one encoded sample. */
+  readonly featureCount: number;
+  /** T: numbers in one stored target (1 for classification). */
+  readonly targetCount: number;
+  readonly targetNames: readonly string[];
+  /** Labels by class index, as they stand in the data; empty for regression. */
+  readonly classes: readonly string[];
+  readonly samples: Readonly<Record<SplitName, number>>;
+  readonly shards: readonly ShardInfo[];
+  readonly preprocessing: Preprocessing;
+  /** SHA-256 of the source files' bytes, in the order train source, validation, test. */
+  readonly dataSha256: string;
+  readonly skippedRows: number;
+  /** Things a user should know and that stop nothing, for example a constant column. */
+  readonly warnings: readonly string[];
+}

@@ -1,0 +1,140 @@
+/**
+ * Errors a user can meet. Each says what happened, where, with which values, and what to do next.
+ *
+ * `code` is a key of `ErrorFacts`; a new failure is one line there, and the compiler finds every table that must know it.
+ */
+
+/** The facts each error carries as fields. */
+export interface ErrorFacts {
+  'CONFIG.SYNTAX': { readonly file: string };
+  'CONFIG.UNKNOWN_KEY': { readonly key: string };
+  'CONFIG.TYPE': { readonly key: string };
+  'CONFIG.RANGE': { readonly key: string };
+  'CONFIG.CONFLICT': { readonly key: string };
+  'CONFIG.VERSION': { readonly found: string };
+  'CONFIG.FILE': { readonly file: string };
+  'CONFIG.SEVERAL': { readonly count: number };
+  'DATA.FILE': { readonly file: string };
+  'DATA.OUTSIDE_ROOT': { readonly file: string };
+  'DATA.FORMAT': { readonly file: string };
+  'DATA.ROW': { readonly file: string; readonly line: number };
+  'DATA.CELL': { readonly file: string; readonly line: number; readonly column: string };
+  'DATA.LABEL': { readonly file: string; readonly line: number };
+  'DATA.COLUMN': { readonly file: string; readonly column: string };
+  'DATA.TOO_FEW': { readonly samples: number };
+  'DATA.LIMIT': { readonly file: string; readonly limit: number };
+  'DATA.SHARD': { readonly shard: string };
+  'MODEL.SHAPE': { readonly layer: string };
+  'MODEL.TOO_LARGE': { readonly bytes: number };
+  'RUN.UNKNOWN': { readonly run: string };
+  'RUN.EXISTS': { readonly run: string };
+  'RUN.NONFINITE': { readonly step: number };
+  'RUN.POISON_BLOCK': { readonly step: number; readonly block: string };
+  'RUN.STOPPED': { readonly run: string };
+  'RUN.FAILED': { readonly run: string };
+  'STORAGE.CORRUPT': { readonly file: string };
+  'STORAGE.WRITE': { readonly file: string };
+  'REDIS.UNREACHABLE': { readonly url: string };
+  'REDIS.VERSION': { readonly found: string };
+  'REDIS.EVICTION_POLICY': { readonly found: string };
+  'REDIS.NOT_FOUND': { readonly tried: string };
+  'COORDINATOR.UNREACHABLE': { readonly address: string };
+  'COORDINATOR.ADDRESS': { readonly address: string };
+  'WORKER.KERNEL_MISMATCH': { readonly expected: string; readonly found: string };
+  'WORKER.PROTOCOL_MISMATCH': { readonly expected: string; readonly found: string };
+  'WIRE.CORRUPT': { readonly what: string };
+  /** The peer ended a call with a gRPC status and no explanation of ours. */
+  'WIRE.STATUS': { readonly status: string };
+  'USAGE.ARGUMENT': { readonly argument: string };
+  'ENVIRONMENT.PROCESS': { readonly process: string };
+}
+
+export type ErrorCode = keyof ErrorFacts;
+
+/** Where in a file an error is, with the lines around it for a frame. Lines and columns count from 1. */
+export interface ErrorPlace {
+  readonly file: string;
+  readonly line?: number;
+  readonly column?: number;
+  /** Characters to underline. */
+  readonly length?: number;
+  /** The line itself, at most 120 characters of it. */
+  readonly text?: string;
+}
+
+export interface ErrorDetails {
+  /** What to do next, one imperative sentence. */
+  readonly hint?: string;
+  readonly place?: ErrorPlace;
+  readonly cause?: unknown;
+  /** For an error that reports several at once. */
+  readonly problems?: readonly RopeteamError[];
+}
+
+export class RopeteamError<Code extends ErrorCode = ErrorCode> extends Error {
+  override readonly name = 'RopeteamError';
+  readonly code: Code;
+  readonly facts: ErrorFacts[Code];
+  readonly hint: string | undefined;
+  readonly place: ErrorPlace | undefined;
+  readonly problems: readonly RopeteamError[];
+
+  constructor(code: Code, facts: ErrorFacts[Code], message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.facts = facts;
+    this.hint = details.hint;
+    this.place = details.place;
+    this.problems = details.problems ?? [];
+  }
+}
+
+/** The plain form of an error, as it travels over gRPC, into events and `--json`. */
+export interface ErrorEnvelope {
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string;
+  readonly place?: ErrorPlace;
+  readonly facts: Readonly<Record<string, string | number>>;
+  readonly problems?: readonly ErrorEnvelope[];
+}
+
+export function toEnvelope(error: RopeteamError): ErrorEnvelope {
+  return {
+    code: error.code,
+    message: error.message,
+    facts: { ...error.facts },
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+    ...(error.place === undefined ? {} : { place: error.place }),
+    ...(error.problems.length === 0 ? {} : { problems: error.problems.map(toEnvelope) }),
+  };
+}
+
+export function fromEnvelope(envelope: ErrorEnvelope): RopeteamError {
+  // The code was checked by the sender's compiler; an unknown one from a newer peer is still shown with its message.
+  const code = envelope.code as ErrorCode;
+  return new RopeteamError(code, envelope.facts as unknown as ErrorFacts[ErrorCode], envelope.message, {
+    ...(envelope.hint === undefined ? {} : { hint: envelope.hint }),
+    ...(envelope.place === undefined ? {} : { place: envelope.place }),
+    problems: (envelope.problems ?? []).map(fromEnvelope),
+  });
+}
+
+/** Process exit code of an error: 1 the run failed, 2 wrong usage, job file or input, 3 the environment lacks something. */
+export function exitCodeOf(code: ErrorCode): 1 | 2 | 3 {
+  const area = code.slice(0, code.indexOf('.'));
+  switch (area) {
+    case 'CONFIG':
+    case 'DATA':
+    case 'MODEL':
+    case 'USAGE':
+    case 'WORKER':
+      return 2;
+    case 'REDIS':
+    case 'COORDINATOR':
+    case 'ENVIRONMENT':
+      return 3;
+    default:
+      return code === 'STORAGE.WRITE' ? 3 : code === 'RUN.UNKNOWN' || code === 'RUN.EXISTS' ? 2 : 1;
+  }
+}

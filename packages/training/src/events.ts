@@ -1,0 +1,142 @@
+/** Events of a run: one JSON object a line in `events.ndjson`, on `--json` and on the watch stream. Past tense. */
+import type { ErrorEnvelope } from './errors.js';
+
+export interface Metrics {
+  readonly loss: number;
+  readonly accuracy?: number;
+  readonly r2?: number;
+}
+
+export type StoppedBy = 'epochs' | 'steps' | 'tolerance' | 'patience' | 'user';
+
+/**
+ * Milliseconds of one step by phase, along the block that came in last; together the step's duration. Measured on the
+ * coordinator's clock, but for computing and waiting, which the worker times itself: no two clocks are compared.
+ */
+export interface StepPhases {
+  /** Weights leaving the coordinator until that block's worker had them, and the way of its first frame back. */
+  readonly broadcastMs: number;
+  /** The block's time in the kernel. */
+  readonly computeMs: number;
+  /** From the block's first frame to its last. */
+  readonly uploadMs: number;
+  /** The worker had the weights, but not yet the job. */
+  readonly waitMs: number;
+  /** Fold, mean, clip, update. */
+  readonly averageMs: number;
+  /** The rest: evaluation that the step waited for, ledger record, encoding of the new weights. */
+  readonly commitMs: number;
+}
+
+export type RunEventBody =
+  | {
+      readonly event: 'run_queued';
+      readonly job: string;
+    }
+  | {
+      readonly event: 'run_started';
+      readonly job: string;
+      readonly seed: number;
+      readonly workers: number;
+      readonly threads: number;
+      readonly kernel: string;
+      readonly redis: { readonly engine: string; readonly version: string };
+      readonly parameters: number;
+      readonly samples: { readonly train: number; readonly validation: number; readonly test: number };
+      readonly batch: number;
+      readonly microBatches: number;
+      /** Steps at the most: `stop` rules may end the run earlier. */
+      readonly steps: number;
+      readonly epochs: number;
+      readonly dashboard: string;
+      readonly metrics: string;
+      readonly runPath: string;
+      readonly warnings: readonly string[];
+    }
+  | { readonly event: 'worker_joined'; readonly worker: string; readonly pid: number; readonly threads: number }
+  | {
+      readonly event: 'worker_lost';
+      readonly worker: string;
+      readonly pid: number;
+      readonly reason: string;
+      readonly blocksReissued: number;
+      readonly detectedInMs: number;
+    }
+  | { readonly event: 'worker_left'; readonly worker: string; readonly pid: number; readonly reason: string }
+  | {
+      readonly event: 'step_committed';
+      readonly step: number;
+      readonly epoch: number;
+      readonly loss: number;
+      readonly learningRate: number;
+      readonly gradientNorm: number;
+      readonly samples: number;
+      readonly durationMs: number;
+      readonly workers: number;
+      readonly phases: StepPhases;
+    }
+  | {
+      readonly event: 'epoch_finished';
+      readonly epoch: number;
+      readonly epochs: number;
+      readonly step: number;
+      readonly train: Metrics;
+      readonly validation?: Metrics;
+      readonly samplesPerSecond: number;
+    }
+  | {
+      readonly event: 'checkpoint_saved';
+      readonly step: number;
+      readonly path: string;
+      readonly bytes: number;
+      readonly durationMs: number;
+    }
+  | { readonly event: 'checkpoint_failed'; readonly code: string; readonly message: string }
+  | { readonly event: 'run_stopping'; readonly reason: string }
+  | {
+      readonly event: 'run_finished';
+      readonly steps: number;
+      readonly epochs: number;
+      readonly seconds: number;
+      readonly samplesPerSecond: number;
+      readonly stoppedBy: StoppedBy;
+      /** Of the last epoch, as it ran; absent when the run ended before its first step. */
+      readonly train?: Metrics;
+      readonly validation?: Metrics;
+      readonly test?: Metrics;
+      readonly weightsSha256: string;
+      readonly optimizerSha256: string;
+      /** Share of the training time that was not lost to workers that died: 0..1. */
+      readonly goodput: number;
+      readonly workersLost: number;
+      readonly blocksReissued: number;
+      readonly redis: { readonly engine: string; readonly version: string };
+      readonly kernel: string;
+      readonly modelPath: string;
+      readonly runPath: string;
+    }
+  | ({ readonly event: 'run_failed' } & Pick<
+      ErrorEnvelope,
+      'code' | 'message' | 'hint' | 'place' | 'facts' | 'problems'
+    >);
+
+export type RunEvent = RunEventBody & {
+  /** ISO 8601. */
+  readonly time: string;
+  readonly run: string;
+};
+
+/** One line of `runs`. */
+export interface RunSummary {
+  readonly run: string;
+  readonly job: string;
+  readonly state: 'queued' | 'preparing' | 'training' | 'stopping' | 'finished' | 'failed';
+  readonly step: number;
+  readonly steps: number;
+  readonly loss?: number;
+  readonly submittedAt: string;
+  readonly runPath: string;
+  readonly weightsSha256?: string;
+  /** Plain words on what the run is waiting for, if it is. */
+  readonly waitingFor?: string;
+}

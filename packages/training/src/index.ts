@@ -1,0 +1,43 @@
+export { advanceRun, receiptsOfStep, sumsOfStep } from './advance-run.js';
+export { cutBlocks } from './cut-blocks.js';
+export type { ColumnEncoding, DatasetInfo, Preprocessing, ShardInfo, SplitName } from './dataset.js';
+export { metricsOf } from './epoch-metrics.js';
+export type { ErrorCode, ErrorDetails, ErrorEnvelope, ErrorFacts, ErrorPlace } from './errors.js';
+export { exitCodeOf, fromEnvelope, RopeteamError, toEnvelope } from './errors.js';
+export type { Metrics, RunEvent, RunEventBody, RunSummary, StepPhases, StoppedBy } from './events.js';
+export type { Fence, RunId, Step, WeightVersion, WorkerId } from './identities.js';
+export { fence, runId, step, weightVersion, workerId } from './identities.js';
+export type { DataSpec, JobSpec, LossName, SplitSource, Task } from './job-spec.js';
+export type { LedgerBlock, LedgerRecord } from './ledger-record.js';
+export type {
+  CoordinatorMessage,
+  EvaluationReceipt,
+  GradientFrame,
+  GradientReceipt,
+  RunPlan,
+  WeightsFrame,
+  WorkerHello,
+  WorkerMessage,
+} from './messages.js';
+export { FRAME_BYTES, PROTOCOL_VERSION } from './messages.js';
+export type {
+  CoordinatorHandlers,
+  CoordinatorSession,
+  CoordinatorSessionHandler,
+  EncodedWeights,
+  SessionHandler,
+  Submission,
+  TakenItem,
+  UploadedFile,
+  WorkerSession,
+  WorkQueues,
+  WorkSource,
+} from './ports.js';
+export { foldTree } from './reduction-tree.js';
+export type { RunShape, StepSamples } from './run-shape.js';
+export { evaluationItems, samplesOfStep, shapeRun } from './run-shape.js';
+export type { RunEffect, RunInput, RunStart, RunState } from './run-state.js';
+export { newRun } from './run-state.js';
+export type { StopRules } from './stop-rules.js';
+export type { AverageItem, Block, EvaluationItem, GradientItem, WorkerItem, WorkItem } from './work-items.js';
+export { blockKey, evaluationKey, gradientKey, itemId, itemKey, keyOfItemId, versionOf } from './work-items.js';

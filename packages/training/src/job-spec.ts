@@ -1,0 +1,62 @@
+/** A checked, complete job: what job.yaml says with every default filled in. Plain data, frozen by whoever reads it. */
+import type { InitSpec, LayerSpec, OptimizerSpec, ScheduleSpec } from '#kernel';
+
+export type Task = 'classification' | 'regression';
+export type LossName = 'meanSquaredError' | 'binaryCrossEntropy' | 'softmaxCrossEntropy';
+
+/** A fraction of `source` in [0, 1), or the path of a file of its own. */
+export type SplitSource =
+  | { readonly kind: 'fraction'; readonly fraction: number }
+  | { readonly kind: 'file'; readonly path: string };
+
+export interface DataSpec {
+  /** Path as written in the job file, relative to it. */
+  readonly source: string;
+  readonly format: 'csv';
+  /** Field separator; `auto` looks at the header line. */
+  readonly delimiter: 'auto' | string;
+  readonly target: readonly string[];
+  /** Names and globs, or all columns that are not targets. */
+  readonly features: 'all' | readonly string[];
+  /** Absent: inferred from the target column. */
+  readonly task?: Task;
+  readonly scale: 'standard' | 'minmax' | 'none';
+  readonly split: { readonly validation: SplitSource; readonly test: SplitSource };
+  readonly badRows: 'error' | 'skip';
+  readonly maxBadRows: number;
+  readonly missing: 'error' | 'mean' | 'zero' | 'drop';
+  readonly maxCategories: number;
+}
+
+export interface JobSpec {
+  readonly apiVersion: 'ropeteam/v1';
+  readonly name: string;
+  readonly data: DataSpec;
+  readonly model: {
+    /** Hidden layers; the output layer follows from the target and the loss. */
+    readonly layers: readonly LayerSpec[];
+    /** Absent: follows from the task. */
+    readonly loss?: LossName;
+    readonly init: InitSpec;
+  };
+  readonly train: {
+    /** Exactly one of the two ends the run at the latest. */
+    readonly limit:
+      | { readonly kind: 'epochs'; readonly epochs: number }
+      | { readonly kind: 'steps'; readonly steps: number };
+    /** Global batch, samples per step. */
+    readonly batch: number;
+    readonly microBatches: 'auto' | number;
+    readonly optimizer: OptimizerSpec;
+    readonly schedule: ScheduleSpec;
+    readonly clipNorm?: number;
+    readonly stop: {
+      /** Training loss has converged: it fell by less than this for `patience` epochs in a row. */
+      readonly tolerance?: number;
+      /** Epochs without a new best validation loss (training loss where there is no validation split). */
+      readonly patience?: number;
+    };
+    readonly seed: number;
+  };
+  readonly checkpoint: { readonly everyMs: number; readonly keep: number };
+}

@@ -1,0 +1,83 @@
+/** How a run's samples fall into epochs, steps and micro-batches: a pure function of job and data, never of workers. */
+import { autoMicroBatches } from '#kernel';
+import type { DatasetInfo, SplitName } from './dataset.js';
+import type { Fence, RunId, Step } from './identities.js';
+import { step as toStep } from './identities.js';
+import type { JobSpec } from './job-spec.js';
+import type { EvaluationItem } from './work-items.js';
+
+/** Samples in one evaluation item. Fixed, so that sums of metrics are added in the same order for any worker count. */
+const EVALUATION_SAMPLES = 4096;
+
+export interface RunShape {
+  readonly run: RunId;
+  readonly fence: Fence;
+  readonly samples: Readonly<Record<SplitName, number>>;
+  /** Global batch; never more than the training samples. */
+  readonly batch: number;
+  /** M. */
+  readonly microBatches: number;
+  readonly stepsPerEpoch: number;
+  /** Steps at the most. */
+  readonly steps: number;
+  /** Epochs at the most; the last may be cut short by `steps`. */
+  readonly epochs: number;
+  readonly limitedBy: 'epochs' | 'steps';
+}
+
+export function shapeRun(
+  run: RunId,
+  fence: Fence,
+  train: JobSpec['train'],
+  samples: DatasetInfo['samples'],
+  parameterCount: number,
+): RunShape {
+  const batch = Math.min(train.batch, samples.train);
+  const stepsPerEpoch = Math.ceil(samples.train / batch);
+  const steps = train.limit.kind === 'steps' ? train.limit.steps : train.limit.epochs * stepsPerEpoch;
+  return {
+    run,
+    fence,
+    samples,
+    batch,
+    microBatches: train.microBatches === 'auto' ? autoMicroBatches(batch, parameterCount) : train.microBatches,
+    stepsPerEpoch,
+    steps,
+    epochs: Math.ceil(steps / stepsPerEpoch),
+    limitedBy: train.limit.kind,
+  };
+}
+
+/** The samples of one step: positions `[firstPosition, endPosition)` of its epoch's permutation. */
+export interface StepSamples {
+  readonly epoch: number;
+  readonly firstPosition: number;
+  readonly endPosition: number;
+}
+
+export function samplesOfStep(shape: RunShape, step: number): StepSamples {
+  const epoch = Math.floor(step / shape.stepsPerEpoch);
+  const firstPosition = (step - epoch * shape.stepsPerEpoch) * shape.batch;
+  return { epoch, firstPosition, endPosition: Math.min(firstPosition + shape.batch, shape.samples.train) };
+}
+
+/** Whether `version` committed steps are a whole number of epochs. */
+export function endsEpoch(shape: RunShape, version: number): boolean {
+  return version > 0 && version % shape.stepsPerEpoch === 0;
+}
+
+/** The evaluation of one split at one weight version, cut into items of fixed size; none for an empty split. */
+export function evaluationItems(shape: RunShape, version: number, split: SplitName): readonly EvaluationItem[] {
+  const samples = shape.samples[split];
+  return Array.from({ length: Math.ceil(samples / EVALUATION_SAMPLES) }, (_, part) => ({
+    kind: 'evaluation' as const,
+    run: shape.run,
+    fence: shape.fence,
+    version: toStep(version) satisfies Step,
+    split,
+    part,
+    begin: part * EVALUATION_SAMPLES,
+    end: Math.min((part + 1) * EVALUATION_SAMPLES, samples),
+    issue: 0,
+  }));
+}

@@ -1,0 +1,139 @@
+/** What the coordinator knows of a run in training, and what can happen to it. Plain data; see `advance-run.ts`. */
+import type { LossSums } from '#kernel';
+import type { SplitName } from './dataset.js';
+import { NO_SUMS } from './epoch-metrics.js';
+import type { ErrorEnvelope } from './errors.js';
+import type { Metrics, StoppedBy } from './events.js';
+import type { Step, WorkerId } from './identities.js';
+import { step as toStep } from './identities.js';
+import type { Task } from './job-spec.js';
+import type { EvaluationReceipt, GradientReceipt } from './messages.js';
+import type { RunShape } from './run-shape.js';
+import type { StopRules, StopState } from './stop-rules.js';
+import { FRESH_STOP_STATE } from './stop-rules.js';
+import type { AverageItem, WorkerItem, WorkItem } from './work-items.js';
+
+/** One announced item: nobody's, somebody's, or done. */
+export interface ItemState {
+  readonly item: WorkerItem;
+  readonly holder?: { readonly worker: WorkerId; readonly itemId: string; readonly token: string };
+  readonly receipt?: GradientReceipt | EvaluationReceipt;
+  /** Workers that died or failed while they held it. */
+  readonly failures: number;
+  /** Ticks for which this item was wanted and in nobody's hands while a worker waited with a later one. */
+  readonly ticksPassedOver?: number;
+}
+
+export interface RunState {
+  readonly shape: RunShape;
+  readonly rules: StopRules;
+  readonly task: Task;
+  /** Numbers in one target. */
+  readonly targetCount: number;
+  /** Committed steps: the weight version workers hold or are being sent. */
+  readonly version: Step;
+  /** Items of steps below this are announced. */
+  readonly announced: number;
+  /** Announced and not yet committed, by item key, oldest first. */
+  readonly items: ReadonlyMap<string, ItemState>;
+  /** Workers that are ready for the run: decides how the next announced steps are cut. */
+  readonly workers: number;
+  readonly phase: 'training' | 'averaging' | 'measuring' | 'ended';
+  /** Sums over the committed steps of the epoch in progress, and of the last whole one. */
+  readonly epochSums: LossSums;
+  readonly lastEpoch?: { readonly epoch: number; readonly train: Metrics; readonly validation?: Metrics };
+  /** An epoch's validation that must be known before the next step may commit. */
+  readonly judging: boolean;
+  readonly stop: StopState;
+  /** Why the run ends, once that is decided. */
+  readonly stoppedBy?: StoppedBy;
+}
+
+export type RunInput =
+  /** First input of a run, or first after a resume. */
+  | { readonly kind: 'started' }
+  | { readonly kind: 'workers-changed'; readonly workers: number }
+  | { readonly kind: 'item-taken'; readonly itemId: string; readonly token: string; readonly worker: WorkerId }
+  | { readonly kind: 'worker-lost'; readonly worker: WorkerId }
+  | { readonly kind: 'item-failed'; readonly itemId: string; readonly worker: WorkerId; readonly message: string }
+  /** Its lock was gone when it was to be handed back: it must be announced once more. */
+  | { readonly kind: 'hand-back-refused'; readonly itemId: string }
+  /** A block's gradient lies complete in its inbox slot. */
+  | { readonly kind: 'gradient-received'; readonly receipt: GradientReceipt }
+  | { readonly kind: 'evaluation-received'; readonly receipt: EvaluationReceipt }
+  | { readonly kind: 'averaged'; readonly step: Step; readonly finite: boolean }
+  /** Some milliseconds have passed. */
+  | { readonly kind: 'tick' }
+  /** Nothing has moved for a while: the queue may have lost what it was given. */
+  | { readonly kind: 'stalled' }
+  | { readonly kind: 'stop-requested' };
+
+export type RunEffect =
+  | { readonly kind: 'announce'; readonly items: readonly WorkItem[] }
+  | { readonly kind: 'hand-back'; readonly itemId: string; readonly token: string; readonly reason: string }
+  /** Items of the run that still wait in the queues are not needed any more. */
+  | { readonly kind: 'withdraw' }
+  /** Tell the worker to stop waiting for this item. */
+  | { readonly kind: 'release'; readonly itemId: string; readonly worker: WorkerId }
+  | { readonly kind: 'average'; readonly step: Step; readonly receipts: readonly GradientReceipt[] }
+  /** The step counts: its update is made. Comes after the `publish` of its weights, which must not wait for records. */
+  | {
+      readonly kind: 'committed';
+      readonly step: Step;
+      readonly receipts: readonly GradientReceipt[];
+      readonly sums: LossSums;
+    }
+  /** The weights of this version are current: send them. */
+  | { readonly kind: 'publish'; readonly version: Step }
+  | { readonly kind: 'epoch-finished'; readonly epoch: number; readonly train: Metrics; readonly validation?: Metrics }
+  | { readonly kind: 'count'; readonly outcome: 'accepted' | 'duplicate' | 'stale' | 'reissued' }
+  | {
+      readonly kind: 'finish';
+      readonly stoppedBy: StoppedBy;
+      readonly metrics: Readonly<Partial<Record<SplitName, Metrics>>>;
+    }
+  | { readonly kind: 'fail'; readonly error: ErrorEnvelope };
+
+export interface RunStart {
+  readonly shape: RunShape;
+  readonly rules: StopRules;
+  readonly task: Task;
+  readonly targetCount: number;
+}
+
+export function newRun(start: RunStart): RunState {
+  return {
+    ...start,
+    version: toStep(0),
+    announced: 0,
+    items: new Map(),
+    workers: 0,
+    phase: 'training',
+    epochSums: NO_SUMS,
+    judging: false,
+    stop: FRESH_STOP_STATE,
+  };
+}
+
+export function averageItem(shape: RunShape, step: Step): AverageItem {
+  return { kind: 'average', run: shape.run, fence: shape.fence, step };
+}
+
+export function withItem(now: RunState, key: string, held: ItemState): RunState {
+  const items = new Map(now.items);
+  items.set(key, held);
+  return { ...now, items };
+}
+
+/** The same item in nobody's hands. */
+export function withoutHolder(held: ItemState): ItemState {
+  const { holder: _, ...free } = held;
+  return free;
+}
+
+/** Every worker that holds an item is told to let go of it. */
+export function releaseAll(now: RunState): readonly RunEffect[] {
+  return [...now.items.values()].flatMap(({ holder }) =>
+    holder === undefined ? [] : [{ kind: 'release' as const, itemId: holder.itemId, worker: holder.worker }],
+  );
+}

@@ -1,0 +1,363 @@
+/**
+ * A cluster without sockets: the step protocol, its queue and its workers under a seeded scheduler.
+ *
+ * Everything that takes time is asynchronous here too: what the protocol does to the queue is done later, in order;
+ * each stream delivers its messages later, in order, and loses what is under way when its worker dies; the queue may
+ * forget. Workers have one place each, as the real ones do. So a protocol that could wait for itself is found here.
+ */
+import { advanceRun } from './advance-run.js';
+import { fence, runId, type Step, workerId } from './identities.js';
+import { shapeRun } from './run-shape.js';
+import { newRun, type RunEffect, type RunInput, type RunState } from './run-state.js';
+import { itemId, itemKey, versionOf, type WorkerItem, type WorkItem } from './work-items.js';
+
+export interface SimulationOptions {
+  readonly train: number;
+  readonly validation: number;
+  readonly test: number;
+  readonly batch: number;
+  readonly microBatches: number;
+  readonly epochs: number;
+  readonly seed: number;
+  readonly workers: number;
+  /** Chance of a fault at each event. */
+  readonly faults: number;
+  /** Whether the queue may forget everything. */
+  readonly forgets?: boolean;
+  readonly stopAfterSteps?: number;
+  /** Events without a move after which a coordinator would ask for the queue to be filled again. */
+  readonly quietEvents?: number;
+  /** Key of an item that no worker can compute. */
+  readonly poison?: string;
+}
+
+export interface Simulated {
+  readonly outcome: RunEffect & { kind: 'finish' | 'fail' };
+  readonly committed: readonly { readonly step: number; readonly covered: readonly number[] }[];
+  readonly epochs: readonly (RunEffect & { kind: 'epoch-finished' })[];
+  readonly steps: number;
+  readonly furthestAhead: number;
+  readonly lastAnnounced: number;
+  /** How often nothing moved for so long that the protocol had to be told. */
+  readonly stalls: number;
+}
+
+interface Taken {
+  readonly item: WorkerItem;
+  readonly id: string;
+  readonly token: string;
+}
+
+interface SimulatedWorker {
+  readonly name: string;
+  readonly inbox: (
+    | { readonly kind: 'release'; readonly id: string }
+    | { readonly kind: 'weights'; readonly version: Step }
+  )[];
+  readonly outbox: RunInput[];
+  holds: Taken | undefined;
+  version: number;
+}
+
+type QueueEffect = RunEffect & { kind: 'announce' | 'hand-back' | 'withdraw' | 'release' };
+
+const MOST_EVENTS = 3_000_000;
+/** Events without a move after which the protocol is told that nothing moves, where a test does not say. */
+const QUIET_EVENTS = 300;
+
+export function runSimulation(options: SimulationOptions): Simulated {
+  return new SimulatedCluster(options).run();
+}
+
+class SimulatedCluster {
+  readonly #options: SimulationOptions;
+  readonly #random: () => number;
+  readonly #replaces: boolean;
+  readonly #steps: number;
+  #state: RunState;
+  readonly #queue: WorkItem[] = [];
+  readonly #known = new Set<string>();
+  readonly #active = new Map<string, Taken>();
+  readonly #queueEffects: QueueEffect[] = [];
+  readonly #workers: SimulatedWorker[] = [];
+  readonly #late: RunInput[] = [];
+  readonly #committed: { step: number; covered: number[] }[] = [];
+  readonly #epochs: (RunEffect & { kind: 'epoch-finished' })[] = [];
+  #outcome: Simulated['outcome'] | undefined;
+  #averaging: Step | undefined;
+  #published: Step | undefined;
+  #born = 0;
+  #quiet = 0;
+  #stalls = 0;
+  #furthestAhead = 0;
+  #lastAnnounced = -1;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    this.#random = mulberry(options.seed);
+    // In every other schedule a lost worker is not replaced while another lives: the survivors must manage.
+    this.#replaces = this.#chance(0.5);
+    const train = {
+      limit: { kind: 'epochs', epochs: options.epochs },
+      batch: options.batch,
+      microBatches: options.microBatches,
+      optimizer: { kind: 'sgd', learningRate: 1 },
+      schedule: { warmup: 0, after: { kind: 'constant' } },
+      stop: {},
+      seed: 1,
+    } as const;
+    const samples = { train: options.train, validation: options.validation, test: options.test };
+    const shape = shapeRun(runId('simulated'), fence(1), train, samples, 10);
+    this.#steps = shape.steps;
+    this.#state = newRun({ shape, rules: {}, task: 'regression', targetCount: 1 });
+  }
+
+  run(): Simulated {
+    for (let count = 0; count < this.#options.workers; count++) this.#join();
+    this.#feed({ kind: 'started' });
+    for (let events = 0; this.#outcome === undefined; events++) {
+      if (events > MOST_EVENTS)
+        throw new Error(`no end after ${MOST_EVENTS} events, at version ${this.#state.version}`);
+      this.#event();
+    }
+    const found = { furthestAhead: this.#furthestAhead, lastAnnounced: this.#lastAnnounced, stalls: this.#stalls };
+    return { outcome: this.#outcome, committed: this.#committed, epochs: this.#epochs, steps: this.#steps, ...found };
+  }
+
+  #event(): void {
+    const { faults, workers: wanted, stopAfterSteps, forgets = false } = this.#options;
+    if (stopAfterSteps !== undefined && this.#committed.length === stopAfterSteps) {
+      this.#feed({ kind: 'stop-requested' });
+      return;
+    }
+    const worker = this.#workers[Math.floor(this.#random() * this.#workers.length)];
+    if (worker === undefined || (this.#replaces && this.#workers.length < wanted && this.#chance(faults))) this.#join();
+    else if (this.#chance(faults / 40)) this.#lose(worker);
+    else if (forgets && this.#chance(faults / 80)) this.#forget();
+    else this.#quiet = this.#move(worker) ? 0 : this.#quiet + 1;
+    if (this.#quiet > (this.#options.quietEvents ?? QUIET_EVENTS)) {
+      this.#quiet = 0;
+      this.#stalls++;
+      this.#feed({ kind: 'stalled' });
+    }
+  }
+
+  /** One thing that can happen, chosen at random; false when it could not. */
+  #move(worker: SimulatedWorker): boolean {
+    const moves = [
+      () =>
+        this.#late.length > 0 && this.#deliver(this.#late.splice(Math.floor(this.#random() * this.#late.length), 1)[0]),
+      () => this.#deliver(worker.outbox.shift()),
+      () => this.#deliver(worker.outbox.shift()),
+      () => this.#hear(worker),
+      () => this.#doQueueEffect(),
+      () => this.#expireLock(),
+      () => this.#chance(0.2) && this.#tick(),
+      () => this.#average(),
+      () => (worker.holds === undefined ? this.#take(worker) : this.#compute(worker, worker.holds)),
+    ];
+    return moves[Math.floor(this.#random() * moves.length)]?.() ?? false;
+  }
+
+  #feed(input: RunInput): void {
+    const [state, effects] = advanceRun(this.#state, input);
+    this.#state = state;
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #perform(effect: RunEffect): void {
+    switch (effect.kind) {
+      case 'announce':
+      case 'hand-back':
+      case 'withdraw':
+      case 'release':
+        this.#queueEffects.push(effect);
+        return;
+      case 'publish':
+        this.#published = effect.version;
+        for (const { inbox } of this.#workers) inbox.push({ kind: 'weights', version: effect.version });
+        return;
+      case 'average':
+        this.#averaging = effect.step;
+        return;
+      case 'committed': {
+        const covered = effect.receipts.flatMap(({ block }) => range(block.begin, block.end));
+        this.#committed.push({ step: effect.step, covered: covered.sort((left, right) => left - right) });
+        return;
+      }
+      case 'epoch-finished':
+        this.#epochs.push(effect);
+        return;
+      case 'finish':
+      case 'fail':
+        if (this.#outcome !== undefined) throw new Error('a run ended twice');
+        this.#outcome = effect;
+        return;
+      case 'count':
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #doQueueEffect(): boolean {
+    const effect = this.#queueEffects.shift();
+    if (effect === undefined) return false;
+    if (effect.kind === 'withdraw') this.#queue.length = 0;
+    else if (effect.kind === 'announce') this.#announce(effect.items);
+    else if (effect.kind === 'release') {
+      this.#workers.find(({ name }) => name === effect.worker)?.inbox.push({ kind: 'release', id: effect.itemId });
+    } else {
+      const taken = this.#active.get(effect.itemId);
+      if (taken?.token === effect.token) {
+        this.#active.delete(effect.itemId);
+        this.#queue.unshift(taken.item);
+        this.#restoreOrder();
+      } else this.#feed({ kind: 'hand-back-refused', itemId: effect.itemId });
+    }
+    return true;
+  }
+
+  #announce(items: readonly WorkItem[]): void {
+    for (const item of items) {
+      if (this.#known.has(itemId(item))) continue;
+      this.#known.add(itemId(item));
+      this.#queue.push(item);
+      if (item.kind !== 'gradient') continue;
+      this.#furthestAhead = Math.max(this.#furthestAhead, item.step - this.#state.version + 1);
+      this.#lastAnnounced = Math.max(this.#lastAnnounced, item.step);
+    }
+    this.#restoreOrder();
+  }
+
+  /** The queue's promise: earlier versions first, else in the order they came. */
+  #restoreOrder(): void {
+    const stepOf = (item: WorkItem): number => (item.kind === 'average' ? item.step : versionOf(item));
+    this.#queue.sort((left, right) => stepOf(left) - stepOf(right));
+  }
+
+  #forget(): void {
+    this.#queue.length = 0;
+    this.#known.clear();
+    this.#active.clear();
+  }
+
+  /** The queue's own check: what a dead worker still holds comes back to the front when its lock runs out. */
+  #expireLock(): boolean {
+    const orphan = [...this.#active.values()].find(({ token }) => {
+      return !this.#workers.some(({ name }) => token.startsWith(`${name}-`));
+    });
+    if (orphan === undefined || !this.#chance(0.05)) return false;
+    this.#active.delete(orphan.id);
+    this.#queue.unshift(orphan.item);
+    return true;
+  }
+
+  #deliver(input: RunInput | undefined): boolean {
+    if (input === undefined) return false;
+    if (input.kind === 'gradient-received' && this.#chance(this.#options.faults / 2)) this.#late.push(input);
+    this.#feed(input);
+    return true;
+  }
+
+  #hear(worker: SimulatedWorker): boolean {
+    const message = worker.inbox.shift();
+    if (message === undefined) return false;
+    if (message.kind === 'weights') worker.version = message.version;
+    else if (worker.holds?.id === message.id) this.#finish(worker, worker.holds);
+    return true;
+  }
+
+  #take(worker: SimulatedWorker): boolean {
+    const index = this.#queue.findIndex(({ kind }) => kind !== 'average');
+    const item = this.#queue[index];
+    if (item === undefined || item.kind === 'average') return false;
+    this.#queue.splice(index, 1);
+    const taken: Taken = { item, id: itemId(item), token: `${worker.name}-${this.#random()}` };
+    worker.holds = taken;
+    this.#active.set(taken.id, taken);
+    worker.outbox.push({ kind: 'item-taken', itemId: taken.id, token: taken.token, worker: workerId(worker.name) });
+    return true;
+  }
+
+  #compute(worker: SimulatedWorker, taken: Taken): boolean {
+    const { item } = taken;
+    if (versionOf(item) > worker.version) return false;
+    this.#finish(worker, taken);
+    const name = workerId(worker.name);
+    if (this.#options.poison === itemKey(item)) {
+      worker.outbox.push({ kind: 'item-failed', itemId: taken.id, worker: name, message: 'poison' });
+    } else if (versionOf(item) === worker.version) worker.outbox.push(receiptOf(item, name));
+    return true;
+  }
+
+  /** The worker is done with an item: its job completes, if it still holds the lock. */
+  #finish(worker: SimulatedWorker, taken: Taken): void {
+    worker.holds = undefined;
+    if (this.#active.get(taken.id)?.token === taken.token) this.#active.delete(taken.id);
+  }
+
+  #tick(): boolean {
+    this.#feed({ kind: 'tick' });
+    return false;
+  }
+
+  #average(): boolean {
+    if (this.#averaging === undefined) return false;
+    const step = this.#averaging;
+    this.#averaging = undefined;
+    this.#feed({ kind: 'averaged', step, finite: true });
+    return true;
+  }
+
+  #join(): void {
+    const worker: SimulatedWorker = { name: `w${this.#born++}`, inbox: [], outbox: [], holds: undefined, version: -1 };
+    if (this.#published !== undefined) worker.inbox.push({ kind: 'weights', version: this.#published });
+    this.#workers.push(worker);
+    this.#feed({ kind: 'workers-changed', workers: this.#workers.length });
+  }
+
+  #lose(worker: SimulatedWorker): void {
+    this.#workers.splice(this.#workers.indexOf(worker), 1);
+    this.#feed({ kind: 'worker-lost', worker: workerId(worker.name) });
+    this.#feed({ kind: 'workers-changed', workers: this.#workers.length });
+  }
+
+  #chance(share: number): boolean {
+    return this.#random() < share;
+  }
+}
+
+/** What a worker would send: sums that depend on the samples alone. */
+function receiptOf(item: WorkerItem, worker: ReturnType<typeof workerId>): RunInput {
+  if (item.kind === 'evaluation') {
+    const sums = sumsOver(item.end - item.begin, item.begin + 1);
+    const { run, fence: at, version, split, part } = item;
+    return { kind: 'evaluation-received', receipt: { run, fence: at, version, split, part, worker, ...sums } };
+  }
+  const { run, fence: at, step, block } = item;
+  const sums = sumsOver(block.end - block.begin, step + 1);
+  const proof = { gradientHash: '0'.repeat(16), computeMs: 1, waitedMs: 0, attempt: 1 };
+  return { kind: 'gradient-received', receipt: { run, fence: at, step, block, worker, ...sums, ...proof } };
+}
+
+function sumsOver(sampleCount: number, each: number) {
+  const sum = sampleCount * each;
+  const squares = { squaredErrorSum: sum, targetSum: sum, targetSquareSum: sum * each * 4 };
+  return { sampleCount, lossSum: sum, correctCount: 0, ...squares };
+}
+
+function range(begin: number, end: number): number[] {
+  return Array.from({ length: end - begin }, (_, index) => begin + index);
+}
+
+/** A small seeded generator: a test's schedule must replay. */
+function mulberry(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}

@@ -1,0 +1,82 @@
+/** A job as the job.yaml that gives it again, every default written out. */
+import { Document, isCollection, isMap, isPair, isScalar, visit } from 'yaml';
+import type { JobSpec, SplitSource } from '#training';
+import { formatDuration } from './duration.js';
+import type { JobFileInput } from './job-file.js';
+
+/** The effective job.yaml: `parseJob(formatJob(job))` equals `job`. */
+export function formatJob(job: JobSpec): string {
+  const document = new Document(toJobFile(job));
+  document.commentBefore = ' The effective job: every setting with the value the run uses.';
+  visit(document, {
+    Collection: (_key, node, ancestors) => {
+      if (ancestors.filter(isCollection).length >= 2) node.flow = true;
+    },
+    Pair: (_key, pair) => {
+      const comment = isScalar(pair.key) ? followsFromData[String(pair.key.value)] : undefined;
+      if (comment === undefined || !isMap(pair.value) || !isPair(pair)) return;
+      const absent = Object.entries(comment).filter(([key]) => !(isMap(pair.value) && pair.value.has(key)));
+      if (absent.length > 0) pair.value.comment = absent.map(([, text]) => ` ${text}`).join('\n');
+    },
+  });
+  return document.toString({ lineWidth: 0, flowCollectionPadding: true });
+}
+
+/** Settings without a fixed default: where they are absent, a comment says where their value comes from. */
+const followsFromData: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  data: { task: 'task: told from the target column' },
+  model: { loss: 'loss: follows from the task and the number of classes' },
+};
+
+function toJobFile(job: JobSpec): JobFileInput {
+  const { data, model, train, checkpoint } = job;
+  return {
+    apiVersion: job.apiVersion,
+    name: job.name,
+    data: {
+      source: data.source,
+      format: data.format,
+      delimiter: data.delimiter,
+      target: data.target.length === 1 && data.target[0] !== undefined ? data.target[0] : [...data.target],
+      features: data.features === 'all' ? 'all' : [...data.features],
+      ...(data.task === undefined ? {} : { task: data.task }),
+      scale: data.scale,
+      split: { validation: splitValue(data.split.validation), test: splitValue(data.split.test) },
+      badRows: data.badRows,
+      maxBadRows: data.maxBadRows,
+      missing: data.missing,
+      maxCategories: data.maxCategories,
+    },
+    model: {
+      layers: model.layers.map((layer) => (layer.kind === 'dense' ? { dense: layer.units } : layer.kind)),
+      ...(model.loss === undefined ? {} : { loss: model.loss }),
+      init: model.init,
+    },
+    train: {
+      ...(train.limit.kind === 'epochs' ? { epochs: train.limit.epochs } : { steps: train.limit.steps }),
+      batch: train.batch,
+      // the schema holds the powers of two one by one; a JobSpec says number and was checked when it was made
+      microBatches: train.microBatches as NonNullable<JobFileInput['train']>['microBatches'],
+      optimizer: optimizerValue(train.optimizer),
+      schedule: scheduleValue(train.schedule),
+      ...(train.clipNorm === undefined ? {} : { clipNorm: train.clipNorm }),
+      stop: train.stop,
+      seed: train.seed,
+    },
+    checkpoint: { every: formatDuration(checkpoint.everyMs), keep: checkpoint.keep },
+  };
+}
+
+const splitValue = (source: SplitSource): number | string =>
+  source.kind === 'fraction' ? source.fraction : source.path;
+
+type Train = NonNullable<JobFileInput['train']>;
+
+function optimizerValue({ kind, ...settings }: JobSpec['train']['optimizer']): NonNullable<Train['optimizer']> {
+  return { [kind]: settings };
+}
+
+function scheduleValue({ warmup, after }: JobSpec['train']['schedule']): NonNullable<Train['schedule']> {
+  const { kind, ...settings } = after;
+  return { warmup, [kind]: settings };
+}

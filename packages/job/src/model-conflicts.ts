@@ -1,0 +1,81 @@
+/** Rules across `model:`, `train:` and the task. */
+import type { Conflict, Settings } from './conflicts.js';
+import { type LayerSpec, parameterCount, tooLarge } from './model-size.js';
+import { defaultBatch } from './train-settings.js';
+
+export function modelConflicts(settings: Settings): Conflict[] {
+  return [
+    ...lossForTask(settings),
+    ...firstWeights(settings),
+    ...size(settings),
+    ...cuts(settings),
+    ...warmup(settings),
+  ];
+}
+
+const classLosses: readonly unknown[] = ['binaryCrossEntropy', 'softmaxCrossEntropy'];
+
+function lossForTask(settings: Settings): Conflict[] {
+  const loss = settings('model', 'loss');
+  const task = settings('data', 'task');
+  const target = settings('data', 'target');
+  const path = ['model', 'loss'];
+  if (classLosses.includes(loss) && task === 'regression') {
+    const message = `${String(loss)} is a loss for classes, data.task is regression`;
+    return [{ path, message, hint: 'set model.loss: meanSquaredError, or data.task: classification' }];
+  }
+  if (loss === 'meanSquaredError' && task === 'classification') {
+    const message = 'meanSquaredError is a loss for numbers, data.task is classification';
+    return [{ path, message, hint: 'remove model.loss: it follows from the number of classes' }];
+  }
+  if (classLosses.includes(loss) && Array.isArray(target) && target.length > 1 && task === undefined) {
+    const message = `${String(loss)} takes one target column, data.target names ${target.length}`;
+    return [{ path, message, hint: 'keep one target column, or set model.loss: meanSquaredError' }];
+  }
+  return [];
+}
+
+function firstWeights(settings: Settings): Conflict[] {
+  if (settings('model', 'init') !== 'zeros' || denseLayers(settings).length === 0) return [];
+  return [
+    {
+      path: ['model', 'init'],
+      message: 'with init: zeros all units of a hidden layer start the same and stay the same',
+      hint: 'set model.init: auto, or keep zeros for a model with layers: []',
+    },
+  ];
+}
+
+/** Without the data the widths of the first and the last layer are unknown; between hidden layers they are not. */
+function size(settings: Settings): Conflict[] {
+  const parameters = parameterCount(0, denseLayers(settings));
+  const large = tooLarge(parameters);
+  if (large === undefined) return [];
+  const { message, bytes } = large;
+  return [{ path: ['model', 'layers'], message, hint: 'make the dense layers smaller', tooLargeBytes: bytes }];
+}
+
+function cuts(settings: Settings): Conflict[] {
+  const microBatches = settings('train', 'microBatches');
+  const batch = settings('train', 'batch') ?? defaultBatch;
+  if (typeof microBatches !== 'number' || typeof batch !== 'number' || microBatches <= batch) return [];
+  const message = `train.microBatches is ${microBatches}, more than the ${batch} samples of train.batch`;
+  return [{ path: ['train', 'microBatches'], message, hint: 'make train.batch larger, or leave microBatches out' }];
+}
+
+function warmup(settings: Settings): Conflict[] {
+  const steps = settings('train', 'steps');
+  const warm = settings('train', 'schedule', 'warmup');
+  if (typeof steps !== 'number' || typeof warm !== 'number' || warm < steps || warm === 0) return [];
+  const message = `train.schedule.warmup takes ${warm} steps, the run has ${steps}: it would never reach its learning rate`;
+  return [{ path: ['train', 'schedule', 'warmup'], message, hint: 'shorten the warm-up' }];
+}
+
+function denseLayers(settings: Settings): LayerSpec[] {
+  const layers = settings('model', 'layers');
+  if (!Array.isArray(layers)) return [];
+  return layers.flatMap((layer: unknown) => {
+    const units = typeof layer === 'object' && layer !== null && 'dense' in layer ? layer.dense : undefined;
+    return typeof units === 'number' ? [{ kind: 'dense', units } as const] : [];
+  });
+}

@@ -1,0 +1,34 @@
+/** How many parameters a stack of layers has, and how many are too many. */
+import type { JobSpec } from '#training';
+
+export type LayerSpec = JobSpec['model']['layers'][number];
+
+/**
+ * The kernel's linear memory is 4 GiB at the most, and a step with Adam holds four floats a parameter: weight,
+ * gradient and two moments. More parameters than this cannot fit whatever else is set.
+ */
+const mostParameters = 2 ** 28;
+
+/** Parameters of dense layers one after the other: (inputs + 1) * units each. */
+export function parameterCount(inputs: number, layers: readonly LayerSpec[]): number {
+  let width = inputs;
+  let count = 0;
+  for (const layer of layers) {
+    if (layer.kind !== 'dense') continue;
+    count += (width + 1) * layer.units;
+    width = layer.units;
+  }
+  return count;
+}
+
+/** What is wrong with a model of this many parameters; undefined when it fits. */
+export function tooLarge(parameters: number): { readonly bytes: number; readonly message: string } | undefined {
+  if (parameters <= mostParameters) return undefined;
+  const bytes = parameters * 4;
+  const message =
+    `the model has ${parameters} parameters and its weights need ${gibibytes(bytes)}; ` +
+    `the limit is ${mostParameters} parameters, ${gibibytes(mostParameters * 4)}`;
+  return { bytes, message };
+}
+
+const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;

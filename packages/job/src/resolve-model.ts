@@ -1,0 +1,82 @@
+/** The complete model of a job, once the data set says how many inputs, outputs and classes there are. */
+import { type DatasetInfo, type JobSpec, type LossName, RopeteamError, type RunPlan } from '#training';
+import { parameterCount, tooLarge } from './model-size.js';
+
+type ModelSpec = RunPlan['model'];
+export type ModelData = Pick<DatasetInfo, 'task' | 'featureCount' | 'targetCount' | 'classes'>;
+
+/**
+ * The hidden layers of the job with the output layer behind them, and the loss.
+ *
+ * Left out, the loss is meanSquaredError for a regression (one output a target), binaryCrossEntropy for exactly two
+ * classes (one output) and softmaxCrossEntropy for more (one output a class); softmaxCrossEntropy named for two
+ * classes has two outputs.
+ * @throws RopeteamError `CONFIG.CONFLICT` when the loss does not suit the data, `MODEL.TOO_LARGE`
+ */
+export function resolveModel(job: JobSpec, data: ModelData): ModelSpec {
+  const loss = job.model.loss ?? defaultLoss(data);
+  const unsuited = data.task === 'classification' ? classConflict(loss, data) : numberConflict(loss, data);
+  if (unsuited !== undefined) {
+    throw new RopeteamError('CONFIG.CONFLICT', { key: unsuited.key }, unsuited.message, { hint: unsuited.hint });
+  }
+  const outputs = outputsOf(loss, data);
+  const layers = [...job.model.layers, { kind: 'dense', units: outputs } as const];
+  const large = tooLarge(parameterCount(data.featureCount, layers));
+  if (large !== undefined) {
+    const hint = `make the dense layers smaller, or use fewer than the ${data.featureCount} inputs there are`;
+    throw new RopeteamError('MODEL.TOO_LARGE', { bytes: large.bytes }, large.message, { hint });
+  }
+  return { inputs: data.featureCount, outputs, layers, loss: { kind: loss }, init: job.model.init };
+}
+
+function defaultLoss(data: ModelData): LossName {
+  if (data.task === 'regression') return 'meanSquaredError';
+  return data.classes.length === 2 ? 'binaryCrossEntropy' : 'softmaxCrossEntropy';
+}
+
+function outputsOf(loss: LossName, data: ModelData): number {
+  switch (loss) {
+    case 'meanSquaredError':
+      return data.targetCount;
+    case 'binaryCrossEntropy':
+      return 1;
+    case 'softmaxCrossEntropy':
+      return data.classes.length;
+    default:
+      return loss satisfies never;
+  }
+}
+
+interface Unsuited {
+  readonly key: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+function classConflict(loss: LossName, data: ModelData): Unsuited | undefined {
+  const classes = data.classes.length;
+  const key = 'model.loss';
+  if (classes < 2) {
+    const message = `the target has ${classes === 1 ? `one class, ${JSON.stringify(data.classes[0])}` : 'no classes'}; there is nothing to tell apart`;
+    return { key: 'data.target', message, hint: 'name a target column with at least two different labels' };
+  }
+  if (loss === 'meanSquaredError') {
+    const message = `meanSquaredError is a loss for numbers, the target has ${classes} classes`;
+    return { key, message, hint: 'remove model.loss, or set data.task: regression' };
+  }
+  if (loss === 'binaryCrossEntropy' && classes !== 2) {
+    const message = `binaryCrossEntropy tells two classes apart, the target has ${classes}`;
+    return { key, message, hint: 'set model.loss: softmaxCrossEntropy, or leave it out' };
+  }
+  return undefined;
+}
+
+function numberConflict(loss: LossName, data: ModelData): Unsuited | undefined {
+  if (loss === 'meanSquaredError') return undefined;
+  const what = data.targetCount === 1 ? 'a number' : `${data.targetCount} numbers`;
+  return {
+    key: 'model.loss',
+    message: `${loss} is a loss for classes, the target is ${what} (data.task: regression)`,
+    hint: 'set model.loss: meanSquaredError, or data.task: classification',
+  };
+}

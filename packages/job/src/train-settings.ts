@@ -1,0 +1,199 @@
+/** `train:` of a job file: how long, in which steps, with which optimizer. */
+import { z } from 'zod';
+
+const positive = () => z.number().gt(0).max(1_000_000);
+/** Below 1: a moving average with 1 would never take anything in. */
+const decay = () => z.number().min(0).lt(1);
+const learningRate = (rate: number) =>
+  positive().default(rate).meta({ description: 'Size of an update, before the schedule scales it.' });
+
+/** Optimizers by name; a bare name means all its defaults. */
+export const optimizers = {
+  sgd: z.strictObject({ learningRate: learningRate(0.01) }).meta({
+    description: 'Plain gradient descent.',
+    examples: [{ learningRate: 0.01 }],
+  }),
+  momentum: z
+    .strictObject({
+      learningRate: learningRate(0.01),
+      momentum: decay().default(0.9).meta({ description: 'Share of the previous update that is kept.' }),
+      nesterov: z.boolean().default(false).meta({ description: "Look ahead by the kept share (Nesterov's form)." }),
+    })
+    .meta({ description: 'Gradient descent with momentum.', examples: [{ learningRate: 0.01, momentum: 0.9 }] }),
+  adam: z
+    .strictObject({
+      learningRate: learningRate(0.001),
+      beta1: decay().default(0.9).meta({ description: 'Decay of the mean of gradients.' }),
+      beta2: decay().default(0.999).meta({ description: 'Decay of the mean of squared gradients.' }),
+      epsilon: positive().default(1e-8).meta({ description: 'Keeps the division finite.' }),
+    })
+    .meta({ description: 'Adam with bias correction.', examples: [{ learningRate: 0.003 }] }),
+};
+
+export const optimizerNames = ['sgd', 'momentum', 'adam'] as const satisfies readonly (keyof typeof optimizers)[];
+
+const optimizer = z
+  .union([
+    z.enum(optimizerNames),
+    z
+      .strictObject({
+        sgd: optimizers.sgd.optional(),
+        momentum: optimizers.momentum.optional(),
+        adam: optimizers.adam.optional(),
+      })
+      .meta({ minProperties: 1, maxProperties: 1 }),
+  ])
+  .default('adam')
+  .meta({
+    description: 'How a mean gradient becomes an update: a name, or a name with its settings.',
+    examples: [{ adam: { learningRate: 0.003 } }, 'sgd'],
+    expected: 'an optimizer: sgd, momentum or adam, or one of them with its settings',
+  });
+
+const share = () => z.number().min(0).max(1);
+const endShare = (kind: string) =>
+  z
+    .strictObject({
+      to: share().default(0).meta({ description: 'Share of the learning rate that is left at the last step.' }),
+    })
+    .meta({
+      description: `From the full learning rate to \`to\` of it at the last step, ${kind}.`,
+      examples: [{ to: 0 }],
+    });
+
+/** Schedules by name. Those of `plainSchedules` may stand as a bare name: all their settings have a default. */
+export const schedules = {
+  constant: z.strictObject({}).meta({ description: 'The same learning rate at every step.', examples: [{}] }),
+  step: z
+    .strictObject({
+      every: z
+        .int()
+        .min(1)
+        .max(1_000_000_000)
+        .meta({ description: 'Steps between two cuts.', examples: [1000] }),
+      factor: share()
+        .gt(0)
+        .meta({ description: 'The learning rate is multiplied by this at each cut.', examples: [0.5] }),
+    })
+    .meta({ description: 'Cut the learning rate at regular steps.', examples: [{ every: 1000, factor: 0.5 }] }),
+  linear: endShare('in a straight line'),
+  exponential: z
+    .strictObject({
+      factor: share()
+        .gt(0)
+        .meta({ description: 'The learning rate is multiplied by this at each step.', examples: [0.999] }),
+    })
+    .meta({ description: 'A constant factor a step.', examples: [{ factor: 0.999 }] }),
+  cosine: endShare('along half a cosine'),
+};
+
+const plainSchedules = ['constant', 'linear', 'cosine'] as const satisfies readonly (keyof typeof schedules)[];
+export const scheduleKinds = ['constant', 'step', 'linear', 'exponential', 'cosine'] as const;
+
+const schedule = z
+  .union([
+    z.enum(plainSchedules),
+    z.strictObject({
+      warmup: z.int().min(0).max(1_000_000_000).default(0).meta({
+        description: 'Steps in which the learning rate rises linearly from 0, before the rest of the schedule.',
+      }),
+      constant: schedules.constant.optional(),
+      step: schedules.step.optional(),
+      linear: schedules.linear.optional(),
+      exponential: schedules.exponential.optional(),
+      cosine: schedules.cosine.optional(),
+    }),
+  ])
+  .default('constant')
+  .meta({
+    description: 'How the learning rate changes from step to step.',
+    examples: ['cosine', { warmup: 50, cosine: { to: 0 } }],
+    expected: 'a schedule: constant, linear or cosine, or a map such as { warmup: 50, cosine: { to: 0 } }',
+  });
+
+const powersOfTwo = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096] as const;
+
+const stop = z
+  .strictObject({
+    tolerance: z
+      .number()
+      .min(0)
+      .max(1_000_000)
+      .optional()
+      .meta({
+        description:
+          'Converged: the run ends when the mean training loss of an epoch fell by less than this, compared with the best ' +
+          'so far, for `patience` epochs in a row (5 when patience is left out).',
+        examples: [1e-6],
+      }),
+    patience: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .optional()
+      .meta({
+        description:
+          'The run ends after this many epochs in a row without a new best validation loss (training loss where nothing ' +
+          'is kept back for validation).',
+        examples: [5],
+      }),
+  })
+  .prefault({})
+  .meta({
+    description: 'Rules that end the run before its last epoch. None when left out.',
+    examples: [{ tolerance: 1e-6, patience: 5 }],
+  });
+
+export const defaultEpochs = 10;
+/** Keras's and scikit-learn's neighbourhood (32 and 200): small enough for a hundred rows to give several steps an epoch. */
+export const defaultBatch = 32;
+
+export const trainSettings = z
+  .strictObject({
+    epochs: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .optional()
+      .meta({
+        description: `Passes over the training split at the most. ${defaultEpochs} when neither epochs nor steps is given.`,
+        examples: [defaultEpochs],
+      }),
+    steps: z
+      .int()
+      .min(1)
+      .max(1_000_000_000)
+      .optional()
+      .meta({
+        description: 'Optimizer updates at the most, instead of `epochs`.',
+        examples: [1000],
+      }),
+    batch: z.int().min(1).max(1_048_576).default(defaultBatch).meta({
+      description: 'Global batch: samples averaged into one step, whatever the number of workers.',
+    }),
+    microBatches: z
+      .union([z.literal('auto'), z.literal(powersOfTwo)])
+      .default('auto')
+      .meta({
+        description:
+          'Equal cuts of a global batch, a power of two: the most workers one step can use. Part of the result: another ' +
+          'number gives other last bits. `auto` follows from the batch and the number of parameters alone.',
+        examples: ['auto', 16],
+        expected: 'auto or a power of two from 1 to 4096',
+      }),
+    optimizer,
+    schedule,
+    clipNorm: positive()
+      .optional()
+      .meta({
+        description: 'Largest norm of a mean gradient; a longer one is scaled down to it. No limit when left out.',
+        examples: [1],
+      }),
+    stop,
+    seed: z.int().min(0).max(4_294_967_295).default(7).meta({
+      description:
+        'Decides first weights, splits and the order of samples. Same job, data and seed: same weights, bit for bit.',
+    }),
+  })
+  .prefault({})
+  .meta({ description: 'How long, in which steps, with which optimizer.', examples: [{ epochs: 30, batch: 256 }] });

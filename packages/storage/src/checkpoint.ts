@@ -1,0 +1,237 @@
+/**
+ * Checkpoints: `checkpoints/step-00001200.safetensors`, everything a run needs to go on with the same bits.
+ *
+ * One tensor a parameter (`layers.0.weight`), then one a parameter and optimizer slot (`optimizer.momentum.layers.0.weight`).
+ * The rest is metadata. `fileSha256` there is the SHA-256 of the whole file with its own 64 digits replaced by zeros, so no
+ * bit of the file, header included, can change unseen.
+ */
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Parameter } from '#kernel';
+import { RopeteamError } from '#training';
+import { readWholeFile, sha256OfParts, TEMPORARY, writeError, writeFileAtomically } from './atomic-file.js';
+import { checkFence, type RunFolder } from './run-folder.js';
+import { decodeSafetensors, encodeHeader, float32Of, type NamedTensor, type Safetensors } from './safetensors.js';
+import { parameterTensor } from './weights.js';
+
+export interface Checkpoint {
+  readonly run: string;
+  readonly fence: number;
+  /** Committed steps: the weight version. */
+  readonly step: number;
+  readonly epoch: number;
+  readonly seed: number;
+  readonly kernelId: string;
+  /** [P] */
+  readonly weights: Float32Array;
+  /** [slots × P] */
+  readonly optimizerState: Float32Array;
+  /** Names of the optimizer's slots, in the order of its state. */
+  readonly slots: readonly string[];
+  /** In the order of the weights; together they cover them. */
+  readonly parameters: readonly Parameter[];
+  /** Where the run stands besides: plain JSON, given back as it was. */
+  readonly progress: Readonly<Record<string, unknown>>;
+}
+
+export interface SavedCheckpoint {
+  readonly path: string;
+  readonly bytes: number;
+  readonly durationMs: number;
+}
+
+export interface FoundCheckpoint {
+  /** Absent when no file is valid. */
+  readonly newest?: { readonly path: string; readonly checkpoint: Checkpoint };
+  /** Newer files that could not be used, newest first, and why. */
+  readonly damaged: readonly { readonly path: string; readonly error: RopeteamError }[];
+}
+
+const FORMAT = 'ropeteam-checkpoint/1';
+const NAME = /^step-(\d{8,16})\.safetensors$/;
+const SHA256_KEY = 'fileSha256';
+const ZERO_DIGITS = new TextEncoder().encode('0'.repeat(64));
+
+/**
+ * Writes a checkpoint and deletes those beyond the newest `keep`. When it resolves, the file survives a power cut.
+ *
+ * `weights` and `optimizerState` are read while it runs: pass copies if training goes on meanwhile. One save at a time.
+ * @throws RopeteamError STORAGE.WRITE; then older checkpoints are all still there
+ */
+export async function saveCheckpoint(
+  folder: RunFolder,
+  checkpoint: Checkpoint,
+  keep: number,
+): Promise<SavedCheckpoint> {
+  if (!(Number.isInteger(keep) && keep >= 1))
+    throw new RangeError(`keep must be a whole number from 1, received ${keep}`);
+  const startedMs = performance.now();
+  await checkFence(folder, checkpoint.fence);
+  const parts = await encodeCheckpoint(checkpoint);
+  const path = join(folder.checkpointsPath, checkpointFileName(checkpoint.step));
+  await writeFileAtomically(path, parts);
+  await prune(folder, checkpoint.step, keep);
+  const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
+  return { path, bytes, durationMs: performance.now() - startedMs };
+}
+
+/** Reads and verifies one checkpoint. @throws RopeteamError STORAGE.CORRUPT */
+export async function loadCheckpoint(path: string): Promise<Checkpoint> {
+  const bytes = await readWholeFile(path);
+  const file = decodeSafetensors(bytes, path);
+  const refuse = (reason: string): never => {
+    throw new RopeteamError('STORAGE.CORRUPT', { file: path }, `${path} is not a whole checkpoint: ${reason}`);
+  };
+  const format = file.metadata.get('format');
+  if (format !== FORMAT) return refuse(`its format is ${format ?? 'not given'}, this program reads ${FORMAT}`);
+  const digits = findDigits(bytes.subarray(0, file.headerBytes));
+  if (digits === undefined) return refuse('it has no SHA-256');
+  const sha256 = await sha256OfParts([
+    bytes.subarray(0, digits),
+    ZERO_DIGITS,
+    bytes.subarray(digits + ZERO_DIGITS.byteLength),
+  ]);
+  if (sha256 !== file.metadata.get(SHA256_KEY)) return refuse('its SHA-256 does not match');
+  return decodeCheckpoint(file, refuse);
+}
+
+/** The newest checkpoint that is whole; newer ones that are not are passed over and reported. */
+export async function newestCheckpoint(folder: RunFolder): Promise<FoundCheckpoint> {
+  const damaged: { path: string; error: RopeteamError }[] = [];
+  for (const { name } of (await listCheckpoints(folder)).toReversed()) {
+    const path = join(folder.checkpointsPath, name);
+    try {
+      return { newest: { path, checkpoint: await loadCheckpoint(path) }, damaged };
+    } catch (error) {
+      if (!(error instanceof RopeteamError)) throw error;
+      damaged.push({ path, error });
+    }
+  }
+  return { damaged };
+}
+
+export function checkpointFileName(step: number): string {
+  return `step-${String(step).padStart(8, '0')}.safetensors`;
+}
+
+async function encodeCheckpoint(checkpoint: Checkpoint): Promise<readonly Uint8Array[]> {
+  const { weights, optimizerState, parameters, slots } = checkpoint;
+  const size = checkLengths(checkpoint);
+  const tensors: NamedTensor[] = parameters.map((parameter) => parameterTensor(parameter, parameter.name, weights, 0));
+  for (const [slot, slotName] of slots.entries()) {
+    for (const parameter of parameters) {
+      tensors.push(parameterTensor(parameter, `optimizer.${slotName}.${parameter.name}`, optimizerState, slot * size));
+    }
+  }
+  const metadata = new Map([
+    ['format', FORMAT],
+    [SHA256_KEY, new TextDecoder().decode(ZERO_DIGITS)],
+    ['run', checkpoint.run],
+    ['fence', String(checkpoint.fence)],
+    ['step', String(checkpoint.step)],
+    ['epoch', String(checkpoint.epoch)],
+    ['seed', String(checkpoint.seed)],
+    ['kernelId', checkpoint.kernelId],
+    ['slots', JSON.stringify(slots)],
+    ['progress', JSON.stringify(checkpoint.progress)],
+  ]);
+  const header = encodeHeader(tensors, metadata);
+  const parts = [header, ...tensors.map(({ data }) => data)];
+  const sha256 = await sha256OfParts(parts);
+  const digits = findDigits(header);
+  if (digits === undefined) throw new Error('a checkpoint header without its SHA-256 field');
+  header.set(new TextEncoder().encode(sha256), digits);
+  return parts;
+}
+
+function decodeCheckpoint({ metadata, tensors }: Safetensors, refuse: (reason: string) => never): Checkpoint {
+  const text = (key: string): string => metadata.get(key) ?? refuse(`it does not say its ${key}`);
+  const natural = (key: string): number => {
+    const value = Number(text(key));
+    return Number.isSafeInteger(value) && value >= 0 ? value : refuse(`its ${key} is ${text(key)}`);
+  };
+  // The SHA-256 was right: these are the strings that `encodeCheckpoint` wrote.
+  const slots = JSON.parse(text('slots')) as readonly string[];
+  const progress = JSON.parse(text('progress')) as Checkpoint['progress'];
+
+  const all = [...tensors];
+  const numParameters = all.length / (1 + slots.length);
+  const parameters: Parameter[] = [];
+  let size = 0;
+  for (const [name, tensor] of all.slice(0, numParameters)) {
+    const count = tensor.data.byteLength / Float32Array.BYTES_PER_ELEMENT;
+    parameters.push({ name, shape: tensor.shape, offset: size, size: count });
+    size += count;
+  }
+  const weights = new Float32Array(size);
+  const optimizerState = new Float32Array(size * slots.length);
+  let at = 0;
+  for (const [, tensor] of all) {
+    const floats = float32Of(tensor);
+    if (at < size) weights.set(floats, at);
+    else optimizerState.set(floats, at - size);
+    at += floats.length;
+  }
+  return {
+    run: text('run'),
+    fence: natural('fence'),
+    step: natural('step'),
+    epoch: natural('epoch'),
+    seed: natural('seed'),
+    kernelId: text('kernelId'),
+    weights,
+    optimizerState,
+    slots,
+    parameters,
+    progress,
+  };
+}
+
+function checkLengths({ weights, optimizerState, slots, parameters }: Checkpoint): number {
+  const size = parameters.reduce((end, parameter) => {
+    if (parameter.offset !== end)
+      throw new RangeError(`parameter ${parameter.name} does not begin where the one before ends`);
+    return end + parameter.size;
+  }, 0);
+  if (weights.length !== size || optimizerState.length !== size * slots.length) {
+    const lengths = `${weights.length} weights and ${optimizerState.length} floats of optimizer state`;
+    throw new RangeError(`${lengths} do not fit ${size} parameters and ${slots.length} slots`);
+  }
+  return size;
+}
+
+function findDigits(header: Uint8Array): number | undefined {
+  // Within a JSON string the quotes would be escaped: this can only be the field itself.
+  const field = `"${SHA256_KEY}":"`;
+  const at = Buffer.from(header.buffer, header.byteOffset, header.byteLength).indexOf(field);
+  return at < 0 ? undefined : at + field.length;
+}
+
+/** Checkpoints of a folder, oldest first. */
+async function listCheckpoints(
+  folder: RunFolder,
+): Promise<readonly { readonly name: string; readonly step: number }[]> {
+  const names = await readdir(folder.checkpointsPath);
+  return names
+    .flatMap((name) => {
+      const step = NAME.exec(name)?.[1];
+      return step === undefined ? [] : [{ name, step: Number(step) }];
+    })
+    .sort((a, b) => a.step - b.step);
+}
+
+/**
+ * Keeps the checkpoint just saved and the newest below it. One above it is from before a restart: it is damaged, or it is
+ * the same bits that this run will write again, so it is neither counted nor deleted.
+ */
+async function prune(folder: RunFolder, saved: number, keep: number): Promise<void> {
+  const older = (await listCheckpoints(folder)).filter(({ step }) => step <= saved);
+  const surplus = older.slice(0, Math.max(0, older.length - keep)).map(({ name }) => name);
+  const leftOver = (await readdir(folder.checkpointsPath)).filter((name) => name.endsWith(TEMPORARY));
+  for (const name of [...surplus, ...leftOver]) {
+    const path = join(folder.checkpointsPath, name);
+    await rm(path, { force: true }).catch((cause: unknown) => {
+      throw writeError(path, cause);
+    });
+  }
+}

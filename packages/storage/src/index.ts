@@ -1,0 +1,18 @@
+export {
+  type Checkpoint,
+  checkpointFileName,
+  type FoundCheckpoint,
+  loadCheckpoint,
+  newestCheckpoint,
+  type SavedCheckpoint,
+  saveCheckpoint,
+} from './checkpoint.js';
+export { type EventLog, openEventLog } from './event-log.js';
+export { type Ledger, type LedgerOptions, openLedger, readLedger } from './ledger.js';
+export { loadModel, MODEL_FILES, saveModel, type TrainedModel } from './model-file.js';
+export { type PrepareOptions, prepareDataset } from './prepare-dataset.js';
+export { openPreparedDataset, type PreparedDataset } from './prepared-dataset.js';
+export { resolveInside } from './resolve-inside.js';
+export { checkFence, createRunFolder, openRunFolder, type RunFolder, takeFence } from './run-folder.js';
+export { type DecodedShard, decodeShard, encodeShard, type ShardContent, shardFileName } from './shard-file.js';
+export { weightsSha256 } from './weights.js';

@@ -1,0 +1,175 @@
+/** From the files a job names to encoded, split, checksummed shards. */
+import { mkdir } from 'node:fs/promises';
+import type { DataSpec, DatasetInfo, ShardInfo, SplitName } from '#training';
+import { RopeteamError } from '#training';
+import { type DatasetReading, type ReadingOptions, readDataset, type Samples } from './dataset-reading.js';
+import { countFeatures, encodeSample, fitPreprocessing } from './fit-preprocessing.js';
+import { openPreparedDataset, type PreparedDataset, writeDatasetInfo, writeShards } from './prepared-dataset.js';
+import { splitSamples } from './split-samples.js';
+
+export interface PrepareOptions {
+  readonly spec: DataSpec;
+  /** Of the split: a whole number in [0, 2⁵³). */
+  readonly seed: number;
+  /** A path as the job writes it -> a file that can be read. May refuse by throwing. */
+  resolve(path: string): string | Promise<string>;
+  /** Where the shard files go; made when missing. */
+  readonly directory: string;
+  /** Size of a shard at the most (one sample at the least). Default 4 MiB. */
+  readonly shardBytes?: number;
+  readonly signal?: AbortSignal;
+  /** Rows read so far, over all files. */
+  onProgress?(rows: number): void;
+}
+
+const DEFAULT_SHARD_BYTES = 4 << 20;
+const SPLITS = ['train', 'validation', 'test'] as const;
+
+type SamplesBySplit = Readonly<Record<SplitName, Samples>>;
+
+/**
+ * Reads, checks, encodes, splits and scales a data set and writes its shards. The same files, spec and seed give the same
+ * bytes. Cells are held in memory meanwhile, 8 bytes each. Samples of a split keep the order of their file.
+ *
+ * What a column holds and which task it is: see `column-kinds.ts`. Categories and classes come from all rows of
+ * `data.source`, scaling and means from its training samples alone. Regression targets stay as they are.
+ * @throws RopeteamError CONFIG or DATA; several problems come as one error with `problems`, at most 20
+ */
+export async function prepareDataset(options: PrepareOptions): Promise<PreparedDataset> {
+  const { spec, directory, signal } = options;
+  checkSpec(spec);
+  const reading = await readDataset(readingOptions(options));
+  const { features, target } = reading;
+  const samples = splitRows(reading, spec, options.seed);
+  checkCounts(samples, spec);
+
+  const { table, columns } = { table: reading.source.loaded.table, columns: reading.source.loaded.columns };
+  const { preprocessing, warnings } = await fitPreprocessing(table, features, samples.train.rows, spec);
+  const featureCount = countFeatures(preprocessing);
+  const targetCount = columns.targets.length;
+  await mkdir(directory, { recursive: true });
+  const shards: ShardInfo[] = [];
+  for (const split of SPLITS) {
+    const { loaded, rows } = samples[split];
+    const written = await writeShards(directory, options.shardBytes ?? DEFAULT_SHARD_BYTES, signal, {
+      split,
+      samples: rows.length,
+      featureCount,
+      targetCount,
+      encode(sample, into, targets, at) {
+        const row = rows[sample]!;
+        encodeSample(preprocessing, loaded.table, row, into, at * featureCount);
+        for (let t = 0; t < targetCount; t++)
+          targets[at * targetCount + t] = loaded.table.cell(row, features.length + t);
+      },
+    });
+    shards.push(...written);
+  }
+
+  const info: DatasetInfo = {
+    task: target.kind,
+    featureCount,
+    targetCount,
+    targetNames: columns.targets.map(({ name }) => name),
+    classes: target.kind === 'classification' ? target.classes : [],
+    samples: {
+      train: samples.train.rows.length,
+      validation: samples.validation.rows.length,
+      test: samples.test.rows.length,
+    },
+    shards,
+    preprocessing,
+    dataSha256: reading.sha256,
+    skippedRows: reading.skippedRows,
+    warnings: [...warnings, ...reading.warnings, ...absentClasses(reading, samples.train)],
+  };
+  await writeDatasetInfo(directory, info);
+  return openPreparedDataset(directory);
+}
+
+function readingOptions(options: PrepareOptions): ReadingOptions {
+  const { spec, signal } = options;
+  return {
+    spec,
+    resolve: (path) => options.resolve(path),
+    ...(signal === undefined ? {} : { signal }),
+    onProgress: (rows) => options.onProgress?.(rows),
+  };
+}
+
+function splitRows(reading: DatasetReading, spec: DataSpec, seed: number): SamplesBySplit {
+  const { source, target, features } = reading;
+  const { loaded, rows } = source;
+  const share = (split: DataSpec['split']['test']): number => (split.kind === 'fraction' ? split.fraction : 0);
+  const parts = splitSamples({
+    samples: rows.length,
+    validation: share(spec.split.validation),
+    test: share(spec.split.test),
+    seed,
+    ...(target.kind === 'classification'
+      ? { classes: rows.map((row) => loaded.table.cell(row, features.length)) }
+      : {}),
+  });
+  const fromSource = (part: Uint32Array): Samples => ({ loaded, rows: part.map((sample) => rows[sample]!) });
+  return {
+    train: fromSource(parts.train),
+    validation: reading.validation ?? fromSource(parts.validation),
+    test: reading.test ?? fromSource(parts.test),
+  };
+}
+
+function checkSpec(spec: DataSpec): void {
+  if (spec.delimiter !== 'auto' && (spec.delimiter.length !== 1 || /["\r\n]/.test(spec.delimiter))) {
+    const message = `data.delimiter is ${JSON.stringify(spec.delimiter)}, not one character other than a quote or a line end`;
+    throw new RopeteamError('CONFIG.RANGE', { key: 'data.delimiter' }, message, {
+      hint: 'leave it out to have it guessed',
+    });
+  }
+  const { validation, test } = spec.split;
+  const shares =
+    (validation.kind === 'fraction' ? validation.fraction : 0) + (test.kind === 'fraction' ? test.fraction : 0);
+  if (!(shares < 1)) {
+    throw new RopeteamError(
+      'CONFIG.RANGE',
+      { key: 'data.split' },
+      `data.split takes ${shares} of the data and leaves none for training`,
+      {
+        hint: 'choose fractions that add up to less than 1',
+      },
+    );
+  }
+}
+
+function checkCounts(samples: SamplesBySplit, spec: DataSpec): void {
+  const tooFew = (split: SplitName, count: number, wanted: string): RopeteamError => {
+    const file =
+      split === 'train' || spec.split[split].kind === 'fraction' ? spec.source : samples[split].loaded.file.name;
+    return new RopeteamError(
+      'DATA.TOO_FEW',
+      { samples: count },
+      `${file} leaves ${count} samples for ${split}, ${wanted}`,
+      {
+        place: { file },
+        hint: 'add rows, or make data.split smaller',
+      },
+    );
+  };
+  const { train } = samples;
+  if (train.rows.length < 2) throw tooFew('train', train.rows.length, 'at least 2 are needed');
+  for (const split of ['validation', 'test'] as const) {
+    const source = spec.split[split];
+    const wanted = source.kind === 'file' || source.fraction > 0;
+    if (wanted && samples[split].rows.length === 0) throw tooFew(split, 0, 'at least 1 is needed');
+  }
+}
+
+/** Classes that the split left without a training sample: possible only with fewer samples than parts. */
+function absentClasses(reading: DatasetReading, train: Samples): readonly string[] {
+  const { target, features } = reading;
+  if (target.kind !== 'classification') return [];
+  const present = new Set<number>();
+  for (const row of train.rows) present.add(train.loaded.table.cell(row, features.length));
+  return target.classes
+    .filter((_, index) => !present.has(index))
+    .map((label) => `class ${JSON.stringify(label)} has no training sample: the model cannot learn it`);
+}

@@ -1,0 +1,88 @@
+/** A prepared data set's folder: shard files and `dataset.json`, which is written last and says that all are there. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { DatasetInfo, ShardInfo, SplitName } from '#training';
+import { RopeteamError } from '#training';
+import { readWholeFile, writeError, writeFileAtomically } from './atomic-file.js';
+import { encodeShard, shardFileName } from './shard-file.js';
+
+export interface PreparedDataset {
+  readonly info: DatasetInfo;
+  /** A shard's file, as it lies on disk: whoever decodes it checks it. @throws RopeteamError DATA.SHARD when it is gone */
+  readShard(split: SplitName, index: number): Promise<Uint8Array>;
+}
+
+const FORMAT = 'ropeteam-dataset/1';
+const INFO_FILE = 'dataset.json';
+
+/** Samples of one split and how to encode them. */
+export interface ShardSource {
+  readonly split: SplitName;
+  /** How many there are. */
+  readonly samples: number;
+  readonly featureCount: number;
+  readonly targetCount: number;
+  /** Writes sample `sample` as the `at`-th of `features` [n, F] and `targets` [n, T]. */
+  encode(sample: number, features: Float32Array, targets: Float32Array, at: number): void;
+}
+
+/** Opens what `prepareDataset` left in a folder. @throws RopeteamError STORAGE.CORRUPT when it is not all there */
+export async function openPreparedDataset(directory: string): Promise<PreparedDataset> {
+  const path = join(directory, INFO_FILE);
+  const text = new TextDecoder().decode(await readWholeFile(path));
+  const info = parseInfo(path, text);
+  return {
+    info,
+    async readShard(split, index) {
+      const name = shardFileName(split, index);
+      try {
+        return await readFile(join(directory, name));
+      } catch (cause) {
+        throw new RopeteamError('DATA.SHARD', { shard: name }, `shard ${name} cannot be read from ${directory}`, {
+          cause,
+        });
+      }
+    },
+  };
+}
+
+/** Writes the shards of one split, none larger than `shardBytes` unless a single sample is. */
+export async function writeShards(
+  directory: string,
+  shardBytes: number,
+  signal: AbortSignal | undefined,
+  source: ShardSource,
+): Promise<readonly ShardInfo[]> {
+  const { split, samples, featureCount, targetCount } = source;
+  const perShard = Math.max(1, Math.floor(shardBytes / ((featureCount + targetCount) * 4)));
+  const shards: ShardInfo[] = [];
+  for (let begin = 0; begin < samples; begin += perShard) {
+    signal?.throwIfAborted();
+    const end = Math.min(samples, begin + perShard);
+    const features = new Float32Array((end - begin) * featureCount);
+    const targets = new Float32Array((end - begin) * targetCount);
+    for (let sample = begin; sample < end; sample++) source.encode(sample, features, targets, sample - begin);
+    const { info, bytes } = encodeShard(shards.length, { split, begin, end, features, targets });
+    const path = join(directory, shardFileName(split, info.index));
+    await writeFile(path, bytes).catch((cause: unknown) => {
+      throw writeError(path, cause);
+    });
+    shards.push(info);
+  }
+  return shards;
+}
+
+export async function writeDatasetInfo(directory: string, info: DatasetInfo): Promise<void> {
+  const text = `${JSON.stringify({ format: FORMAT, ...info }, undefined, 2)}\n`;
+  await writeFileAtomically(join(directory, INFO_FILE), [new TextEncoder().encode(text)]);
+}
+
+function parseInfo(path: string, text: string): DatasetInfo {
+  try {
+    const { format, ...info } = JSON.parse(text) as DatasetInfo & { readonly format: unknown }; // we wrote it: see writeDatasetInfo
+    if (format === FORMAT) return info;
+  } catch (cause) {
+    throw new RopeteamError('STORAGE.CORRUPT', { file: path }, `${path} is not JSON`, { cause });
+  }
+  throw new RopeteamError('STORAGE.CORRUPT', { file: path }, `${path} is not of the format ${FORMAT}`);
+}

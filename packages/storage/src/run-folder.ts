@@ -1,0 +1,107 @@
+/** The folder of one run: `job.yaml`, `events.ndjson`, `ledger.ndjson`, `checkpoints/`, `model/`, `data/`. */
+import { mkdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Fence, RunId } from '#training';
+import { fence as checkedFence, RopeteamError } from '#training';
+import { errorCodeOf, writeError, writeFileAtomically } from './atomic-file.js';
+
+export interface RunFolder {
+  readonly run: RunId;
+  readonly path: string;
+  readonly jobPath: string;
+  readonly eventsPath: string;
+  readonly ledgerPath: string;
+  readonly checkpointsPath: string;
+  readonly modelPath: string;
+  /** Shard files of the prepared data set. */
+  readonly dataPath: string;
+}
+
+/**
+ * Makes the folder of a new run.
+ * @throws RopeteamError RUN.EXISTS when there is one of that name, STORAGE.WRITE
+ */
+export async function createRunFolder(root: string, run: RunId): Promise<RunFolder> {
+  const folder = pathsOf(root, run);
+  try {
+    await mkdir(root, { recursive: true });
+    await mkdir(folder.path);
+    for (const path of [folder.checkpointsPath, folder.modelPath, folder.dataPath]) await mkdir(path);
+  } catch (cause) {
+    if (errorCodeOf(cause) !== 'EEXIST') throw writeError(folder.path, cause);
+    throw new RopeteamError('RUN.EXISTS', { run }, `there is already a run ${run} in ${root}`, {
+      cause,
+      hint: 'choose another --run-id',
+    });
+  }
+  return folder;
+}
+
+/** The folder of a run that was made before. @throws RopeteamError RUN.UNKNOWN */
+export async function openRunFolder(root: string, run: RunId): Promise<RunFolder> {
+  const folder = pathsOf(root, run);
+  const status = await stat(folder.path).catch((cause: unknown) => {
+    throw unknownRun(root, run, cause);
+  });
+  if (!status.isDirectory()) throw unknownRun(root, run, undefined);
+  return folder;
+}
+
+/**
+ * Takes a fence for a coordinator that starts to write: `wanted`, or one more than any fence taken before, whichever is
+ * larger. Kept in the folder itself, so that it also rises when Redis has forgotten everything.
+ */
+export async function takeFence(folder: RunFolder, wanted: Fence): Promise<Fence> {
+  const taken = checkedFence(Math.max(wanted, (await currentFence(folder)) + 1));
+  await writeFileAtomically(fencePath(folder), [new TextEncoder().encode(`${taken}\n`)]);
+  return taken;
+}
+
+/** Refuses a writer whose place another coordinator has taken. @throws RopeteamError STORAGE.WRITE */
+export async function checkFence(folder: RunFolder, held: number): Promise<void> {
+  const current = await currentFence(folder);
+  if (held >= current) return;
+  throw new RopeteamError(
+    'STORAGE.WRITE',
+    { file: folder.path },
+    `fence ${held} may no longer write to ${folder.path}: another coordinator holds fence ${current}`,
+    { hint: 'stop this coordinator: the run goes on elsewhere' },
+  );
+}
+
+async function currentFence(folder: RunFolder): Promise<number> {
+  let text: string;
+  try {
+    text = await readFile(fencePath(folder), 'utf8');
+  } catch (cause) {
+    if (errorCodeOf(cause) === 'ENOENT') return -1;
+    throw cause;
+  }
+  if (/^\d{1,15}\n$/.test(text)) return Number(text);
+  throw new RopeteamError('STORAGE.CORRUPT', { file: fencePath(folder) }, `${fencePath(folder)} does not hold a fence`);
+}
+
+function fencePath(folder: RunFolder): string {
+  return join(folder.path, 'fence');
+}
+
+function pathsOf(root: string, run: RunId): RunFolder {
+  const path = join(root, run);
+  return {
+    run,
+    path,
+    jobPath: join(path, 'job.yaml'),
+    eventsPath: join(path, 'events.ndjson'),
+    ledgerPath: join(path, 'ledger.ndjson'),
+    checkpointsPath: join(path, 'checkpoints'),
+    modelPath: join(path, 'model'),
+    dataPath: join(path, 'data'),
+  };
+}
+
+function unknownRun(root: string, run: RunId, cause: unknown): RopeteamError {
+  return new RopeteamError('RUN.UNKNOWN', { run }, `there is no run ${run} in ${root}`, {
+    cause,
+    hint: 'list them: ropeteam runs',
+  });
+}

@@ -1,0 +1,157 @@
+/**
+ * The cells of a table in memory while its columns are being understood: 8 bytes a cell, row after row.
+ *
+ * A column is a dictionary of its different texts until it has more of them than a column of words may have; from there
+ * on only its numbers are kept. So whether a column holds words or numbers is decided at the end, in one pass.
+ */
+import { type Cell, readCell, trimCell } from './cell.js';
+
+/** In a finished number column: a cell that is no number. (Missing is NaN.) */
+export const UNUSABLE = Number.POSITIVE_INFINITY;
+
+/** Texts of unusable cells kept for error messages once a column has no dictionary. */
+export const KEPT_TEXTS = 20;
+const BLOCK_CELLS = 1 << 18;
+
+export interface TableColumn {
+  readonly name: string;
+  /** Position in the file's header, from 0. */
+  readonly index: number;
+  /** Different texts its dictionary may hold. */
+  readonly limit: number;
+}
+
+export interface ColumnContent {
+  readonly column: TableColumn;
+  /** Text by code; undefined once there were more than `limit` of them. */
+  readonly texts: readonly string[] | undefined;
+  /** What each text is, by code; as long as `texts`. */
+  readonly cells: readonly Cell[];
+  /** Cells by what they are. */
+  readonly counts: Readonly<Record<Cell['kind'], number>>;
+  /** Texts of the first unusable cells by row, where there is no dictionary. */
+  readonly strays: ReadonlyMap<number, string>;
+}
+
+export interface Table {
+  readonly rows: number;
+  readonly columns: readonly ColumnContent[];
+  /** Code in a column with a dictionary; else the number, NaN for missing or `UNUSABLE`. */
+  cell(row: number, column: number): number;
+  /** Overwrites the cells of a column. */
+  map(column: number, change: (value: number, row: number) => number): void;
+  /** Line of the file the row begins in, from 1. */
+  line(row: number): number;
+}
+
+export interface TableBuilder {
+  /** Adds a row; `cells` are all cells of the record, in the order of the header. */
+  add(cells: readonly string[], line: number): void;
+  finish(): Table;
+}
+
+interface ColumnState extends ColumnContent {
+  texts: string[] | undefined;
+  codes: Map<string, number>;
+  cells: Cell[];
+  counts: Record<Cell['kind'], number>;
+  strays: Map<number, string>;
+}
+
+export function buildTable(columns: readonly TableColumn[]): TableBuilder {
+  const width = columns.length + 1;
+  const shift = Math.max(0, Math.floor(Math.log2(BLOCK_CELLS / width)));
+  const mask = (1 << shift) - 1;
+  const blocks: Float64Array[] = [];
+  let rows = 0;
+
+  const states = columns.map(
+    (column): ColumnState => ({
+      column,
+      texts: [],
+      codes: new Map(),
+      cells: [],
+      counts: { number: 0, missing: 0, unusable: 0, word: 0 },
+      strays: new Map(),
+    }),
+  );
+
+  /** From codes to numbers: the column has too many different texts to be words. */
+  const dropDictionary = (state: ColumnState, position: number): void => {
+    for (let row = 0; row < rows; row++) {
+      const block = blocks[row >>> shift]!;
+      const at = (row & mask) * width + position;
+      const code = block[at]!;
+      const cell = state.cells[code]!;
+      block[at] = storedValue(cell);
+      if (isStray(cell)) keepStray(state, row, state.texts![code]!);
+    }
+    state.texts = undefined;
+    state.codes = new Map();
+    state.cells = [];
+  };
+
+  const store = (state: ColumnState, position: number, text: string): number => {
+    if (state.texts !== undefined) {
+      const known = state.codes.get(text);
+      if (known !== undefined) {
+        state.counts[state.cells[known]!.kind]++;
+        return known;
+      }
+      if (state.texts.length < state.column.limit) {
+        const cell = readCell(text);
+        state.counts[cell.kind]++;
+        state.codes.set(text, state.texts.length);
+        state.cells.push(cell);
+        return state.texts.push(text) - 1;
+      }
+      dropDictionary(state, position);
+    }
+    const cell = readCell(text);
+    state.counts[cell.kind]++;
+    if (isStray(cell)) keepStray(state, rows, text);
+    return storedValue(cell);
+  };
+
+  return {
+    add(cells, line) {
+      let block = blocks[rows >>> shift];
+      if (block === undefined) {
+        block = new Float64Array(width << shift);
+        blocks.push(block);
+      }
+      const base = (rows & mask) * width;
+      for (let position = 0; position < states.length; position++) {
+        const state = states[position]!;
+        block[base + position] = store(state, position, trimCell(cells[state.column.index]!));
+      }
+      block[base + states.length] = line;
+      rows++;
+    },
+    finish: () => ({
+      rows,
+      columns: states,
+      cell: (row, column) => blocks[row >>> shift]![(row & mask) * width + column]!,
+      line: (row) => blocks[row >>> shift]![(row & mask) * width + states.length]!,
+      map(column, change) {
+        for (let row = 0; row < rows; row++) {
+          const block = blocks[row >>> shift]!;
+          const at = (row & mask) * width + column;
+          block[at] = change(block[at]!, row);
+        }
+      },
+    }),
+  };
+}
+
+function storedValue(cell: Cell): number {
+  return cell.kind === 'word' || cell.kind === 'unusable' ? UNUSABLE : cell.value;
+}
+
+function isStray(cell: Cell): boolean {
+  return cell.kind === 'word' || cell.kind === 'unusable';
+}
+
+function keepStray(state: ColumnState, row: number, text: string): void {
+  if (state.strays.size < KEPT_TEXTS) state.strays.set(row, text);
+}

@@ -1,0 +1,176 @@
+/** The coordinator's gRPC server: sessions, shards, runs and the standard health service on one port. */
+import {
+  Server,
+  type ServerDuplexStream,
+  type ServerOptions,
+  type ServerWritableStream,
+  type ServiceDefinition,
+} from '@grpc/grpc-js';
+import { HealthImplementation } from 'grpc-health-check';
+import { type CoordinatorHandlers, RopeteamError } from '#training';
+import { listen, type WireBytes } from './listener.js';
+import { RUN_SERVICE, runMethods, TRAINING_SERVICE, trainingMethods } from './proto-definitions.js';
+import { createRunService } from './run-service.js';
+import { serveShard } from './shard-service.js';
+import { type Clock, systemClock } from './silence-watch.js';
+import { createWorkerSessions } from './worker-sessions.js';
+
+/** Every bound the server keeps; the defaults suit one coordinator and up to a hundred workers. */
+export interface ServerLimits {
+  /** TCP connections. Each worker has one, each client one. */
+  readonly maxConnections: number;
+  /** Calls at a time on one connection. */
+  readonly maxConcurrentStreams: number;
+  /** Bytes of weights that may wait for one worker to read them; three versions always may. */
+  readonly maxQueuedBytes: number;
+  /** Files of one submission. */
+  readonly maxUploadFiles: number;
+  /** Bytes of all files of one submission. */
+  readonly maxUploadBytes: number;
+}
+
+const defaultLimits: ServerLimits = {
+  maxConnections: 256,
+  maxConcurrentStreams: 64,
+  maxQueuedBytes: 256 << 20,
+  maxUploadFiles: 16,
+  maxUploadBytes: 64 * 2 ** 30,
+};
+
+export interface CoordinatorServerOptions {
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+  readonly handlers: CoordinatorHandlers;
+  /** Each submission's files get a folder of their own in here. */
+  readonly uploadsDirectory: string;
+  /** Name told to workers. */
+  readonly name?: string;
+  /** Milliseconds without any message after which a worker is lost. Workers send a heartbeat four times in that. */
+  readonly silenceMs?: number;
+  readonly limits?: Partial<ServerLimits>;
+  /** Milliseconds `close` waits for calls in progress. */
+  readonly drainMs?: number;
+  /** Told of errors in handlers that are no RopeteamError: bugs, for the log. Default: a process warning. */
+  readonly onUnexpectedError?: (error: unknown, method: string) => void;
+  readonly clock?: Clock;
+}
+
+export interface CoordinatorServer {
+  /** `host:port` */
+  readonly address: string;
+  /** What the health service answers; false from the start on, until the coordinator is ready. */
+  setServing(serving: boolean): void;
+  /** Bytes on the wire since the start. */
+  wireBytes(): WireBytes;
+  /** Says goodbye to workers and watchers, waits for calls in progress, cuts what is left after `drainMs`. */
+  close(): Promise<void>;
+}
+
+/** A frame with its header, and room for plans with many shards. */
+const MAX_MESSAGE_BYTES = 4 << 20;
+
+/** Starts the server. Throws COORDINATOR.ADDRESS if the port cannot be had. */
+export async function startCoordinatorServer(options: CoordinatorServerOptions): Promise<CoordinatorServer> {
+  const limits = { ...defaultLimits, ...options.limits };
+  const silenceMs = options.silenceMs ?? 2000;
+  const unexpected = options.onUnexpectedError ?? warn;
+  const clock = options.clock ?? systemClock;
+  const closing = new AbortController();
+  const grpc = new Server(serverOptions(limits));
+  const health = new HealthImplementation();
+
+  const listener = await listen(grpc, {
+    host: options.host,
+    port: options.port,
+    maxConnections: limits.maxConnections,
+  });
+  const sessions = createWorkerSessions({
+    coordinator: options.name ?? 'coordinator',
+    heartbeatMs: Math.max(1, Math.floor(silenceMs / 4)),
+    silenceMs,
+    maxQueuedBytes: limits.maxQueuedBytes,
+    clock,
+    handlers: options.handlers,
+    disconnect: (peer) => listener.disconnect(peer),
+    unexpected,
+  });
+  grpc.addService(trainingMethods satisfies ServiceDefinition, {
+    session: (call: ServerDuplexStream<Buffer, Uint8Array>) => sessions.serve(call),
+    fetchShard: (call: ServerWritableStream<Buffer, Uint8Array>) => serveShard(call, options.handlers, unexpected),
+  });
+  grpc.addService(
+    runMethods satisfies ServiceDefinition,
+    createRunService({
+      handlers: options.handlers,
+      uploadsDirectory: options.uploadsDirectory,
+      limits: { maxFiles: limits.maxUploadFiles, maxBytes: limits.maxUploadBytes },
+      clock,
+      closing: closing.signal,
+      unexpected,
+    }),
+  );
+  health.addToServer(grpc);
+
+  const setServing = (serving: boolean) => {
+    for (const service of ['', TRAINING_SERVICE, RUN_SERVICE]) {
+      health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING');
+    }
+  };
+  setServing(false);
+
+  const close = async () => {
+    setServing(false);
+    const connectionsEnded = listener.stopAccepting();
+    const { address } = listener;
+    const reason = 'the coordinator is shutting down';
+    closing.abort(new RopeteamError('COORDINATOR.UNREACHABLE', { address }, reason));
+    sessions.closeAll(reason);
+    // Refuses new calls and closes each connection after its last one. When it says that it is done is of no use: on
+    // Node 24 http2's own `close` has closed the sessions already, and grpc-js takes closing ones for ended.
+    grpc.tryShutdown(() => undefined);
+    await within(options.drainMs ?? 2000, connectionsEnded);
+    await listener.close();
+    grpc.forceShutdown();
+  };
+  let closed: Promise<void> | undefined;
+  return {
+    address: listener.address,
+    setServing,
+    wireBytes: listener.wireBytes,
+    close: () => {
+      closed ??= close();
+      return closed;
+    },
+  };
+}
+
+function serverOptions(limits: ServerLimits): ServerOptions {
+  return {
+    'grpc.max_concurrent_streams': limits.maxConcurrentStreams,
+    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
+    // MiB for one connection: both windows, frames that are being sent, headers. Node refuses new streams above it.
+    'grpc-node.max_session_memory': 64,
+    'grpc.keepalive_time_ms': 1000,
+    'grpc.keepalive_timeout_ms': 2000,
+    // A session lives as long as its worker, so connections have no greatest age; idle ones are let go.
+    'grpc.max_connection_idle_ms': 300_000,
+    'grpc.enable_channelz': 0,
+  };
+}
+
+/** Resolves with `promise`, or after `deadlineMs`. */
+async function within(deadlineMs: number, promise: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, deadlineMs);
+  });
+  await Promise.race([promise, deadline]);
+  clearTimeout(timer);
+}
+
+function warn(error: unknown, method: string): void {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.emitWarning(`a handler of ${method} failed: ${text}`, 'RopeteamWarning');
+}

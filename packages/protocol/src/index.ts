@@ -1,0 +1,15 @@
+export {
+  type CoordinatorServer,
+  type CoordinatorServerOptions,
+  type ServerLimits,
+  startCoordinatorServer,
+} from './coordinator-server.js';
+export { type ConnectOptions, connectCoordinator } from './coordinator-session.js';
+export { isRetryable } from './error-status.js';
+export { collectFrameGarbageAtOnce } from './frame-garbage.js';
+export { encodeWeights } from './frames.js';
+export type { WireBytes } from './listener.js';
+export { type ClientOptions, connectClient, type RunClient } from './run-client.js';
+export type { LocalSubmission } from './run-submit.js';
+export { copyBytes } from './shared-copy.js';
+export { type Clock, systemClock } from './silence-watch.js';

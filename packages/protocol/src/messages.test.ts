@@ -1,0 +1,165 @@
+import { strict as assert } from 'node:assert';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import {
+  type EvaluationReceipt,
+  fence,
+  type GradientReceipt,
+  PROTOCOL_VERSION,
+  type RunPlan,
+  runId,
+  step,
+  workerId,
+} from '#training';
+import { decodeCoordinatorWord, encodeCoordinatorWord } from './coordinator-messages.js';
+import { sessionRequest, sessionResponse } from './proto-definitions.js';
+import { exampleHello, examplePlan } from './recording-coordinator.js';
+import { decodeWorkerWord, encodeWorkerWord, type WorkerWord } from './worker-messages.js';
+
+/** As `fc.record`, with the prototype that decoded objects have. */
+function record<Shape>(shape: { [Name in keyof Shape]: fc.Arbitrary<Shape[Name]> }): fc.Arbitrary<Shape> {
+  return fc.record(shape, { noNullPrototype: true });
+}
+
+const count = fc.oneof(fc.nat(), fc.maxSafeNat());
+const small = fc.nat(0xffffffff);
+const anyDouble = fc.double();
+const duration = fc.double({ min: 0, noNaN: true, noDefaultInfinity: true });
+const run = fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,62}$/).map(runId);
+const worker = fc.stringMatching(/^[A-Za-z0-9._-]{1,64}$/).map(workerId);
+const itemId = fc.string({ maxLength: 100 }).map((text) => text.replace(/\p{Surrogate}/gu, '?'));
+const sums = {
+  sampleCount: count,
+  lossSum: anyDouble,
+  correctCount: count,
+  squaredErrorSum: anyDouble,
+  targetSum: anyDouble,
+  targetSquareSum: anyDouble,
+};
+const gradientReceipt: fc.Arbitrary<GradientReceipt> = record({
+  run,
+  fence: count.map(fence),
+  step: count.map(step),
+  block: record({ begin: small, end: small }),
+  worker,
+  attempt: fc.integer({ min: 1, max: 0xffffffff }),
+  ...sums,
+  gradientHash: fc.stringMatching(/^[0-9a-f]{16}$/),
+  computeMs: duration,
+  waitedMs: duration,
+});
+const evaluationReceipt: fc.Arbitrary<EvaluationReceipt> = record({
+  run,
+  fence: count.map(fence),
+  version: count.map(step),
+  split: fc.constantFrom('train', 'validation', 'test'),
+  part: small,
+  worker,
+  ...sums,
+});
+const words: fc.Arbitrary<Exclude<WorkerWord, { kind: 'gradient-frame' }>> = fc.oneof(
+  record({ kind: fc.constant('heartbeat' as const), residentBytes: count }),
+  record({ kind: fc.constant('run-ready' as const), run, fence: count.map(fence) }),
+  record({ kind: fc.constant('job-taken' as const), itemId, token: itemId }),
+  record({ kind: fc.constant('gradient-receipt' as const), itemId, receipt: gradientReceipt }),
+  record({ kind: fc.constant('evaluation-receipt' as const), itemId, receipt: evaluationReceipt }),
+  record({ kind: fc.constant('job-failed' as const), itemId, code: fc.constant('DATA.SHARD'), message: itemId }),
+  record({ kind: fc.constant('draining' as const), reason: itemId }),
+);
+
+test('every message of a worker comes out as it went in, down to the last bit of its numbers', () => {
+  fc.assert(
+    fc.property(words, (word) => {
+      assert.deepEqual(decodeWorkerWord(encodeWorkerWord(word)), word);
+    }),
+  );
+});
+
+test('a hello comes out as it went in', () => {
+  const word = { kind: 'hello', hello: exampleHello('worker-1') } as const;
+  assert.deepEqual(decodeWorkerWord(encodeWorkerWord(word)), word);
+});
+
+test('a plan comes out as it went in: model, shards and preprocessing included', () => {
+  const word = { kind: 'run-started', plan: examplePlan } as const;
+  assert.deepEqual(decodeCoordinatorWord(encodeCoordinatorWord(word)), word);
+});
+
+test('every layer, loss, start, task and scale has its number in the .proto files', () => {
+  const { model, dataset } = examplePlan;
+  const plans: RunPlan[] = [
+    ...(['meanSquaredError', 'binaryCrossEntropy', 'softmaxCrossEntropy'] as const).map((kind) => ({
+      ...examplePlan,
+      model: { ...model, loss: { kind } },
+    })),
+    ...(['auto', 'he', 'glorot', 'zeros'] as const).map((init) => ({ ...examplePlan, model: { ...model, init } })),
+    ...(['dense', 'relu', 'sigmoid', 'tanh'] as const).map((kind) => ({
+      ...examplePlan,
+      model: { ...model, layers: [kind === 'dense' ? { kind, units: 3 } : { kind }] },
+    })),
+    ...(['classification', 'regression'] as const).map((task) => ({ ...examplePlan, dataset: { ...dataset, task } })),
+    ...(['standard', 'minmax', 'none'] as const).map((scale) => ({
+      ...examplePlan,
+      dataset: { ...dataset, preprocessing: { ...dataset.preprocessing, scale } },
+    })),
+  ];
+  for (const plan of plans) {
+    const word = { kind: 'run-started', plan } as const;
+    assert.deepEqual(decodeCoordinatorWord(encodeCoordinatorWord(word)), word);
+  }
+});
+
+test.each([
+  ['runReady.runId', { runReady: { runId: 'Digits/../x', fence: 1 } }],
+  ['runReady.fence', { runReady: { runId: 'digits', fence: '18446744073709551615' } }],
+  ['gradientReceipt.block', { gradientReceipt: { runId: 'digits' } }],
+  ['gradientReceipt.gradientHash', { gradientReceipt: { ...receipt(), gradientHash: 'XYZ' } }],
+  ['gradientReceipt.computeMs', { gradientReceipt: { ...receipt(), computeMs: Number.NaN } }],
+  ['gradientReceipt.attempt', { gradientReceipt: { ...receipt(), attempt: 0 } }],
+  ['evaluationReceipt.split', { evaluationReceipt: { ...receipt(), split: 'SPLIT_UNSPECIFIED' } }],
+  ['jobTaken.itemId', { jobTaken: { itemId: 'x'.repeat(257), token: '' } }],
+  ['hello.workerId', { hello: { workerId: 'a\nb', protocolVersion: PROTOCOL_VERSION } }],
+  ['message', {}],
+])('a message whose %s is out of range is refused by that name', (field, message) => {
+  const refused = expect.objectContaining({ code: 'USAGE.ARGUMENT', facts: { argument: field } });
+  expect(() => decodeWorkerWord(sessionRequest.encode(message))).toThrow(refused);
+});
+
+test('a hello of another version is refused with both versions, whatever else is in it', () => {
+  const bytes = sessionRequest.encode({ hello: { protocolVersion: 99, workerId: '' } });
+  const facts = { expected: `protocol ${PROTOCOL_VERSION}`, found: 'protocol 99' };
+  expect(() => decodeWorkerWord(bytes)).toThrow(expect.objectContaining({ code: 'WORKER.PROTOCOL_MISMATCH', facts }));
+});
+
+test('any bytes at all are a message, WIRE.CORRUPT, USAGE.ARGUMENT or a protocol mismatch', () => {
+  const allowed = /^(WIRE\.CORRUPT|USAGE\.ARGUMENT|WORKER\.PROTOCOL_MISMATCH)$/;
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+      for (const decode of [decodeWorkerWord, decodeCoordinatorWord]) {
+        try {
+          decode(Buffer.from(bytes));
+        } catch (error) {
+          expect(error).toHaveProperty('code', expect.stringMatching(allowed));
+        }
+      }
+    }),
+  );
+});
+
+test('groups nested ten thousand deep are refused without taking the process along', () => {
+  const bomb = Buffer.alloc(10_000, 0x63); // field 12, start of a group
+  expect(() => decodeWorkerWord(bomb)).toThrow(expect.objectContaining({ code: 'WIRE.CORRUPT' }));
+});
+
+test('a frame that comes with another field is still decoded, by the library', () => {
+  const frame = Buffer.from('2a00', 'hex'); // an empty gradient frame, twice: the last one counts
+  expect(() => decodeWorkerWord(Buffer.concat([frame, frame]))).toThrow(/gradientFrame/);
+  expect(() => decodeCoordinatorWord(sessionResponse.encode({ weightsFrame: { runId: 'digits' } }))).toThrow(
+    /weightsFrame/,
+  );
+});
+
+function receipt() {
+  const text = { itemId: 'digits.1.2.0-4', runId: 'digits', workerId: 'w', gradientHash: '0123456789abcdef' };
+  return { ...text, attempt: 1, block: { begin: 0, end: 4 } };
+}

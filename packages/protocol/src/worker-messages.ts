@@ -1,0 +1,187 @@
+/** Messages of a worker (SessionRequest) to and from the types of `#training`. */
+import {
+  type EvaluationReceipt,
+  type GradientReceipt,
+  PROTOCOL_VERSION,
+  RopeteamError,
+  type WorkerHello,
+  type WorkerMessage,
+} from '#training';
+import { splitNames, splits } from './dataset-message.js';
+import { type Fields, invalidField, readMessage } from './fields.js';
+import { checkGradientFrame, corrupt, decodeGradientFrame } from './frames.js';
+import { type PlainMessage, sessionRequest } from './proto-definitions.js';
+
+/** What a worker may send; gradient frames have a codec of their own (`encodeGradientFrame`). */
+export type WorkerWord = { readonly kind: 'hello'; readonly hello: WorkerHello } | WorkerMessage;
+
+export function encodeWorkerWord(word: Exclude<WorkerWord, { kind: 'gradient-frame' }>): Buffer {
+  return sessionRequest.encode(toMessage(word));
+}
+
+function toMessage(word: Exclude<WorkerWord, { kind: 'gradient-frame' }>): PlainMessage {
+  switch (word.kind) {
+    case 'hello': {
+      const { worker, ...rest } = word.hello;
+      return { hello: { workerId: worker, ...rest } };
+    }
+    case 'heartbeat':
+      return { heartbeat: { residentBytes: word.residentBytes } };
+    case 'run-ready':
+      return { runReady: { runId: word.run, fence: word.fence } };
+    case 'job-taken':
+      return { jobTaken: { itemId: word.itemId, token: word.token } };
+    case 'gradient-receipt': {
+      const { run, worker, ...rest } = word.receipt;
+      return { gradientReceipt: { itemId: word.itemId, runId: run, workerId: worker, ...rest } };
+    }
+    case 'evaluation-receipt': {
+      const { run, worker, split, ...rest } = word.receipt;
+      const names = { runId: run, workerId: worker, split: splitNames[split] };
+      return { evaluationReceipt: { itemId: word.itemId, ...names, ...rest } };
+    }
+    case 'job-failed':
+      return { jobFailed: { itemId: word.itemId, code: word.code, message: word.message.slice(0, REASON_CHARACTERS) } };
+    case 'draining':
+      return { draining: { reason: word.reason.slice(0, REASON_CHARACTERS) } };
+    default:
+      return word satisfies never;
+  }
+}
+
+const ITEM_CHARACTERS = 256;
+const TOKEN_CHARACTERS = 256;
+export const REASON_CHARACTERS = 4096;
+
+/** Throws WIRE.CORRUPT (bytes, frames), USAGE.ARGUMENT (a field out of range) or WORKER.PROTOCOL_MISMATCH (a hello). */
+export function decodeWorkerWord(bytes: Buffer): WorkerWord {
+  const frame = decodeGradientFrame(bytes);
+  if (frame !== undefined) return { kind: 'gradient-frame', frame };
+  let message: PlainMessage;
+  try {
+    message = sessionRequest.decode(bytes);
+  } catch (error) {
+    throw corrupt('a message of the worker', 'cannot be decoded', error);
+  }
+  return fromMessage(message);
+}
+
+function fromMessage(message: PlainMessage): WorkerWord {
+  const kind = message.message; // proto-loader's name for the field that is set in `oneof message`
+  const fields = readMessage(typeof kind === 'string' ? message[kind] : undefined, String(kind ?? 'message'));
+  switch (kind) {
+    case 'hello':
+      return { kind: 'hello', hello: helloFrom(fields) };
+    case 'heartbeat':
+      return { kind: 'heartbeat', residentBytes: fields.natural('residentBytes') };
+    case 'runReady':
+      return { kind: 'run-ready', run: fields.runId('runId'), fence: fields.fence('fence') };
+    case 'jobTaken':
+      return {
+        kind: 'job-taken',
+        itemId: fields.text('itemId', ITEM_CHARACTERS),
+        token: fields.text('token', TOKEN_CHARACTERS),
+      };
+    case 'gradientFrame':
+      return { kind: 'gradient-frame', frame: checkGradientFrame(message[kind]) };
+    case 'gradientReceipt':
+      return {
+        kind: 'gradient-receipt',
+        itemId: fields.text('itemId', ITEM_CHARACTERS),
+        receipt: gradientReceiptFrom(fields),
+      };
+    case 'evaluationReceipt':
+      return {
+        kind: 'evaluation-receipt',
+        itemId: fields.text('itemId', ITEM_CHARACTERS),
+        receipt: evaluationReceiptFrom(fields),
+      };
+    case 'jobFailed':
+      return {
+        kind: 'job-failed',
+        itemId: fields.text('itemId', ITEM_CHARACTERS),
+        code: fields.text('code', 64),
+        message: fields.text('message', REASON_CHARACTERS),
+      };
+    case 'draining':
+      return { kind: 'draining', reason: fields.text('reason', REASON_CHARACTERS) };
+    default:
+      throw invalidField('message', 'is of a kind this version does not know');
+  }
+}
+
+function helloFrom(fields: Fields): WorkerHello {
+  // First of all: the other fields of a peer of another version may well look wrong.
+  const protocolVersion = fields.natural('protocolVersion');
+  if (protocolVersion !== PROTOCOL_VERSION) {
+    throw protocolMismatch(`protocol ${PROTOCOL_VERSION}`, `protocol ${protocolVersion}`);
+  }
+  return {
+    worker: fields.workerId('workerId'),
+    pid: fields.natural('pid'),
+    protocolVersion,
+    host: fields.text('host', 255),
+    threads: fields.positive('threads'),
+    kernelId: fields.text('kernelId', 64),
+  };
+}
+
+/** The two sides do not speak the same protocol. Names both. */
+export function protocolMismatch(expected: string, found: string): RopeteamError<'WORKER.PROTOCOL_MISMATCH'> {
+  const message = `the coordinator expects ${expected}, the worker sent ${found}`;
+  return new RopeteamError('WORKER.PROTOCOL_MISMATCH', { expected, found }, message, {
+    hint: 'Run the same version of ropeteam on both sides.',
+  });
+}
+
+function gradientReceiptFrom(fields: Fields): GradientReceipt {
+  const block = fields.message('block');
+  return {
+    run: fields.runId('runId'),
+    fence: fields.fence('fence'),
+    step: fields.step('step'),
+    block: { begin: block.natural('begin'), end: block.natural('end') },
+    worker: fields.workerId('workerId'),
+    attempt: fields.positive('attempt'),
+    ...sumsFrom(fields),
+    gradientHash: hashFrom(fields),
+    computeMs: durationFrom(fields, 'computeMs'),
+    waitedMs: durationFrom(fields, 'waitedMs'),
+  };
+}
+
+function evaluationReceiptFrom(fields: Fields): EvaluationReceipt {
+  return {
+    run: fields.runId('runId'),
+    fence: fields.fence('fence'),
+    version: fields.step('version'),
+    split: fields.choice('split', splits),
+    part: fields.natural('part'),
+    worker: fields.workerId('workerId'),
+    ...sumsFrom(fields),
+  };
+}
+
+/** Losses are any double: one that is not finite is the coordinator's to see, it ends the run (RUN.NONFINITE). */
+function sumsFrom(fields: Fields) {
+  return {
+    sampleCount: fields.natural('sampleCount'),
+    lossSum: fields.double('lossSum'),
+    correctCount: fields.natural('correctCount'),
+    squaredErrorSum: fields.double('squaredErrorSum'),
+    targetSum: fields.double('targetSum'),
+    targetSquareSum: fields.double('targetSquareSum'),
+  };
+}
+
+function hashFrom(fields: Fields): string {
+  const hash = fields.text('gradientHash', 16);
+  if (/^[0-9a-f]{16}$/.test(hash)) return hash;
+  throw invalidField(`${fields.path}.gradientHash`, 'must be 16 hexadecimal digits');
+}
+
+function durationFrom(fields: Fields, name: string): number {
+  const duration = fields.finite(name);
+  if (duration >= 0) return duration;
+  throw invalidField(`${fields.path}.${name}`, `must not be negative, received ${duration}`);
+}

@@ -1,0 +1,54 @@
+/** Everything the coordinator reads from its flags and its environment, checked before anything is opened. */
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { KernelName } from '#engine';
+import { oneOf, redisUrlFrom, wholeNumber } from '#job';
+import { LOG_LEVELS, type LogLevel } from '#telemetry';
+
+export interface CoordinatorConfiguration {
+  readonly name: string;
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly httpPort: number;
+  /** With its password: never logged. */
+  readonly redisUrl: string;
+  readonly runsDirectory: string;
+  /** Kernel threads for averaging. */
+  readonly threads: number;
+  readonly kernel: KernelName;
+  /** Prefix of its keys in Redis; the workers' must be the same. */
+  readonly namespace: string;
+  readonly logLevel: LogLevel;
+}
+
+export function readConfiguration(argv: readonly string[], environment: NodeJS.ProcessEnv): CoordinatorConfiguration {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      name: { type: 'string', default: 'coordinator' },
+      host: { type: 'string', default: '127.0.0.1' },
+      port: { type: 'string', default: '50051' },
+      'http-port': { type: 'string', default: '9464' },
+      runs: { type: 'string', default: 'runs' },
+      threads: { type: 'string', default: '1' },
+      kernel: { type: 'string', default: 'auto' },
+      namespace: { type: 'string', default: 'ropeteam' },
+      'log-level': { type: 'string', default: 'info' },
+    },
+  });
+  const kernel = oneOf('--kernel', values.kernel, ['auto', 'wasm', 'js']);
+  return {
+    name: values.name,
+    host: values.host,
+    port: wholeNumber('--port', values.port, 0, 65_535),
+    httpPort: wholeNumber('--http-port', values['http-port'], 0, 65_535),
+    redisUrl: redisUrlFrom(environment),
+    runsDirectory: resolve(values.runs),
+    threads: wholeNumber('--threads', values.threads, 1, 1024),
+    // The fastest engine whose bits are the same on every machine.
+    kernel: kernel === 'auto' ? 'wasm' : kernel,
+    namespace: values.namespace,
+    logLevel: oneOf('--log-level', values['log-level'], LOG_LEVELS),
+  };
+}

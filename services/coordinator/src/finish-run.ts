@@ -1,0 +1,60 @@
+import { createHash } from 'node:crypto';
+import { saveModel, weightsSha256 } from '#storage';
+import type { RunEventBody } from '#training';
+import type { CheckpointSchedule } from './checkpoint-schedule.js';
+import { checkFinite } from './finite.js';
+import type { PreparedRun } from './prepare-run.js';
+import type { RunEntry } from './run-book.js';
+import type { RunContext } from './run-context.js';
+import type { RunOutcome, RunTrainer } from './train-run.js';
+
+/**
+ * Saves the last checkpoint and the model, and tells the run's end. Returns the weights' SHA-256.
+ * @throws RopeteamError RUN.NONFINITE when it diverged in its last update: it then has no model
+ */
+export async function finishRun(
+  context: RunContext,
+  entry: RunEntry,
+  prepared: PreparedRun,
+  trainer: RunTrainer,
+  checkpoints: CheckpointSchedule,
+  outcome: RunOutcome & { kind: 'finished' },
+): Promise<string> {
+  const { shape, engine, dataset, program, model, jobText } = prepared;
+  const { seconds } = trainer.record;
+  checkFinite(trainer.state.version, engine.weights, outcome.metrics);
+  await checkpoints.final(trainer.state);
+  const hash = await weightsSha256(engine.weights);
+  await saveModel(entry.folder.modelPath, {
+    run: shape.run,
+    spec: model,
+    parameters: program.parameters,
+    weights: engine.weights,
+    dataset: dataset.info,
+    metrics: outcome.metrics,
+    jobSha256: createHash('sha256').update(jobText).digest('hex'),
+    weightsSha256: hash,
+    kernelId: engine.kernelId,
+  });
+  const { samplesCommitted, workersLost, blocksReissued, goodput } = trainer.record;
+  const finished: RunEventBody = {
+    event: 'run_finished',
+    steps: trainer.state.version,
+    epochs: Math.floor(trainer.state.version / shape.stepsPerEpoch),
+    seconds,
+    samplesPerSecond: seconds > 0 ? samplesCommitted / seconds : 0,
+    stoppedBy: outcome.stoppedBy,
+    ...outcome.metrics,
+    weightsSha256: hash,
+    optimizerSha256: await weightsSha256(engine.optimizerState),
+    goodput,
+    workersLost,
+    blocksReissued,
+    redis: context.queues.engine,
+    kernel: engine.kernelId,
+    modelPath: entry.folder.modelPath,
+    runPath: entry.folder.path,
+  };
+  entry.events.append(finished);
+  return hash;
+}

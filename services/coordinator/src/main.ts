@@ -1,0 +1,39 @@
+#!/usr/bin/env node
+/** The coordinator in the foreground: takes jobs over gRPC, trains them with whatever workers are there. */
+import { collectFrameGarbageAtOnce } from '#protocol';
+import { createLogger, endWithFailure } from '#telemetry';
+import { readConfiguration } from './configuration.js';
+import { openCoordinator } from './coordinator.js';
+
+/** Longest life of a coordinator whose starter died: time to write what can be written. */
+const ORPHAN_GRACE_MS = 5_000;
+
+async function main(): Promise<void> {
+  collectFrameGarbageAtOnce();
+  const configuration = readConfiguration(process.argv.slice(2), process.env);
+  const log = createLogger({ service: 'coordinator', level: configuration.logLevel });
+  const stop = new AbortController();
+  const onSignal = (): void => {
+    // A second signal does not wait for the run in training to be saved.
+    if (stop.signal.aborted) process.exit(143);
+    stop.abort('asked to stop');
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  process.on('disconnect', () => {
+    stop.abort('the process that started this coordinator is gone');
+    // Its Redis is gone with it: nothing here may wait for that for long.
+    setTimeout(() => process.exit(1), ORPHAN_GRACE_MS).unref();
+  });
+  const coordinator = await openCoordinator(configuration, log);
+  const { grpc, http } = coordinator;
+  log.info('coordinator_ready', { grpc, http });
+  process.send?.({ event: 'ready', grpc, http });
+  try {
+    await coordinator.serve(stop.signal);
+  } finally {
+    await coordinator.close();
+  }
+}
+
+main().then(() => process.exit(0), endWithFailure);

@@ -1,0 +1,99 @@
+import { describe, expect, test } from 'vitest';
+import { fence, PROTOCOL_VERSION, runId, type SessionHandler, type WorkerSession, workerId } from '#training';
+import { Membership, type MembershipListener } from './membership.js';
+
+const KERNEL = 'wasm-simd128/1';
+
+interface Connected {
+  readonly handler: SessionHandler;
+  /** Reasons this session was closed with. */
+  readonly closed: readonly string[];
+}
+
+function connect(membership: Membership, name: string, kernelId = KERNEL): Connected {
+  const closed: string[] = [];
+  const hello = {
+    worker: workerId(name),
+    pid: 1,
+    protocolVersion: PROTOCOL_VERSION,
+    host: 'here',
+    threads: 1,
+    kernelId,
+  };
+  const session: WorkerSession = {
+    hello,
+    send: () => undefined,
+    sendWeights: () => undefined,
+    close: (reason) => void closed.push(reason),
+  };
+  return { handler: membership.admit(session), closed };
+}
+
+/** A membership that writes down what its listener and its count are told. */
+function watched() {
+  const told: string[] = [];
+  const counts: number[] = [];
+  const membership = new Membership(KERNEL, (count) => void counts.push(count));
+  const listener: MembershipListener = {
+    joined: ({ hello }) => void told.push(`${hello.worker} joined`),
+    message: ({ hello }, { kind }) => void told.push(`${hello.worker} says ${kind}`),
+    gone: ({ hello }, reason, detectedInMs) => void told.push(`${hello.worker} gone: ${reason} (${detectedInMs} ms)`),
+  };
+  membership.listen(listener);
+  return { membership, told, counts };
+}
+
+const microtasks = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('the membership', () => {
+  test('tells who joins, speaks and goes, and how many are there', async () => {
+    const { membership, told, counts } = watched();
+    const { handler } = connect(membership, 'w0');
+    await microtasks();
+    handler.message({ kind: 'heartbeat', residentBytes: 1 });
+    handler.closed('silent', 2000);
+    expect(told).toEqual(['w0 joined', 'w0 says heartbeat', 'w0 gone: silent (2000 ms)']);
+    expect(counts).toEqual([1, 0]);
+    expect(membership.members).toEqual([]);
+  });
+
+  test('refuses a worker with another kernel and names both', () => {
+    const { membership, counts } = watched();
+    expect(() => connect(membership, 'w0', 'js/1')).toThrowError(
+      expect.objectContaining({ code: 'WORKER.KERNEL_MISMATCH', facts: { expected: KERNEL, found: 'js/1' } }),
+    );
+    expect(counts).toEqual([]);
+  });
+
+  test('puts a second worker of one name in the place of the first, which is lost and heard no more', async () => {
+    const { membership, told } = watched();
+    const first = connect(membership, 'w0');
+    await microtasks();
+    const second = connect(membership, 'w0');
+    await microtasks();
+    expect(told).toEqual(['w0 joined', expect.stringMatching(/^w0 gone: a new worker/), 'w0 joined']);
+    expect(first.closed).toHaveLength(1);
+    expect(second.closed).toEqual([]);
+    first.handler.message({ kind: 'heartbeat', residentBytes: 1 });
+    first.handler.closed('the stream ended', 0);
+    expect(told).toHaveLength(3);
+    expect(membership.members).toHaveLength(1);
+    second.handler.message({ kind: 'heartbeat', residentBytes: 1 });
+    expect(told.at(-1)).toBe('w0 says heartbeat');
+  });
+
+  test('does not announce a worker that is gone before its handler is in hand', async () => {
+    const { membership, told } = watched();
+    connect(membership, 'w0').handler.closed('at once', 0);
+    await microtasks();
+    expect(told).toEqual(['w0 gone: at once (0 ms)']);
+  });
+
+  test('remembers which run a worker is ready for, and that it is leaving', () => {
+    const { membership } = watched();
+    const { handler } = connect(membership, 'w0');
+    handler.message({ kind: 'run-ready', run: runId('r'), fence: fence(3) });
+    handler.message({ kind: 'draining', reason: 'asked to' });
+    expect(membership.members).toMatchObject([{ readyFor: { run: 'r', fence: 3 }, draining: 'asked to' }]);
+  });
+});

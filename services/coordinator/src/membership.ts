@@ -1,0 +1,95 @@
+import {
+  type Fence,
+  RopeteamError,
+  type RunId,
+  type SessionHandler,
+  type WorkerHello,
+  type WorkerId,
+  type WorkerMessage,
+  type WorkerSession,
+} from '#training';
+
+export interface Member {
+  readonly session: WorkerSession;
+  readonly hello: WorkerHello;
+  /** The run it said to be ready for. */
+  readyFor: { readonly run: RunId; readonly fence: Fence } | undefined;
+  /** It said that it is leaving: its end is no loss. */
+  draining: string | undefined;
+}
+
+/** Who wants to know what workers do. One at a time: the run in training. */
+export interface MembershipListener {
+  joined(member: Member): void;
+  message(member: Member, message: WorkerMessage): void;
+  gone(member: Member, reason: string, detectedInMs: number): void;
+}
+
+/** The connected workers. A worker may come or go between any two messages. */
+export class Membership {
+  readonly #members = new Map<WorkerId, Member>();
+  readonly #kernelId: string;
+  #listener: MembershipListener | undefined;
+  readonly #onChange: (count: number) => void;
+
+  constructor(kernelId: string, onChange: (count: number) => void) {
+    this.#kernelId = kernelId;
+    this.#onChange = onChange;
+  }
+
+  get members(): readonly Member[] {
+    return [...this.#members.values()];
+  }
+
+  listen(listener: MembershipListener | undefined): void {
+    this.#listener = listener;
+  }
+
+  send(worker: WorkerId, message: Parameters<WorkerSession['send']>[0]): void {
+    this.#members.get(worker)?.session.send(message);
+  }
+
+  /** Admits a worker, or throws why not. A second one of the same name takes the place of the first. */
+  admit(session: WorkerSession): SessionHandler {
+    const { hello } = session;
+    if (hello.kernelId !== this.#kernelId) {
+      throw new RopeteamError(
+        'WORKER.KERNEL_MISMATCH',
+        { expected: this.#kernelId, found: hello.kernelId },
+        `worker ${hello.worker} computes with kernel ${hello.kernelId}, this coordinator with ${this.#kernelId}: a run never mixes them`,
+        { hint: 'start the worker with the coordinator’s --kernel, from the same version of ropeteam' },
+      );
+    }
+    const before = this.#members.get(hello.worker);
+    if (before !== undefined) {
+      this.#remove(before, 'a new worker of the same name took its place', 0);
+      before.session.close('a new worker of the same name took your place');
+    }
+    const member: Member = { session, hello, readyFor: undefined, draining: undefined };
+    this.#members.set(hello.worker, member);
+    this.#onChange(this.#members.size);
+    // The handler is in the caller's hands only after this returns.
+    queueMicrotask(() => {
+      if (this.#members.get(hello.worker) === member) this.#listener?.joined(member);
+    });
+    return {
+      message: (message) => {
+        if (message.kind === 'run-ready') member.readyFor = { run: message.run, fence: message.fence };
+        if (message.kind === 'draining') member.draining = message.reason;
+        if (this.#members.get(hello.worker) === member) this.#listener?.message(member, message);
+      },
+      closed: (reason, detectedInMs) => this.#remove(member, reason, detectedInMs),
+    };
+  }
+
+  closeAll(reason: string): void {
+    for (const member of this.members) member.session.close(reason);
+  }
+
+  #remove(member: Member, reason: string, detectedInMs: number): void {
+    if (this.#members.get(member.hello.worker) !== member) return;
+    this.#members.delete(member.hello.worker);
+    this.#onChange(this.#members.size);
+    this.#listener?.gone(member, reason, detectedInMs);
+  }
+}

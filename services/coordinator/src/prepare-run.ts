@@ -1,0 +1,101 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { type AveragerEngine, openAveragerEngine } from '#engine';
+import { formatJob, resolveModel } from '#job';
+import { compileModel, initialWeights, type ModelSpec, type Program } from '#kernel';
+import { type Ledger, openLedger, type PreparedDataset, prepareDataset, takeFence } from '#storage';
+import { type JobSpec, RopeteamError, type RunPlan, type RunShape, shapeRun } from '#training';
+import type { RunEntry } from './run-book.js';
+import type { RunContext } from './run-context.js';
+
+/** Everything a run needs before its first step. */
+export interface PreparedRun extends AsyncDisposable {
+  /** The effective job: what was left open is filled in from the data. */
+  readonly job: JobSpec;
+  readonly jobText: string;
+  readonly dataset: PreparedDataset;
+  readonly model: ModelSpec;
+  readonly program: Program;
+  readonly shape: RunShape;
+  readonly plan: RunPlan;
+  readonly engine: AveragerEngine;
+  readonly ledger: Ledger;
+}
+
+export async function prepareRun(context: RunContext, entry: RunEntry, signal: AbortSignal): Promise<PreparedRun> {
+  const directory = entry.folder.dataPath;
+  const opened: AsyncDisposable[] = [{ [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) }];
+  const close = async (): Promise<void> => {
+    for (const resource of opened.reverse()) await resource[Symbol.asyncDispose]();
+  };
+  try {
+    const dataset = await prepareDataset({
+      spec: entry.job.data,
+      seed: entry.job.train.seed,
+      resolve: (path) => uploadedFile(entry, path),
+      directory,
+      signal,
+    });
+    return { ...(await open(context, entry, dataset, opened)), [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function open(
+  { configuration, queues }: RunContext,
+  entry: RunEntry,
+  dataset: PreparedDataset,
+  opened: AsyncDisposable[],
+): Promise<Omit<PreparedRun, keyof AsyncDisposable>> {
+  const model = resolveModel(entry.job, dataset.info);
+  const program = compileModel(model);
+  const fence = await takeFence(entry.folder, await queues.nextFence(entry.run));
+  const shape = shapeRun(entry.run, fence, entry.job.train, dataset.info.samples, program.parameterCount);
+  const job = effectiveJob(entry.job, dataset, model, shape);
+  const engine = await openAveragerEngine({
+    kernel: configuration.kernel,
+    threads: configuration.threads,
+    model,
+    optimizer: job.train.optimizer,
+    microBatches: shape.microBatches,
+  });
+  opened.push(engine);
+  engine.weights.set(initialWeights(program, job.train.seed));
+  const ledger = await openLedger(entry.folder.ledgerPath);
+  opened.push(ledger);
+  const jobText = formatJob(job);
+  await writeFile(entry.folder.jobPath, jobText);
+  const plan: RunPlan = {
+    run: entry.run,
+    fence,
+    kernelId: engine.kernelId,
+    model,
+    parameterCount: program.parameterCount,
+    seed: job.train.seed,
+    batch: shape.batch,
+    microBatches: shape.microBatches,
+    dataset: dataset.info,
+  };
+  return { job, jobText, dataset, model, program, shape, plan, engine, ledger };
+}
+
+/** The job with what the data decided written out, so that `job.yaml` in the run's folder leaves nothing open. */
+function effectiveJob(job: JobSpec, dataset: PreparedDataset, model: ModelSpec, shape: RunShape): JobSpec {
+  return {
+    ...job,
+    data: { ...job.data, task: dataset.info.task },
+    model: { ...job.model, loss: model.loss.kind },
+    train: { ...job.train, batch: shape.batch, microBatches: shape.microBatches },
+  };
+}
+
+/** Where the bytes of a file that the job names were put when it was submitted. */
+function uploadedFile(entry: RunEntry, path: string): string {
+  const file = entry.files.find((candidate) => candidate.path === path);
+  if (file !== undefined) return file.storedAt;
+  const message = `the job names the file ${JSON.stringify(path)}, which was not uploaded with it`;
+  throw new RopeteamError('DATA.FILE', { file: path }, message, {
+    hint: 'submit the job with `ropeteam submit`, which uploads the files it names',
+  });
+}

@@ -1,0 +1,22 @@
+import type { CoordinatorMetrics, Logger } from '#telemetry';
+import type { WorkQueues } from '#training';
+import type { AveragesDesk } from './averages-desk.js';
+import type { CoordinatorConfiguration } from './configuration.js';
+import type { Membership } from './membership.js';
+import type { RunEvents } from './run-events.js';
+
+/** What every run of a coordinator shares. */
+export interface CoordinatorContext {
+  readonly configuration: CoordinatorConfiguration;
+  readonly log: Logger;
+  readonly metrics: CoordinatorMetrics;
+  readonly queues: WorkQueues;
+  readonly membership: Membership;
+  readonly averages: AveragesDesk;
+  /** URL of the status page and of the metrics. */
+  readonly urls: { readonly dashboard: string; readonly metrics: string };
+}
+
+export interface RunContext extends CoordinatorContext {
+  readonly events: RunEvents;
+}

@@ -1,0 +1,131 @@
+import type { AverageResult } from '#engine';
+import {
+  type GradientReceipt,
+  type LedgerBlock,
+  type RunEffect,
+  type RunEventBody,
+  type RunState,
+  samplesOfStep,
+} from '#training';
+import { areFiniteMetrics } from './finite.js';
+import type { Arrival } from './gradient-inbox.js';
+import type { PreparedRun } from './prepare-run.js';
+import type { RunContext } from './run-context.js';
+import { StepTimeline } from './step-timeline.js';
+
+/** The average of the step that is being committed. */
+export type Averaged = Pick<AverageResult, 'gradientNorm' | 'weightsHash'> & { readonly learningRate: number };
+
+/** Writes down what a run does: ledger, events, metrics, and the counts its summary needs. */
+export class RunRecord {
+  readonly #context: RunContext;
+  readonly #prepared: PreparedRun;
+  readonly #timeline = new StepTimeline();
+  #startedAt: number | undefined;
+  #epochStart = { at: 0, samples: 0 };
+  #workersLost = 0;
+  #blocksReissued = 0;
+  #samplesCommitted = 0;
+
+  constructor(context: RunContext, prepared: PreparedRun) {
+    this.#context = context;
+    this.#prepared = prepared;
+  }
+
+  get workersLost(): number {
+    return this.#workersLost;
+  }
+
+  get blocksReissued(): number {
+    return this.#blocksReissued;
+  }
+
+  get samplesCommitted(): number {
+    return this.#samplesCommitted;
+  }
+
+  get goodput(): number {
+    return this.#timeline.goodput();
+  }
+
+  /** Seconds since the first weights went out. */
+  get seconds(): number {
+    return this.#startedAt === undefined ? 0 : (performance.now() - this.#startedAt) / 1000;
+  }
+
+  begin(): void {
+    this.#startedAt = performance.now();
+    this.#epochStart = { at: this.#startedAt, samples: 0 };
+    this.#timeline.begin();
+  }
+
+  arrived(receipt: GradientReceipt, arrival: Arrival): void {
+    this.#timeline.arrived(receipt, arrival);
+  }
+
+  averaged(durationMs: number): void {
+    this.#timeline.averaged(durationMs);
+  }
+
+  reissued(): void {
+    this.#blocksReissued++;
+    this.#timeline.disturbed();
+    this.#context.metrics.blocksReissued(1);
+  }
+
+  workerLost(event: Omit<RunEventBody & { event: 'worker_lost' }, 'event'>): void {
+    this.#workersLost++;
+    this.#timeline.disturbed();
+    this.#context.metrics.workerLost(event.detectedInMs === 0 ? 'closed' : 'silent');
+    this.#context.events.append({ event: 'worker_lost', ...event });
+  }
+
+  /** @returns the step's mean loss */
+  committed({ step, receipts, sums }: RunEffect & { kind: 'committed' }, averaged: Averaged): number {
+    const { shape, ledger, engine } = this.#prepared;
+    const { learningRate, gradientNorm, weightsHash } = averaged;
+    const { durationMs, phases } = this.#timeline.published();
+    const samples = sums.sampleCount;
+    const where = { step, ...samplesOfStep(shape, step) };
+    const figures = { loss: sums.lossSum / samples, learningRate, gradientNorm, samples };
+    ledger.append({
+      run: shape.run,
+      fence: shape.fence,
+      ...where,
+      ...figures,
+      blocks: receipts.map(ledgerBlock),
+      kernel: engine.kernelId,
+      weights: weightsHash,
+    });
+    this.#samplesCommitted += samples;
+    const workers = new Set(receipts.map((receipt) => receipt.worker)).size;
+    const event = { step, epoch: where.epoch, ...figures, durationMs, workers, phases };
+    this.#context.events.append({ event: 'step_committed', ...event });
+    this.#context.metrics.stepCommitted({ ...event, version: step + 1 });
+    return figures.loss;
+  }
+
+  epochFinished({ epoch, train, validation: measured }: RunEffect & { kind: 'epoch-finished' }, state: RunState): void {
+    const now = performance.now();
+    const samples = this.#samplesCommitted - this.#epochStart.samples;
+    const samplesPerSecond = samples / Math.max(1e-9, (now - this.#epochStart.at) / 1000);
+    this.#epochStart = { at: now, samples: this.#samplesCommitted };
+    // Of a run that diverges: the next step will fail, but an event has no word for NaN.
+    const validation = measured !== undefined && areFiniteMetrics(measured) ? measured : undefined;
+    const metrics = { train, ...(validation === undefined ? {} : { validation }) };
+    if (validation !== undefined) this.#context.metrics.validated(validation);
+    this.#context.events.append({
+      event: 'epoch_finished',
+      epoch,
+      epochs: this.#prepared.shape.epochs,
+      step: state.version,
+      ...metrics,
+      samplesPerSecond,
+    });
+  }
+}
+
+function ledgerBlock(receipt: GradientReceipt): LedgerBlock {
+  const { block, worker, attempt, sampleCount: samples, lossSum, gradientHash: gradient } = receipt;
+  return { ...block, worker, attempt, samples, lossSum, gradient };
+}

@@ -1,0 +1,301 @@
+/** Trains one prepared run: feeds what happens to the step protocol and does what the protocol answers. */
+import { learningRateAt } from '#kernel';
+import { encodeWeights } from '#protocol';
+import {
+  type AverageItem,
+  advanceRun,
+  type EncodedWeights,
+  type ErrorEnvelope,
+  type GradientReceipt,
+  gradientKey,
+  type Metrics,
+  newRun,
+  RopeteamError,
+  type RunEffect,
+  type RunId,
+  type RunInput,
+  type RunState,
+  type SplitName,
+  type Step,
+  type StoppedBy,
+  sumsOfStep,
+  toEnvelope,
+  type WorkerMessage,
+} from '#training';
+import { AveragingGate } from './averaging-gate.js';
+import { GradientInbox, slotOf } from './gradient-inbox.js';
+import type { Member } from './membership.js';
+import type { PreparedRun } from './prepare-run.js';
+import type { RunContext } from './run-context.js';
+import { type Averaged, RunRecord } from './run-record.js';
+
+/** Without any progress for so long, what the queue was given is announced again: it may have been emptied. */
+const STALL_MS = 3_000;
+
+export type RunOutcome =
+  | {
+      readonly kind: 'finished';
+      readonly stoppedBy: StoppedBy;
+      readonly metrics: Readonly<Partial<Record<SplitName, Metrics>>>;
+    }
+  | { readonly kind: 'failed'; readonly error: ErrorEnvelope };
+
+export interface TrainerListener {
+  /** A step counts; the weights hold still until this returns. */
+  committed(state: RunState, loss: number): void;
+  /** Called once, when the run has finished or failed. */
+  ended(outcome: RunOutcome): void;
+}
+
+export class RunTrainer {
+  readonly record: RunRecord;
+  readonly #context: RunContext;
+  readonly #prepared: PreparedRun;
+  readonly #listener: TrainerListener;
+  readonly #inbox: GradientInbox;
+  readonly #gate = new AveragingGate();
+  #state: RunState;
+  #published: EncodedWeights | undefined;
+  #averaged: Averaged | undefined;
+  #queue: Promise<void> = Promise.resolve();
+  #lastMoveAt = performance.now();
+
+  constructor(context: RunContext, prepared: PreparedRun, listener: TrainerListener) {
+    this.#context = context;
+    this.#prepared = prepared;
+    this.#listener = listener;
+    this.record = new RunRecord(context, prepared);
+    this.#inbox = new GradientInbox(prepared.engine);
+    this.#state = newRun({
+      shape: prepared.shape,
+      rules: prepared.job.train.stop,
+      task: prepared.dataset.info.task,
+      targetCount: prepared.dataset.info.targetCount,
+    });
+  }
+
+  get state(): RunState {
+    return this.#state;
+  }
+
+  /** Announces the first steps, cut for the workers that are ready by now. */
+  start(): void {
+    this.#countWorkers();
+    this.record.begin();
+    this.#advance({ kind: 'started' });
+  }
+
+  stop(): void {
+    this.#advance({ kind: 'stop-requested' });
+    // A step that waits for its job is let through without it: the queue may be gone for good.
+    const ready = this.#state.phase === 'averaging' ? this.#gate.take() : undefined;
+    if (ready === undefined) return;
+    this.#averageStep(ready.step, ready.receipts).catch((error: unknown) => {
+      this.#context.log.error('average_failed', { step: ready.step, error });
+    });
+  }
+
+  /** A worker is ready for this run: it gets the current weights and counts for the steps announced from now on. */
+  joined(member: Member): void {
+    this.#countWorkers();
+    if (this.#published !== undefined) member.session.sendWeights(this.#published);
+  }
+
+  lost(member: Member, reason: string, detectedInMs: number): void {
+    const { worker, pid } = member.hello;
+    this.#inbox.forget(worker);
+    const before = this.record.blocksReissued;
+    this.#advance({ kind: 'worker-lost', worker });
+    this.#countWorkers();
+    if (member.draining === undefined) {
+      const blocksReissued = this.record.blocksReissued - before;
+      this.record.workerLost({ worker, pid, reason, blocksReissued, detectedInMs });
+    } else this.#context.events.append({ event: 'worker_left', worker, pid, reason: member.draining });
+  }
+
+  receive(member: Member, message: WorkerMessage): void {
+    const { worker } = member.hello;
+    if (message.kind === 'gradient-frame') {
+      this.#inbox.accept(this.#state, worker, message.frame);
+    } else if (message.kind === 'gradient-receipt') this.#receiveGradient(message.receipt);
+    else if (message.kind === 'evaluation-receipt') {
+      if (this.#isOurs(message.receipt)) this.#advance({ kind: 'evaluation-received', receipt: message.receipt });
+    } else if (message.kind === 'job-taken') {
+      this.#advance({ kind: 'item-taken', itemId: message.itemId, token: message.token, worker });
+    } else if (message.kind === 'job-failed') {
+      this.#context.log.warn('item_failed', { worker, item: message.itemId, message: message.message });
+      this.#advance({ kind: 'item-failed', itemId: message.itemId, worker, message: message.message });
+    }
+  }
+
+  /**
+   * The averages queue's processor: folds blocks, updates and publishes until the item's step is committed.
+   *
+   * Steps are averaged in their order, whichever item is in hand. The queue gives one at a time, and after it has lost
+   * and regained its items that may be a later one: it would wait for ever for the earlier that stands behind it.
+   */
+  async average(item: AverageItem, signal: AbortSignal): Promise<unknown> {
+    if (!this.#isOurs(item)) return 'of another run';
+    const needed = (): boolean => this.#state.phase !== 'ended' && item.step >= this.#state.version;
+    let outcome: unknown = 'obsolete';
+    for (let ready = await this.#gate.next(needed, signal); ready; ready = await this.#gate.next(needed, signal)) {
+      outcome = await this.#averageStep(ready.step, ready.receipts);
+    }
+    return outcome;
+  }
+
+  /** Called every few milliseconds: finds items that were passed over, and runs in which nothing moves any more. */
+  checkProgress(): void {
+    this.#advance({ kind: 'tick' });
+    const waitsForQueue = this.#state.phase !== 'ended' && this.#state.workers > 0;
+    if (!waitsForQueue || performance.now() - this.#lastMoveAt < STALL_MS) return;
+    this.#lastMoveAt = performance.now();
+    this.#advance({ kind: 'stalled' });
+  }
+
+  /** Resolves when every effect on the queues so far is done. */
+  queueSettled(): Promise<void> {
+    return this.#queue;
+  }
+
+  #isOurs(what: { readonly run: string; readonly fence: number }): boolean {
+    return what.run === this.#prepared.shape.run && what.fence === this.#prepared.shape.fence;
+  }
+
+  #isReady({ readyFor }: Member): boolean {
+    return readyFor !== undefined && this.#isOurs(readyFor);
+  }
+
+  #countWorkers(): void {
+    const ready = this.#context.membership.members.filter((member) => this.#isReady(member)).length;
+    this.#advance({ kind: 'workers-changed', workers: ready });
+  }
+
+  #receiveGradient(receipt: GradientReceipt): void {
+    if (!this.#isOurs(receipt)) {
+      this.#context.metrics.gradientReceived('stale');
+      return;
+    }
+    const arrival = this.#inbox.complete(receipt);
+    const held = this.#state.items.get(gradientKey(receipt.step, receipt.block));
+    if (held !== undefined && held.receipt === undefined) {
+      if (arrival === undefined) {
+        this.#context.log.warn('gradient_incomplete', { worker: receipt.worker, step: receipt.step });
+        return;
+      }
+      this.record.arrived(receipt, arrival);
+    }
+    this.#advance({ kind: 'gradient-received', receipt });
+  }
+
+  #advance(input: RunInput): void {
+    const [state, effects] = advanceRun(this.#state, input);
+    this.#state = state;
+    const moves = effects.some(
+      (effect) => effect.kind === 'publish' || (effect.kind === 'count' && effect.outcome === 'accepted'),
+    );
+    if (moves) this.#lastMoveAt = performance.now();
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #perform(effect: RunEffect): void {
+    const { queues, membership, metrics } = this.#context;
+    switch (effect.kind) {
+      case 'announce':
+        this.#inQueue(() => queues.announce(effect.items));
+        return;
+      case 'hand-back':
+        this.#inQueue(() => this.#handBack(effect.itemId, effect.token));
+        return;
+      case 'withdraw':
+        this.#inQueue(() => queues.withdraw(this.#prepared.shape.run, this.#prepared.shape.fence));
+        return;
+      case 'release':
+        // After what was put into the queue before it: the worker shall find that there.
+        this.#inQueue(async () => membership.send(effect.worker, { kind: 'release-item', itemId: effect.itemId }));
+        return;
+      case 'average':
+        this.#gate.open(effect);
+        return;
+      case 'committed':
+        if (this.#averaged === undefined) throw new Error(`step ${effect.step} was committed without an average`);
+        this.#listener.committed(this.#state, this.record.committed(effect, this.#averaged));
+        return;
+      case 'publish':
+        this.#publish(effect.version);
+        return;
+      case 'epoch-finished':
+        this.record.epochFinished(effect, this.#state);
+        return;
+      case 'count':
+        if (effect.outcome === 'reissued') this.record.reissued();
+        else metrics.gradientReceived(effect.outcome);
+        return;
+      case 'finish':
+        this.#end({ kind: 'finished', stoppedBy: effect.stoppedBy, metrics: effect.metrics });
+        return;
+      case 'fail':
+        this.#end({ kind: 'failed', error: effect.error });
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #end(outcome: RunOutcome): void {
+    this.#gate.recheck();
+    this.#listener.ended(outcome);
+  }
+
+  /** Effects on the queues keep their order; what one that fails should have done, the next `stalled` does. */
+  #inQueue(act: () => Promise<void>): void {
+    this.#queue = this.#queue.then(act).catch((error: unknown) => {
+      this.#context.log.warn('queue_trouble', { message: error instanceof Error ? error.message : String(error) });
+    });
+  }
+
+  async #handBack(itemId: string, token: string): Promise<void> {
+    const moved = await this.#context.queues.handBack(itemId, token);
+    if (!moved) this.#advance({ kind: 'hand-back-refused', itemId });
+  }
+
+  #publish(version: Step): void {
+    const { run, fence } = this.#prepared.shape;
+    const encoded = encodeWeights({ run, fence, version }, this.#prepared.engine.weights);
+    this.#published = encoded;
+    for (const member of this.#context.membership.members) {
+      if (this.#isReady(member)) member.session.sendWeights(encoded);
+    }
+  }
+
+  async #averageStep(step: Step, receipts: readonly GradientReceipt[]): Promise<unknown> {
+    const { engine, job, shape } = this.#prepared;
+    const startedAt = performance.now();
+    const sums = sumsOfStep(receipts, shape.microBatches);
+    const learningRate = learningRateAt(job.train.schedule, job.train.optimizer, step, shape.steps);
+    const request = {
+      step,
+      blocks: receipts.map((receipt) => ({ slot: slotOf(receipt), ...receipt.block })),
+      sampleCount: sums.sampleCount,
+      learningRate,
+      ...(job.train.clipNorm === undefined ? {} : { clipNorm: job.train.clipNorm }),
+    };
+    const result = await engine.average(request).catch((error: unknown) => {
+      // Nobody comes for these receipts again, and half an update can't be undone.
+      this.#end({ kind: 'failed', error: toEnvelope(averageFailed(shape.run, step, error)) });
+      throw error;
+    });
+    this.record.averaged(performance.now() - startedAt);
+    this.#averaged = { ...result, learningRate };
+    this.#advance({ kind: 'averaged', step, finite: result.finite && Number.isFinite(sums.lossSum) });
+    return { step, weights: result.weightsHash };
+  }
+}
+
+function averageFailed(run: RunId, step: Step, cause: unknown): RopeteamError {
+  const message = `step ${step} could not be averaged: ${cause instanceof Error ? cause.message : String(cause)}`;
+  return new RopeteamError('RUN.FAILED', { run }, message, {
+    cause,
+    hint: 'the coordinator’s log has the place in the code; its last checkpoint is whole',
+  });
+}

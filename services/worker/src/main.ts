@@ -1,0 +1,88 @@
+#!/usr/bin/env node
+/** One worker in the foreground: joins a coordinator, computes gradients, comes back when the coordinator does. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { kernelIdOf } from '#engine';
+import { collectFrameGarbageAtOnce } from '#protocol';
+import {
+  createLogger,
+  createWorkerMetrics,
+  endWithFailure,
+  type Logger,
+  packageVersion,
+  startMetricsServer,
+  type WorkerMetrics,
+} from '#telemetry';
+import { RopeteamError } from '#training';
+import { readConfiguration, type WorkerConfiguration } from './configuration.js';
+import { serveSession } from './serve-session.js';
+
+/** First and longest pause before another try to reach the coordinator; each with up to half of it added at random. */
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5_000;
+
+async function runWorker(
+  configuration: WorkerConfiguration,
+  log: Logger,
+  metrics: WorkerMetrics,
+  stop: AbortSignal,
+  drain: AbortSignal,
+): Promise<void> {
+  let pauseMs = FIRST_PAUSE_MS;
+  while (!stop.aborted && !drain.aborted) {
+    const onReady = (): void => {
+      pauseMs = FIRST_PAUSE_MS;
+      log.info('coordinator_joined', { coordinator: configuration.coordinator });
+      metrics.connectionChanged(true);
+      process.send?.({ event: 'ready' });
+    };
+    try {
+      const reason = await serveSession({ configuration, log, metrics }, { stop, drain, onReady });
+      log.info('session_ended', { reason });
+    } catch (error) {
+      if (stop.aborted) return;
+      if (error instanceof RopeteamError && isFinal(error)) throw error;
+      log.warn('coordinator_unreachable', { message: error instanceof Error ? error.message : String(error) });
+    }
+    metrics.connectionChanged(false);
+    if (stop.aborted || drain.aborted) return;
+    // A clock is no decision of the run: the pause only spreads out the workers that come back.
+    const spread = pauseMs * (1 + Math.random() / 2);
+    await delay(spread, undefined, { signal: AbortSignal.any([stop, drain]) }).catch(() => undefined);
+    pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+  }
+}
+
+/** Trying again can't mend these. */
+function isFinal(error: RopeteamError): boolean {
+  return error.code.startsWith('WORKER.') || error.code.startsWith('USAGE.') || error.code === 'COORDINATOR.ADDRESS';
+}
+
+async function main(): Promise<number> {
+  collectFrameGarbageAtOnce();
+  const configuration = readConfiguration(process.argv.slice(2), process.env);
+  const log = createLogger({ service: 'worker', level: configuration.logLevel }).with({
+    worker: configuration.name,
+  });
+  const stop = new AbortController();
+  const drain = new AbortController();
+  const onSignal = (): void => (drain.signal.aborted ? stop.abort('stopped') : drain.abort('draining'));
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  process.on('disconnect', () => stop.abort('the process that started this worker is gone'));
+  const metrics = createWorkerMetrics({ version: packageVersion(), kernel: kernelIdOf(configuration.kernel) });
+  const { metricsPort: port } = configuration;
+  const http =
+    port === undefined ? undefined : await startMetricsServer({ host: '127.0.0.1', port, registry: metrics });
+  if (http !== undefined) log.info('metrics_served', { url: `${http.url}/metrics` });
+  try {
+    await runWorker(configuration, log, metrics, stop.signal, drain.signal);
+    return 0;
+  } catch (error) {
+    log.error('worker_failed', { error });
+    throw error;
+  } finally {
+    await http?.close();
+  }
+}
+
+main().then((code) => process.exit(code), endWithFailure);

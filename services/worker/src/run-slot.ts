@@ -1,0 +1,130 @@
+import type { Logger, WorkerMetrics } from '#telemetry';
+import type { CoordinatorMessage, CoordinatorSession, Fence, RunId, RunPlan } from '#training';
+import type { WorkerConfiguration } from './configuration.js';
+import { openWorkerRun, type WorkerRun } from './worker-run.js';
+
+interface OpenRun {
+  readonly plan: RunPlan;
+  readonly run: Promise<WorkerRun>;
+}
+
+export interface RunSlotOptions {
+  readonly configuration: WorkerConfiguration;
+  readonly session: CoordinatorSession;
+  readonly log: Logger;
+  readonly metrics: WorkerMetrics;
+  /** The session is over. */
+  readonly signal: AbortSignal;
+  readonly onJoined: () => void;
+  /** The run could not be opened, or its weights do not fit: this session can't go on. */
+  readonly onBroken: (error: unknown) => void;
+}
+
+/** Items of a run reach a worker some seconds after its end at the latest. */
+const REMEMBERED_RUNS = 16;
+
+/** Holds the one run this worker works for, as the coordinator's messages start and end it. */
+export class RunSlot implements AsyncDisposable {
+  readonly #options: RunSlotOptions;
+  readonly #changed = new EventTarget();
+  #open: OpenRun | undefined;
+  /** Runs that ended while this worker was there, the newest last. */
+  readonly #ended = new Set<string>();
+
+  constructor(options: RunSlotOptions) {
+    this.#options = options;
+  }
+
+  /** Handles what concerns runs and weights; messages of other kinds are left alone. */
+  receive(message: CoordinatorMessage): void {
+    if (message.kind === 'run-started') this.#start(message.plan);
+    else if (message.kind === 'run-ended') this.#end(message);
+    else if (message.kind === 'weights-frame') {
+      const { frame } = message;
+      // Frames that come while the engine still opens wait for it; `then` keeps them in order.
+      if (this.#open === undefined || !this.#isOpen(frame.run, frame.fence)) return;
+      this.#open.run.then((run) => run.weights.accept(frame)).catch(this.#options.onBroken);
+    }
+  }
+
+  /** The run an item belongs to, opened; undefined when that has ended, or the signal ends the wait for its plan. */
+  async runOf(
+    item: { readonly run: RunId; readonly fence: Fence },
+    signal: AbortSignal,
+  ): Promise<WorkerRun | undefined> {
+    while (!signal.aborted) {
+      if (this.#open !== undefined && this.#isOpen(item.run, item.fence)) return this.#open.run;
+      // Taken in the moment its run ended, when nobody was left to say that it is not wanted.
+      if (this.#ended.has(keyOf(item))) return undefined;
+      await oneOf(this.#changed, signal);
+    }
+    return undefined;
+  }
+
+  /** Whether this run is still the one worked for. */
+  holds(run: WorkerRun): boolean {
+    return this.#open?.plan === run.plan;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const open = this.#open;
+    this.#open = undefined;
+    if (open !== undefined) await this.#dispose(open);
+  }
+
+  #isOpen(run: RunId, fence: Fence): boolean {
+    return this.#open?.plan.run === run && this.#open.plan.fence === fence;
+  }
+
+  #start(plan: RunPlan): void {
+    if (this.#isOpen(plan.run, plan.fence)) return;
+    this.#close();
+    const { session, log, onJoined, onBroken } = this.#options;
+    const run = openWorkerRun(plan, this.#options);
+    this.#open = { plan, run };
+    run.then(() => {
+      log.info('run_joined', { run: plan.run, parameters: plan.parameterCount });
+      onJoined();
+      session.send({ kind: 'run-ready', run: plan.run, fence: plan.fence });
+      this.#changed.dispatchEvent(new Event('changed'));
+    }, onBroken);
+  }
+
+  #end(ended: { readonly run: RunId; readonly fence: Fence }): void {
+    this.#ended.add(keyOf(ended));
+    const [oldest] = this.#ended;
+    if (this.#ended.size > REMEMBERED_RUNS && oldest !== undefined) this.#ended.delete(oldest);
+    if (this.#isOpen(ended.run, ended.fence)) this.#close();
+    this.#changed.dispatchEvent(new Event('changed'));
+  }
+
+  #close(): void {
+    const open = this.#open;
+    this.#open = undefined;
+    if (open === undefined) return;
+    this.#options.log.info('run_left', { run: open.plan.run });
+    this.#dispose(open).catch(this.#options.onBroken);
+  }
+
+  async #dispose(open: OpenRun): Promise<void> {
+    const [opened] = await Promise.allSettled([open.run]);
+    // One that failed to open has been reported by `onBroken` and holds nothing.
+    if (opened.status === 'fulfilled') await opened.value[Symbol.asyncDispose]();
+  }
+}
+
+function keyOf({ run, fence }: { readonly run: RunId; readonly fence: Fence }): string {
+  return `${run}.${fence}`;
+}
+
+function oneOf(target: EventTarget, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      target.removeEventListener('changed', done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    target.addEventListener('changed', done);
+    signal.addEventListener('abort', done);
+  });
+}

@@ -1,0 +1,134 @@
+import { hostname } from 'node:os';
+import { kernelIdOf } from '#engine';
+import { connectCoordinator } from '#protocol';
+import { openWorkSource } from '#queues';
+import type { Logger, WorkerMetrics } from '#telemetry';
+import { type CoordinatorMessage, PROTOCOL_VERSION, type TakenItem } from '#training';
+import type { WorkerConfiguration } from './configuration.js';
+import { RunSlot } from './run-slot.js';
+
+/** Longest wait for the plan of a run whose item was taken: the plan is sent before the item is announced. */
+const PLAN_DEADLINE_MS = 10_000;
+
+export interface WorkerContext {
+  readonly configuration: WorkerConfiguration;
+  readonly log: Logger;
+  readonly metrics: WorkerMetrics;
+}
+
+export interface SessionSignals {
+  /** End now. */
+  readonly stop: AbortSignal;
+  /** Finish the item in hand, then end. */
+  readonly drain: AbortSignal;
+  /** The coordinator has welcomed this worker. */
+  readonly onReady: () => void;
+}
+
+/**
+ * One session with a coordinator, from the hello to the closed stream: takes items of the runs it is told of.
+ *
+ * @returns why it ended
+ */
+export async function serveSession(
+  { configuration, log, metrics }: WorkerContext,
+  { stop, drain, onReady }: SessionSignals,
+): Promise<string> {
+  const closing = new AbortController();
+  const over = AbortSignal.any([stop, closing.signal]);
+  const releases = new Map<string, AbortController>();
+  const early: CoordinatorMessage[] = [];
+  let deliver = (message: CoordinatorMessage): void => void early.push(message);
+
+  await using session = await connectCoordinator({
+    address: configuration.coordinator,
+    hello: {
+      worker: configuration.name,
+      pid: process.pid,
+      protocolVersion: PROTOCOL_VERSION,
+      host: hostname(),
+      threads: configuration.threads,
+      kernelId: kernelIdOf(configuration.kernel),
+    },
+    handler: { message: (message) => deliver(message), closed: (reason) => closing.abort(reason) },
+    signal: over,
+  });
+  await using source = await openWorkSource({
+    redisUrl: configuration.redisUrl,
+    namespace: configuration.namespace,
+    name: configuration.name,
+    onError: (error) => log.warn('queue_trouble', { message: error.message }),
+  });
+  let started = false;
+  await using slot = new RunSlot({
+    configuration,
+    session,
+    log,
+    metrics,
+    signal: over,
+    onJoined: () => {
+      if (!started && !drain.aborted) source.start(work);
+      started = true;
+    },
+    onBroken: (error) => {
+      log.error('run_broken', { error });
+      closing.abort(messageOf(error));
+    },
+  });
+
+  async function work(taken: TakenItem): Promise<unknown> {
+    const { itemId, token } = taken;
+    session.send({ kind: 'job-taken', itemId, token });
+    const release = new AbortController();
+    releases.set(itemId, release);
+    const released = AbortSignal.any([release.signal, taken.signal, over]);
+    try {
+      const run = await slot.runOf(taken.item, AbortSignal.any([released, AbortSignal.timeout(PLAN_DEADLINE_MS)]));
+      if (run === undefined) return 'dropped';
+      return await compute(run, taken, released);
+    } finally {
+      releases.delete(itemId);
+    }
+  }
+
+  async function compute(run: Awaited<ReturnType<RunSlot['runOf']>> & object, taken: TakenItem, released: AbortSignal) {
+    try {
+      return await run.compute(taken, released);
+    } catch (error) {
+      // Without its session, or after its run, a computation fails because it is not wanted any more.
+      if (over.aborted || !slot.holds(run)) return 'dropped';
+      metrics.blockFailed();
+      log.error('item_failed', { item: taken.itemId, error });
+      session.send({ kind: 'job-failed', itemId: taken.itemId, code: codeOf(error), message: messageOf(error) });
+      return 'failed';
+    }
+  }
+
+  deliver = (message) => {
+    if (message.kind === 'release-item') releases.get(message.itemId)?.abort();
+    else slot.receive(message);
+  };
+  for (const message of early) deliver(message);
+  onReady();
+  await aborted(AbortSignal.any([over, drain]));
+  if (!over.aborted) {
+    session.send({ kind: 'draining', reason: 'asked to stop' });
+    await source.drain();
+    log.info('worker_drained');
+    return 'drained';
+  }
+  return String(over.reason);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'WORKER.KERNEL';
+}

@@ -1,0 +1,134 @@
+import { type GradientResult, openWorkerEngine, type WorkerEngine } from '#engine';
+import type { WorkerMetrics } from '#telemetry';
+import type {
+  CoordinatorSession,
+  EvaluationItem,
+  EvaluationReceipt,
+  GradientItem,
+  GradientReceipt,
+  RunPlan,
+  TakenItem,
+  WorkerId,
+} from '#training';
+import type { WorkerConfiguration } from './configuration.js';
+import { openShardCache, type ShardCache } from './shard-cache.js';
+import { WeightsBoard } from './weights-board.js';
+
+/** One run on this worker: its engine, its rows, the weights it holds. */
+export interface WorkerRun extends AsyncDisposable {
+  readonly plan: RunPlan;
+  readonly weights: WeightsBoard;
+  /** Computes a taken item and sends what came of it; `dropped` when it was released or is of the past. */
+  compute(taken: TakenItem, signal: AbortSignal): Promise<GradientReceipt | EvaluationReceipt | 'dropped'>;
+}
+
+export interface WorkerRunOptions {
+  readonly configuration: WorkerConfiguration;
+  readonly session: CoordinatorSession;
+  readonly metrics: WorkerMetrics;
+  /** The session is over. */
+  readonly signal: AbortSignal;
+}
+
+export async function openWorkerRun(
+  plan: RunPlan,
+  { configuration, session, metrics, signal }: WorkerRunOptions,
+): Promise<WorkerRun> {
+  const engine = await openWorkerEngine({
+    kernel: configuration.kernel,
+    threads: configuration.threads,
+    model: plan.model,
+    seed: plan.seed,
+    trainSamples: plan.dataset.samples.train,
+    batch: plan.batch,
+    microBatches: plan.microBatches,
+  });
+  const weights = new WeightsBoard(engine);
+  const shards = openShardCache({ plan, session, engine, metrics, signal });
+  const context: Context = { plan, session, engine, metrics, weights, shards, worker: configuration.name };
+  return {
+    plan,
+    weights,
+    compute: (taken, released) =>
+      taken.item.kind === 'gradient'
+        ? computeGradient(context, taken, taken.item, released)
+        : evaluate(context, taken, taken.item, released),
+    [Symbol.asyncDispose]: () => {
+      // An item taken as its run ended waits for weights that nobody sends: without this the worker would wait with it.
+      weights.close();
+      return engine[Symbol.asyncDispose]();
+    },
+  };
+}
+
+interface Context {
+  readonly plan: RunPlan;
+  readonly session: CoordinatorSession;
+  readonly engine: WorkerEngine;
+  readonly metrics: WorkerMetrics;
+  readonly weights: WeightsBoard;
+  readonly shards: ShardCache;
+  readonly worker: WorkerId;
+}
+
+async function computeGradient(
+  { plan, session, engine, metrics, weights, shards, worker }: Context,
+  taken: TakenItem,
+  item: GradientItem,
+  released: AbortSignal,
+): Promise<GradientReceipt | 'dropped'> {
+  const takenAt = performance.now();
+  // The epoch's permutation scatters a step over the whole split.
+  await shards.need('train', 0, plan.dataset.samples.train);
+  if ((await weights.until(item.step, released)) !== 'ready') return 'dropped';
+  const waitedMs = Math.max(0, takenAt - weights.currentSince);
+  const { epoch, firstPosition, endPosition, block } = item;
+  const key = { run: item.run, fence: item.fence, step: item.step, block };
+  const result = await weights.hold(() =>
+    engine.computeGradient({ epoch, firstPosition, endPosition, begin: block.begin, end: block.end }),
+  );
+  const computedAt = performance.now();
+  await session.sendGradient(key, result.gradient);
+  const uploadMs = performance.now() - computedAt;
+  const receipt: GradientReceipt = {
+    ...key,
+    worker,
+    attempt: taken.attempt,
+    ...sums(result),
+    gradientHash: result.gradientHash,
+    computeMs: result.computeMs,
+    waitedMs,
+  };
+  metrics.weightsReceived(item.step);
+  metrics.blockComputed({ samples: result.sampleCount, waitedMs, computeMs: result.computeMs, uploadMs });
+  session.send({ kind: 'gradient-receipt', itemId: taken.itemId, receipt });
+  return receipt;
+}
+
+async function evaluate(
+  { session, engine, weights, shards, worker }: Context,
+  taken: TakenItem,
+  item: EvaluationItem,
+  released: AbortSignal,
+): Promise<EvaluationReceipt | 'dropped'> {
+  const { split, begin, end, part, version } = item;
+  await shards.need(split, begin, end);
+  if ((await weights.until(version, released)) !== 'ready') return 'dropped';
+  const result = await weights.hold(() => engine.evaluate({ split, begin, end }));
+  const receipt: EvaluationReceipt = {
+    run: item.run,
+    fence: item.fence,
+    version,
+    split,
+    part,
+    worker,
+    ...sums(result),
+  };
+  session.send({ kind: 'evaluation-receipt', itemId: taken.itemId, receipt });
+  return receipt;
+}
+
+function sums(result: Omit<GradientResult, 'gradient' | 'gradientHash' | 'computeMs'>) {
+  const { sampleCount, lossSum, correctCount, squaredErrorSum, targetSum, targetSquareSum } = result;
+  return { sampleCount, lossSum, correctCount, squaredErrorSum, targetSum, targetSquareSum };
+}

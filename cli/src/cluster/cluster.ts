@@ -1,0 +1,199 @@
+/** Redis, a coordinator and workers on this machine: started in that order, stopped in the other. */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type RedisHandle, resolveRedis } from '#queues';
+import { RopeteamError } from '#training';
+import type { Environment } from '../environment.js';
+import { untilAborted } from '../interrupts.js';
+import { readableLogLine } from './log-line.js';
+import { type ServiceProcess, startService, unexpectedExit } from './service-process.js';
+import { superviseWorker, type WorkerSupervisor } from './worker-supervisor.js';
+
+export type KernelChoice = 'wasm' | 'js' | 'auto';
+
+export interface ClusterOptions {
+  readonly workers: number;
+  /** Kernel threads of one worker; undefined: the cores shared out over the workers, at least one each. */
+  readonly threads: number | undefined;
+  readonly kernel: KernelChoice;
+  readonly runsDirectory: string;
+  readonly redisUrl: string | undefined;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly httpPort: number;
+  readonly environment: Environment;
+  /** A word for the user. */
+  onNotice(text: string): void;
+  /** Every log line of every service, named; undefined: they are only kept for error messages. */
+  readonly onLog: ((text: string) => void) | undefined;
+}
+
+export interface Cluster extends AsyncDisposable {
+  /** `host:port` of the coordinator's gRPC server. */
+  readonly grpc: string;
+  /** Address of its status page and metrics. */
+  readonly http: string;
+  readonly redis: Pick<RedisHandle, 'engine' | 'version' | 'source' | 'displayUrl'>;
+  /** Rejects with what the user should know when a part is gone for good. Never resolves. */
+  readonly broken: Promise<never>;
+  /** Ends every process at once. `asyncDispose` is still needed. */
+  kill(): void;
+}
+
+/** A worker finishes the block in hand, the coordinator its step, checkpoint and journal. */
+const WORKER_GRACE_MS = 5_000;
+const COORDINATOR_GRACE_MS = 10_000;
+/** Averaging is bound by memory: more threads than this only wait for each other. */
+const MOST_COORDINATOR_THREADS = 4;
+
+/** Kernel threads of one worker when the user leaves the choice to us. */
+export function threadsPerWorker(workers: number, cores: number): number {
+  return Math.max(1, Math.floor(cores / workers));
+}
+
+/**
+ * Starts the whole cluster and resolves when every worker is ready. On a throw or an abort everything that was started is
+ * stopped before this returns.
+ */
+export async function openCluster(options: ClusterOptions, signal: AbortSignal): Promise<Cluster> {
+  const closers: (() => Promise<unknown>)[] = [];
+  const supervisors: WorkerSupervisor[] = [];
+  let coordinator: ServiceProcess | undefined;
+  try {
+    const scratch = await mkdtemp(join(tmpdir(), 'ropeteam-'));
+    closers.push(() => rm(scratch, { recursive: true, force: true }));
+    const redis = await openRedis(options, scratch, signal);
+    closers.push(async () => await redis[Symbol.asyncDispose]());
+    const queue = { url: redis.url, namespace: ownNamespace() };
+    coordinator = await startCoordinator(options, queue, signal);
+    const started = coordinator;
+    closers.push(() => started.stop(COORDINATOR_GRACE_MS));
+    const grpc = announced(started, 'grpc');
+    const http = announced(started, 'http');
+    const lost = lossOf(started);
+    closers.push(() => Promise.all(supervisors.map((worker) => worker.stop(WORKER_GRACE_MS))));
+    for (let index = 0; index < options.workers; index++) {
+      supervisors.push(superviseWorker(supervision(options, `w${index}`, grpc, queue)));
+    }
+    const broken = Promise.race([lost.ended, ...supervisors.map((worker) => worker.ended.then(never))]);
+    broken.catch(() => undefined); // awaited by the holder; a rejection before that must not end the process
+    const ready = Promise.all(supervisors.map((worker) => worker.ready));
+    await untilAborted(Promise.race([ready, broken]), signal);
+    closers.push(async () => lost.expected());
+    return {
+      grpc,
+      http,
+      redis,
+      broken,
+      kill: () => {
+        for (const worker of supervisors) worker.kill();
+        started.kill();
+      },
+      [Symbol.asyncDispose]: () => closeInReverse(closers),
+    };
+  } catch (error) {
+    await closeInReverse(closers);
+    throw error;
+  }
+}
+
+/** Several clusters may share one Redis of the user's: each keeps to its own names in it. */
+function ownNamespace(): string {
+  return `ropeteam-${randomBytes(4).toString('hex')}`;
+}
+
+function openRedis(options: ClusterOptions, scratch: string, signal: AbortSignal): Promise<RedisHandle> {
+  const { redisUrl: url, environment, onNotice } = options;
+  const { allowFetch, cacheDirectory } = environment;
+  return resolveRedis({
+    ...(url === undefined ? {} : { url }),
+    allowFetch,
+    cacheDirectory,
+    dataDirectory: scratch,
+    onNotice,
+    signal,
+  });
+}
+
+interface QueuePlace {
+  readonly url: string;
+  readonly namespace: string;
+}
+
+function startCoordinator(options: ClusterOptions, queue: QueuePlace, signal: AbortSignal): Promise<ServiceProcess> {
+  const threads = options.threads ?? Math.min(MOST_COORDINATOR_THREADS, availableParallelism());
+  const args = [
+    ...['--host', '127.0.0.1', '--port', String(options.port), '--http-port', String(options.httpPort)],
+    ...['--runs', options.runsDirectory, '--threads', String(threads), '--kernel', options.kernel],
+    ...['--name', 'coordinator', '--namespace', queue.namespace],
+  ];
+  return startService(
+    { kind: 'coordinator', name: 'coordinator', args, ...forService(options, 'coordinator', queue.url) },
+    signal,
+  );
+}
+
+function supervision(options: ClusterOptions, name: string, grpc: string, queue: QueuePlace) {
+  const threads = options.threads ?? threadsPerWorker(options.workers, availableParallelism());
+  return {
+    name,
+    onLoss: options.onNotice,
+    start: (worker: string, signal: AbortSignal) => {
+      const args = [
+        ...['--coordinator', grpc, '--threads', String(threads), '--kernel', options.kernel],
+        ...['--name', worker, '--namespace', queue.namespace],
+      ];
+      return startService({ kind: 'worker', name: worker, args, ...forService(options, worker, queue.url) }, signal);
+    },
+  };
+}
+
+/** The URL may hold a password: it goes by the environment, which other users cannot read, not by the arguments. */
+function forService({ environment, onLog }: ClusterOptions, name: string, redisUrl: string) {
+  return {
+    environment: { ...environment.forServices, ROPETEAM_REDIS_URL: redisUrl },
+    ...(onLog === undefined ? {} : { onLog: (line: string) => onLog(`${name}: ${readableLogLine(line)}`) }),
+  };
+}
+
+function announced(coordinator: ServiceProcess, what: 'grpc' | 'http'): string {
+  const address = coordinator.ready[what];
+  if (address !== undefined) return address;
+  const message = `the coordinator did not say its ${what} address`;
+  const hint = 'command and services must be of one version: npm run build';
+  throw new RopeteamError('ENVIRONMENT.PROCESS', { process: coordinator.name }, message, { hint });
+}
+
+/** Rejects when the coordinator ends, unless that was expected by then. */
+function lossOf(coordinator: ServiceProcess): { readonly ended: Promise<never>; expected(): void } {
+  let isExpected = false;
+  const ended = coordinator.exited.then((exit): Promise<never> => {
+    if (isExpected) return never();
+    throw unexpectedExit(coordinator.name, exit, 'while it was at work', coordinator.lastLogLines());
+  });
+  return {
+    ended,
+    expected: () => {
+      isExpected = true;
+    },
+  };
+}
+
+function never(): Promise<never> {
+  return new Promise<never>(() => undefined);
+}
+
+/** Closes what was opened last first. One that fails does not keep the others open; its error is thrown at the end. */
+async function closeInReverse(closers: (() => Promise<unknown>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (let close = closers.pop(); close !== undefined; close = closers.pop()) {
+    try {
+      await close();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+}

@@ -1,0 +1,120 @@
+/** `train`, `up`, `validate`, `doctor` and `schema`: their options and help. */
+import type { Command } from 'commander';
+import type { DoctorOptions } from '../commands/doctor.js';
+import type { TrainOptions } from '../commands/train.js';
+import type { UpOptions } from '../commands/up.js';
+import type { ValidateOptions } from '../commands/validate.js';
+import type { Context } from '../context.js';
+import { DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../default-ports.js';
+import {
+  addCommand,
+  addJobChanges,
+  everyStepFlag,
+  flag,
+  jsonFlag,
+  kernelOption,
+  LOCAL,
+  type OnExit,
+  outOption,
+  portOption,
+  redisOption,
+  runIdOption,
+  threadsOption,
+  workersOption,
+} from './options.js';
+
+export function addLocalCommands(program: Command, context: Context, onExit: OnExit): void {
+  addTrain(program, context, onExit);
+  addUp(program, context, onExit);
+  addValidate(program, context, onExit);
+  addDoctor(program, context, onExit);
+  addSchema(program, context);
+}
+
+function addTrain(program: Command, context: Context, onExit: OnExit): void {
+  const command = addCommand(program, 'train', {
+    group: LOCAL,
+    description: 'one run, from a job file to a trained model',
+    example: 'train job.yaml --workers 4 --set train.epochs=10',
+  });
+  addJobChanges(command)
+    .argument('<job>', 'job file')
+    .addOption(workersOption())
+    .addOption(threadsOption())
+    .addOption(kernelOption())
+    .addOption(outOption())
+    .addOption(runIdOption())
+    .addOption(redisOption())
+    .addOption(jsonFlag('events on stdout, one JSON object a line'))
+    .addOption(everyStepFlag())
+    .addOption(flag('--quiet', 'no progress, only the summary'))
+    .addOption(flag('--verbose', 'the logs of the services on stderr'))
+    .action(async (job: string, options: TrainOptions) => {
+      const { train } = await import('../commands/train.js');
+      onExit(await train(job, options, context));
+    });
+}
+
+function addUp(program: Command, context: Context, onExit: OnExit): void {
+  addCommand(program, 'up', {
+    group: LOCAL,
+    description: 'coordinator and workers, kept running until Ctrl-C',
+    example: 'up --workers 4',
+  })
+    .addOption(workersOption())
+    .addOption(threadsOption())
+    .addOption(kernelOption())
+    .addOption(outOption())
+    .addOption(portOption('--port <n>', 'gRPC port', DEFAULT_PORT))
+    .addOption(portOption('--http-port <n>', 'port of status page and metrics', DEFAULT_HTTP_PORT))
+    .addOption(redisOption())
+    .addOption(jsonFlag('the addresses as one JSON object'))
+    .addOption(flag('--verbose', 'the logs of the services on stderr'))
+    .action(async (options: UpOptions) => {
+      const { up } = await import('../commands/up.js');
+      onExit(await up(options, context));
+    });
+}
+
+function addValidate(program: Command, context: Context, onExit: OnExit): void {
+  const command = addCommand(program, 'validate', {
+    group: LOCAL,
+    description: 'check job and data; what would training take?',
+    example: 'validate job.yaml --workers 4',
+  });
+  addJobChanges(command)
+    .argument('<job>', 'job file')
+    .addOption(workersOption())
+    .addOption(threadsOption())
+    .addOption(jsonFlag('the plan, or what is wrong, as one JSON object'))
+    .action(async (job: string, options: ValidateOptions) => {
+      const { validate } = await import('../commands/validate.js');
+      onExit(await validate(job, options, context));
+    });
+}
+
+function addDoctor(program: Command, context: Context, onExit: OnExit): void {
+  addCommand(program, 'doctor', {
+    group: LOCAL,
+    description: 'is this machine ready? every finding with its fix',
+    example: 'doctor',
+  })
+    .addOption(outOption())
+    .addOption(redisOption())
+    .addOption(jsonFlag('the findings as one JSON object'))
+    .action(async (options: DoctorOptions) => {
+      const { doctor } = await import('../commands/doctor.js');
+      onExit(await doctor(options, context));
+    });
+}
+
+function addSchema(program: Command, context: Context): void {
+  addCommand(program, 'schema', {
+    group: LOCAL,
+    description: 'print the JSON schema of job.yaml',
+    example: 'schema > job.schema.json',
+  }).action(async () => {
+    const { printSchema } = await import('../commands/schema.js');
+    printSchema(context);
+  });
+}

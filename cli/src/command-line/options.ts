@@ -1,0 +1,99 @@
+/** The options that several commands share, and how their values are read. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type RunId, runId } from '#training';
+import { DEFAULT_PORT } from '../default-ports.js';
+
+/** Hears the exit code of the command that ran. */
+export type OnExit = (exitCode: number) => void;
+
+export const LOCAL = 'Train on this machine:';
+export const REMOTE = 'Work with a running coordinator:';
+export const SERVICE = 'Run one service (what containers do):';
+
+export interface CommandWords {
+  readonly group: string;
+  readonly description: string;
+  /** What follows `ropeteam` in the help's example. */
+  readonly example: string;
+}
+
+/** Adds a command with its description and example. */
+export function addCommand(program: Command, name: string, { group, description, example }: CommandWords): Command {
+  return program
+    .command(name)
+    .helpGroup(group)
+    .description(description)
+    .addHelpText('after', `\nExample:\n  ropeteam ${example}`);
+}
+
+/** `--set` and `--seed`. */
+export function addJobChanges(to: Command): Command {
+  const gather = (text: string, before: readonly string[]): readonly string[] => [...before, text];
+  return to
+    .option('--set <key=value>', 'change a setting of the job; may be repeated', gather, [])
+    .option('--seed <n>', 'the same as --set train.seed=<n>', wholeNumber(0, Number.MAX_SAFE_INTEGER));
+}
+
+/** A switch, `false` unless it is given. */
+export function flag(flags: string, description: string): Option {
+  return new Option(flags, description).default(false);
+}
+
+export function jsonFlag(description: string): Option {
+  return flag('--json', description);
+}
+
+export function everyStepFlag(): Option {
+  return flag('--every-step', 'with --json: every step, not ten a second');
+}
+
+export function workersOption(): Option {
+  return new Option('--workers <n>', 'worker processes').argParser(wholeNumber(1, 256)).default(1);
+}
+
+export function threadsOption(): Option {
+  const description = 'kernel threads per worker (default: the cores shared out)';
+  return new Option('--threads <n>', description).argParser(wholeNumber(1, 1024));
+}
+
+export function kernelOption(): Option {
+  const description = 'the bits are the same, wasm is faster';
+  return new Option('--kernel <name>', description).choices(['auto', 'wasm', 'js']).default('auto');
+}
+
+export function outOption(): Option {
+  return new Option('--out <dir>', 'folder of the runs').default('runs');
+}
+
+export function portOption(flags: string, description: string, defaultPort: number): Option {
+  return new Option(flags, `${description}, 0 for any free one`).argParser(wholeNumber(0, 65_535)).default(defaultPort);
+}
+
+export function redisOption(): Option {
+  return new Option('--redis-url <url>', 'the Redis to use; ROPETEAM_REDIS_URL keeps its password out of `ps`');
+}
+
+export function coordinatorOption(): Option {
+  const otherwise = `default: ROPETEAM_COORDINATOR, else 127.0.0.1:${DEFAULT_PORT}`;
+  return new Option('--coordinator <host:port>', `whom to talk to (${otherwise})`);
+}
+
+export function runIdOption(): Option {
+  return new Option('--run-id <id>', 'name of the run (default: from the name of the job)').argParser(parseRunId);
+}
+
+export function parseRunId(text: string): RunId {
+  try {
+    return runId(text);
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+  };
+}

@@ -1,0 +1,84 @@
+/**
+ * The command line of `ropeteam`. What a command does is loaded when it runs: help and typos are answered before gRPC,
+ * Redis and the kernel are even read from disk.
+ */
+import { readFileSync } from 'node:fs';
+import { Command, Help, type Option } from 'commander';
+import type { Context } from '../context.js';
+import { addLocalCommands } from './local-commands.js';
+import { addRemoteCommands } from './remote-commands.js';
+import { addServiceCommands } from './service-commands.js';
+
+/**
+ * Runs one command line and returns its exit code. Help and version go to stdout.
+ * @throws CommanderError for wrong usage, RopeteamError, Interrupted
+ */
+export async function runCommandLine(words: readonly string[], context: Context): Promise<number> {
+  let exitCode = 0;
+  const program = buildProgram(context);
+  const onExit = (code: number): void => {
+    exitCode = code;
+  };
+  addLocalCommands(program, context, onExit);
+  addRemoteCommands(program, context, onExit);
+  addServiceCommands(program, context, onExit);
+  if (words.length === 0) program.outputHelp();
+  else await program.parseAsync(words, { from: 'user' });
+  return exitCode;
+}
+
+function buildProgram({ terminal, environment }: Context): Command {
+  return new Command('ropeteam')
+    .description('Trains one model on many processes: the same job gives the same weights.')
+    .usage('<command> [options]')
+    .version(packageVersion(), '-v, --version')
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.result(text.replace(/\n+$/, '')),
+      // What was wrong is told once, by whoever catches the error.
+      writeErr: () => undefined,
+      getOutHelpWidth: () => terminal.columns(),
+      // Plain text: commander would decide about colour a second time.
+      getOutHasColors: () => false,
+    })
+    .configureHelp({ optionDescription: describeOption, subcommandTerm: briefTerm, visibleOptions: ownOptions })
+    .addHelpText('after', () => rootExamples(environment.commandName));
+}
+
+/** The overview has one screen; the two options of `ropeteam` itself are in its last line. */
+function ownOptions(this: Help, command: Command): Option[] {
+  return command.parent === null ? [] : Help.prototype.visibleOptions.call(this, command);
+}
+
+/** The description with what may be given and what is taken otherwise; a switch needs neither. */
+function describeOption(option: Option): string {
+  const choices = option.argChoices === undefined ? [] : [option.argChoices.join(', ')];
+  const { defaultValue } = option;
+  const isTold = typeof defaultValue === 'string' || typeof defaultValue === 'number';
+  const facts = [...choices, ...(isTold ? [`default: ${defaultValue}`] : [])];
+  return facts.length === 0 ? option.description : `${option.description} (${facts.join('; ')})`;
+}
+
+/** `train <job>`: that there are options goes without saying. */
+function briefTerm(this: Help, command: Command): string {
+  const words = command.registeredArguments.map((argument) => this.argumentTerm(argument));
+  const marks = command.registeredArguments.map(({ required }, index) =>
+    required ? `<${words[index]}>` : `[${words[index]}]`,
+  );
+  return [command.name(), ...marks].join(' ');
+}
+
+/** Ours, at the root of the checkout or the package: dist/cli/src/command-line/ is four folders below. */
+function packageVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../../../../package.json', import.meta.url), 'utf8'));
+  if (typeof manifest === 'object' && manifest !== null && 'version' in manifest) return String(manifest.version);
+  throw new Error('package.json has no version');
+}
+
+function rootExamples(name: string): string {
+  return `
+Examples (every command has --help with its own):
+  ${name} train examples/digits/job.yaml --workers 2
+  ${name} validate job.yaml`;
+}

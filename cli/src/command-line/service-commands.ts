@@ -1,0 +1,55 @@
+/** `coordinator` and `worker`: their options and help. The services check the values themselves, as containers need. */
+import type { Command } from 'commander';
+import type { ServiceKind } from '../cluster/service-process.js';
+import type { Context } from '../context.js';
+import { DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../default-ports.js';
+import { addCommand, type OnExit, redisOption, SERVICE } from './options.js';
+
+interface ServiceFlags {
+  readonly redisUrl?: string;
+  readonly [name: string]: string | undefined;
+}
+
+export function addServiceCommands(program: Command, context: Context, onExit: OnExit): void {
+  const coordinator = addCommand(program, 'coordinator', {
+    group: SERVICE,
+    description: 'queues, averages, saves, serves metrics',
+    example: 'coordinator --host 0.0.0.0 --runs /data/runs',
+  })
+    .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
+    .option('--port <n>', `gRPC port (default: ${DEFAULT_PORT})`)
+    .option('--http-port <n>', `port of status page, probes and metrics (default: ${DEFAULT_HTTP_PORT})`)
+    .option('--runs <dir>', 'folder of the runs (default: runs)')
+    .option('--threads <n>', 'kernel threads for averaging (default: 1)');
+  const worker = addCommand(program, 'worker', {
+    group: SERVICE,
+    description: 'computes gradients for a coordinator',
+    example: 'worker --coordinator coordinator:50051 --threads 4',
+  })
+    .option('--coordinator <host:port>', `gRPC address of the coordinator (default: 127.0.0.1:${DEFAULT_PORT})`)
+    .option('--threads <n>', 'kernel threads (default: 1)')
+    .option('--metrics-port <n>', 'loopback port of its metrics (default: none)');
+  finish('coordinator', coordinator, context, onExit);
+  finish('worker', worker, context, onExit);
+}
+
+/** What both have in common. */
+function finish(kind: ServiceKind, command: Command, context: Context, onExit: OnExit): void {
+  command
+    .option('--kernel <name>', 'auto, wasm or js (default: auto)')
+    .option('--name <name>', 'name in logs and events, unique in the cluster')
+    .option('--namespace <name>', 'prefix of all keys in Redis, one for a cluster (default: ropeteam)')
+    .option('--log-level <level>', 'debug, info, warn or error (default: info)')
+    .addOption(redisOption())
+    .action(async ({ redisUrl, ...flags }: ServiceFlags) => {
+      const { runService } = await import('../commands/service.js');
+      onExit(await runService(kind, asArguments(flags), redisUrl, context));
+    });
+}
+
+/** `{ httpPort: '0' }` back to `--http-port 0`. */
+function asArguments(flags: Readonly<Record<string, string | undefined>>): readonly string[] {
+  return Object.entries(flags).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, value],
+  );
+}

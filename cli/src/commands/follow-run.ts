@@ -1,0 +1,75 @@
+/** Watching a run to its end, and what the end means for the user and for the exit code. */
+import { isAbsolute, relative } from 'node:path';
+import { formatError } from '#job';
+import { connectClient, type RunClient } from '#protocol';
+import { exitCodeOf, fromEnvelope, RopeteamError, type RunEvent, type RunId } from '#training';
+import type { Context } from '../context.js';
+import type { Reporter } from '../progress/reporter.js';
+import { renderSummary } from '../progress/summary.js';
+
+export type FinalEvent = Extract<RunEvent, { event: 'run_finished' | 'run_failed' }>;
+
+/** A person waits for the answer. */
+export const SHORT_PATIENCE_MS = 2_000;
+/** A coordinator that comes back within this time loses no watcher. */
+export const LONG_PATIENCE_MS = 30_000;
+
+/** Somebody stopped the run before it was done: as after an interrupt, never 0. */
+export const EXIT_STOPPED = 130;
+
+/**
+ * A client that is closed at the end of its block. No connection is made before its first call.
+ * @param patienceMs for the connection: short for a question, long where a coordinator may be restarting
+ */
+export function openClient(address: string, patienceMs: number): RunClient & Disposable {
+  const client = connectClient(address, { connectDeadlineMs: patienceMs });
+  return { ...client, [Symbol.dispose]: () => client.close() };
+}
+
+/**
+ * Shows every event of a run, from its first to its last, and returns the last.
+ * @param run absent: the run the coordinator is busy with, or the last one it was
+ * @throws RopeteamError COORDINATOR.UNREACHABLE when the stream ends before the run does
+ */
+export async function followRun(
+  client: RunClient,
+  run: RunId | undefined,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<FinalEvent> {
+  for await (const event of client.watch(run, 0, signal)) {
+    reporter.event(event);
+    if (event.event === 'run_finished' || event.event === 'run_failed') return event;
+  }
+  signal.throwIfAborted();
+  throw new RopeteamError('COORDINATOR.UNREACHABLE', { address: '' }, 'the event stream ended before the run did', {
+    hint: 'look at the coordinator; `ropeteam watch` takes the run up again',
+  });
+}
+
+export interface EndOptions {
+  readonly json: boolean;
+  /** The command to try now. */
+  readonly next: string;
+}
+
+/** Prints the end of a run (JSON has it already as an event) and returns the exit code it deserves. */
+export function reportEnd(last: FinalEvent, options: EndOptions, context: Context): number {
+  const { terminal } = context;
+  if (last.event === 'run_failed') {
+    const error = fromEnvelope(last);
+    terminal.say(formatError(error, { color: terminal.colourTalk }));
+    return exitCodeOf(error.code);
+  }
+  if (!options.json) {
+    const shown = { ...last, modelPath: shortPath(last.modelPath, context.directory) };
+    terminal.result(renderSummary(shown, options.next, terminal.paintResult));
+  }
+  return last.stoppedBy === 'user' ? EXIT_STOPPED : 0;
+}
+
+/** A path below `directory` as a relative one: what the user would type. */
+function shortPath(path: string, directory: string): string {
+  const short = relative(directory, path);
+  return isAbsolute(path) && short !== '' && !short.startsWith('..') ? short : path;
+}

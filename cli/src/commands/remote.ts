@@ -1,0 +1,124 @@
+/** `submit`, `runs`, `watch` and `stop`: working with a coordinator that is running already. */
+import type { RunClient } from '#protocol';
+import { type RunId, type RunSummary, runId } from '#training';
+import type { Context } from '../context.js';
+import { DEFAULT_PORT } from '../default-ports.js';
+import { untilAborted } from '../interrupts.js';
+import { formatCount, formatSignificant } from '../plain-numbers.js';
+import { openReporter, type ReporterOptions } from '../progress/reporter.js';
+import { alignColumns } from '../text-columns.js';
+import { followRun, LONG_PATIENCE_MS, openClient, reportEnd, SHORT_PATIENCE_MS } from './follow-run.js';
+import { type JobOverrides, loadJob } from './job-input.js';
+
+export interface RemoteOptions {
+  /** `host:port`; absent: ROPETEAM_COORDINATOR, or this machine's default. */
+  readonly coordinator?: string;
+  readonly json: boolean;
+}
+
+export interface SubmitOptions extends RemoteOptions, JobOverrides {
+  readonly runId?: RunId;
+  readonly watch: boolean;
+  readonly quiet: boolean;
+  readonly everyStep: boolean;
+}
+
+export interface StopOptions extends RemoteOptions {
+  readonly reason: string;
+}
+
+/** Checks the job here, uploads its data, and prints the run's id, or follows it to its end with `--watch`. */
+export async function submit(path: string, options: SubmitOptions, context: Context): Promise<number> {
+  const input = await loadJob(path, context.directory, options);
+  using client = connect(options, context);
+  const named = options.runId === undefined ? {} : { runId: options.runId };
+  const submission = { jobText: input.text, jobFile: input.file, files: input.files, ...named };
+  const summary = await untilAborted(client.submit(submission), context.interrupts.orderly);
+  if (options.watch) {
+    using patient = connect(options, context, LONG_PATIENCE_MS);
+    return await follow(patient, runId(summary.run), options, context);
+  }
+  if (options.json) context.terminal.result(JSON.stringify(summary));
+  else {
+    context.terminal.result(summary.run);
+    context.terminal.say(
+      `${stateInWords(summary)}; follow it with: ${context.environment.commandName} watch ${summary.run}`,
+    );
+  }
+  return 0;
+}
+
+/** Lists the runs the coordinator knows, newest first. */
+export async function runs(options: RemoteOptions, context: Context): Promise<number> {
+  using client = connect(options, context);
+  const all = newestFirst(await untilAborted(client.list(), context.interrupts.orderly));
+  if (options.json) context.terminal.result(JSON.stringify(all));
+  else if (all.length === 0)
+    context.terminal.say(`no runs yet; send one with: ${context.environment.commandName} submit JOB.yaml`);
+  else context.terminal.result(renderRuns(all));
+  return 0;
+}
+
+/** Follows a run: the one named, or the one the coordinator is busy with, or its last. Ctrl-C leaves it running. */
+export async function watch(
+  run: RunId | undefined,
+  options: RemoteOptions & ReporterOptions,
+  context: Context,
+): Promise<number> {
+  using client = connect(options, context);
+  await untilAborted(client.list(), context.interrupts.orderly); // nobody there is said soon, one that left is waited for
+  using patient = connect(options, context, LONG_PATIENCE_MS);
+  return await follow(patient, run, options, context);
+}
+
+/** Asks a run to end at its next step, with its model saved. */
+export async function stop(run: RunId, options: StopOptions, context: Context): Promise<number> {
+  using client = connect(options, context);
+  const summary = await untilAborted(client.stop(run, options.reason), context.interrupts.orderly);
+  if (options.json) context.terminal.result(JSON.stringify(summary));
+  else context.terminal.say(`${summary.run}: ${stateInWords(summary)}`);
+  return 0;
+}
+
+function connect(options: RemoteOptions, context: Context, patienceMs = SHORT_PATIENCE_MS): RunClient & Disposable {
+  const address = options.coordinator ?? context.environment.coordinator ?? `127.0.0.1:${DEFAULT_PORT}`;
+  return openClient(address, patienceMs);
+}
+
+async function follow(
+  client: RunClient,
+  run: RunId | undefined,
+  options: ReporterOptions,
+  context: Context,
+): Promise<number> {
+  using reporter = openReporter(context.terminal, options);
+  try {
+    const last = await followRun(client, run, reporter, context.interrupts.orderly);
+    reporter[Symbol.dispose](); // the display ends above the summary
+    return reportEnd(last, { json: options.json, next: `${context.environment.commandName} runs` }, context);
+  } catch (error) {
+    if (context.interrupts.first() !== undefined) reporter.note('the run goes on without you');
+    throw error;
+  }
+}
+
+function newestFirst(all: readonly RunSummary[]): readonly RunSummary[] {
+  return [...all].sort((a, b) => (a.submittedAt < b.submittedAt ? 1 : a.submittedAt > b.submittedAt ? -1 : 0));
+}
+
+/** The table of `runs`: one line a run, no frame that a script would trip over. */
+export function renderRuns(all: readonly RunSummary[]): string {
+  const rows = all.map((run) => [
+    run.run,
+    stateInWords(run),
+    `${formatCount(run.step)}/${formatCount(run.steps)}`,
+    run.loss === undefined ? '-' : formatSignificant(run.loss),
+    run.submittedAt.slice(0, 19).replace('T', ' '),
+    run.weightsSha256?.slice(0, 12) ?? '-',
+  ]);
+  return alignColumns([['RUN', 'STATE', 'STEP', 'LOSS', 'SUBMITTED (UTC)', 'WEIGHTS'], ...rows]).join('\n');
+}
+
+function stateInWords({ state, waitingFor }: RunSummary): string {
+  return waitingFor === undefined ? state : `${state}, waiting for ${waitingFor}`;
+}

@@ -1,0 +1,52 @@
+/** `ropeteam validate JOB`: everything that can be known before training, and what training would take. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { resolveModel } from '#job';
+import { prepareDataset } from '#storage';
+import { RopeteamError, toEnvelope } from '#training';
+import { threadsPerWorker } from '../cluster/cluster.js';
+import type { Context } from '../context.js';
+import { type JobPlan, planJob, renderPlan } from '../job-plan.js';
+import { type JobInput, type JobOverrides, loadJob } from './job-input.js';
+
+export interface ValidateOptions extends JobOverrides {
+  readonly workers: number;
+  readonly threads?: number;
+  readonly json: boolean;
+}
+
+/** Prints the plan and returns 0. @throws RopeteamError with every problem found; with `json` it is printed before */
+export async function validate(path: string, options: ValidateOptions, context: Context): Promise<number> {
+  const { terminal } = context;
+  try {
+    const plan = await planOf(await loadJob(path, context.directory, options), options, context);
+    if (options.json) terminal.result(JSON.stringify({ valid: true, plan }));
+    else terminal.result(renderPlan(path, plan, terminal.paintResult));
+    return 0;
+  } catch (error) {
+    if (options.json && error instanceof RopeteamError) {
+      terminal.result(JSON.stringify({ valid: false, error: toEnvelope(error) }));
+    }
+    throw error;
+  }
+}
+
+/** Reads the data as the coordinator will, into a folder that is gone afterwards. */
+async function planOf({ job, files }: JobInput, options: ValidateOptions, context: Context): Promise<JobPlan> {
+  const directory = await mkdtemp(join(tmpdir(), 'ropeteam-validate-'));
+  const places = new Map(files.map(({ path, absolutePath }) => [path, absolutePath]));
+  try {
+    const dataset = await prepareDataset({
+      spec: job.data,
+      seed: job.train.seed,
+      resolve: (path) => places.get(path) ?? path,
+      directory,
+      signal: context.interrupts.orderly,
+    });
+    const threads = options.threads ?? threadsPerWorker(options.workers, availableParallelism());
+    return planJob(job, resolveModel(job, dataset.info), dataset.info, { workers: options.workers, threads });
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}

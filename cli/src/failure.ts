@@ -1,0 +1,49 @@
+/** How the command ends: every error becomes a short text on stderr and an exit code. */
+import { CommanderError } from 'commander';
+import { formatError } from '#job';
+import { exitCodeOf, RopeteamError } from '#training';
+import { Interrupted } from './interrupts.js';
+import type { Terminal } from './terminal.js';
+
+/** Something nobody foresaw. */
+const EXIT_UNEXPECTED = 1;
+const EXIT_USAGE = 2;
+
+/** Says what went wrong and returns the exit code. A stack trace only where `debug` asks for it. */
+export function reportFailure(thrown: unknown, terminal: Terminal, debug: boolean): number {
+  const error = firstThrown(thrown);
+  // The user knows: they did it.
+  if (error instanceof Interrupted) return error.exitCode;
+  if (error instanceof CommanderError) return reportUsage(error, terminal);
+  if (error instanceof RopeteamError) {
+    terminal.say(formatError(error, { color: terminal.colourTalk }));
+    if (debug) terminal.say(stackOf(error));
+    return exitCodeOf(error.code);
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  terminal.say(`${terminal.paintTalk('red', 'error')}: ${message.split('\n', 1)[0]}`);
+  terminal.say(debug ? stackOf(error) : 'This was not foreseen. Repeat it with ROPETEAM_DEBUG=1 for the details.');
+  return EXIT_UNEXPECTED;
+}
+
+/** Where closing what was open failed as well, the error before that is the cause of it all. */
+function firstThrown(error: unknown): unknown {
+  const isLater = error instanceof Error && error.name === 'SuppressedError' && 'suppressed' in error;
+  return isLater ? firstThrown(error.suppressed) : error;
+}
+
+/** Help and version were asked for and are printed; the rest is wrong usage, told in commander's words. */
+function reportUsage(error: CommanderError, terminal: Terminal): number {
+  if (error.exitCode === 0) return 0;
+  const [said = '', suggestion] = error.message.replace(/^error: /, '').split('\n');
+  const hint = suggestion?.replace(/^\((.*)\)$/, '$1').replace(/^Did/, 'did') ?? 'see `ropeteam --help`';
+  const usage = new RopeteamError('USAGE.ARGUMENT', { argument: /'([^']*)'/.exec(said)?.[1] ?? '' }, said, { hint });
+  terminal.say(formatError(usage, { color: terminal.colourTalk }));
+  return EXIT_USAGE;
+}
+
+function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause === undefined ? '' : `\ncaused by: ${stackOf(error.cause)}`;
+  return `${error.stack ?? error.message}${cause}`;
+}

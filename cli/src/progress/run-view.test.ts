@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest';
+import type { RunEvent } from '#training';
+import { eventAt, joined, lost, started, stepAt } from './run-events.fixture.js';
+import { advanceView, emptyView, type RunView, ratesOf, workerCount } from './run-view.js';
+
+function viewOf(events: readonly RunEvent[]): RunView {
+  return events.reduce(advanceView, emptyView);
+}
+
+function steps(count: number, stepMs: number): readonly RunEvent[] {
+  return Array.from({ length: count }, (_, step) => stepAt((step + 1) * stepMs, step));
+}
+
+test('a steady run has its true rate and time left', () => {
+  const rates = ratesOf(viewOf([started, ...steps(60, 50)]));
+  expect(rates?.stepsPerSecond).toBeCloseTo(20, 6);
+  expect(rates?.samplesPerSecond).toBeCloseTo(20 * 256, 6);
+  expect(rates?.secondsLeft).toBeCloseTo(120 / 20, 6);
+});
+
+test('there is no rate before the first step', () => {
+  expect(ratesOf(viewOf([started]))).toBeUndefined();
+});
+
+test('the rate follows a change of pace within the window', () => {
+  const slow = Array.from({ length: 40 }, (_, index) => stepAt(3000 + (index + 1) * 500, 60 + index));
+  expect(ratesOf(viewOf([started, ...steps(60, 50), ...slow]))?.stepsPerSecond).toBeCloseTo(2, 1);
+});
+
+test('a long run keeps a bounded number of marks', () => {
+  expect(viewOf([started, ...steps(20_000, 1)]).window.length).toBeLessThanOrEqual(15_000 / 250 + 2);
+});
+
+test('workers are counted as they come and go', () => {
+  const both = viewOf([started, joined('w0'), joined('w1')]);
+  expect(workerCount(both)).toBe(2);
+  expect(workerCount(advanceView(both, lost))).toBe(1);
+  expect(workerCount(viewOf([started]))).toBe(2);
+});
+
+test('the last five happenings are kept, oldest first', () => {
+  const saves = Array.from({ length: 7 }, (_, step) =>
+    eventAt(step, 'checkpoint_saved', { step, path: 'x', bytes: 1, durationMs: 1.5 }),
+  );
+  const { notices } = viewOf([started, ...saves]);
+  expect(notices).toHaveLength(5);
+  expect(notices[4]).toMatch(/^\d\d:\d\d:\d\d checkpoint at step 6 saved in 1.5 ms$/);
+});
+
+test('an event of a newer coordinator changes nothing', () => {
+  const unknown = { event: 'moon_landed', time: '2026-01-02T03:04:05.000Z', run: 'digits-7f3a' } as unknown as RunEvent;
+  const view = viewOf([started]);
+  expect(advanceView(view, unknown)).toEqual(view);
+});
+
+test('phases move a tenth of the way with each step', () => {
+  const first = viewOf([started, stepAt(40, 0)]);
+  const slower = { ...stepAt(80, 1), phases: { ...first.phases, computeMs: 129 } } as RunEvent;
+  expect(advanceView(first, slower).phases?.computeMs).toBeCloseTo(39, 9);
+});

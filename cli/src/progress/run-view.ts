@@ -1,0 +1,212 @@
+/** What the events of a run so far add up to: the state behind every display. Pure: time comes from the events. */
+import type { Metrics, RunEvent, StepPhases } from '#training';
+import { formatMilliseconds, formatSeconds, formatSignificant, plural } from '../plain-numbers.js';
+
+export interface RunView {
+  readonly state: 'waiting' | 'training' | 'stopping' | 'finished' | 'failed';
+  readonly run: string;
+  readonly started: Extract<RunEvent, { event: 'run_started' }> | undefined;
+  readonly latest: Extract<RunEvent, { event: 'step_committed' }> | undefined;
+  readonly validation: Metrics | undefined;
+  readonly epochsFinished: number;
+  /** Names of the workers connected now. */
+  readonly workers: ReadonlySet<string>;
+  /** Milliseconds a step by phase, averaged over the last twenty or so steps. */
+  readonly phases: StepPhases | undefined;
+  /** Marks of the last `WINDOW_MS`, oldest first: the rates shown are taken between the first and the last. */
+  readonly window: readonly WindowMark[];
+  readonly samplesCommitted: number;
+  /** Last five things that happened, oldest first, each with its local time of day. */
+  readonly notices: readonly string[];
+}
+
+interface WindowMark {
+  readonly timeMs: number;
+  readonly step: number;
+  readonly samplesCommitted: number;
+}
+
+/** Long enough to even out evaluations between epochs, short enough to follow a lost worker. */
+const WINDOW_MS = 15_000;
+const MARK_EVERY_MS = 250;
+const MAX_NOTICES = 5;
+/** Weight of the newest step in the averaged phases. */
+const SMOOTHING = 0.1;
+
+export const emptyView: RunView = {
+  state: 'waiting',
+  run: '',
+  started: undefined,
+  latest: undefined,
+  validation: undefined,
+  epochsFinished: 0,
+  workers: new Set(),
+  phases: undefined,
+  window: [],
+  samplesCommitted: 0,
+  notices: [],
+};
+
+/** The view after one more event. */
+export function advanceView(view: RunView, event: RunEvent): RunView {
+  const now = notice({ ...view, run: event.run }, event);
+  switch (event.event) {
+    case 'run_queued':
+    case 'checkpoint_saved':
+    case 'checkpoint_failed':
+      return now;
+    case 'run_started':
+      return { ...now, state: 'training', started: event, window: [mark(event.time, 0, 0)] };
+    case 'worker_joined':
+      return { ...now, workers: new Set([...now.workers, event.worker]) };
+    case 'worker_lost':
+    case 'worker_left':
+      return { ...now, workers: new Set([...now.workers].filter((worker) => worker !== event.worker)) };
+    case 'step_committed': {
+      const samplesCommitted = now.samplesCommitted + event.samples;
+      return {
+        ...now,
+        latest: event,
+        samplesCommitted,
+        phases: smooth(now.phases, event.phases),
+        window: extend(now.window, mark(event.time, committedSteps(event), samplesCommitted)),
+      };
+    }
+    case 'epoch_finished':
+      return {
+        ...now,
+        epochsFinished: now.epochsFinished + 1,
+        ...(event.validation === undefined ? {} : { validation: event.validation }),
+      };
+    case 'run_stopping':
+      return { ...now, state: 'stopping' };
+    case 'run_finished':
+      return { ...now, state: 'finished' };
+    case 'run_failed':
+      return { ...now, state: 'failed' };
+    default:
+      // An event of a newer coordinator: shown by `--json`, of no meaning here.
+      event satisfies never;
+      return now;
+  }
+}
+
+/** Steps behind us after this event: steps count from 0. */
+export function committedSteps(event: { readonly step: number }): number {
+  return event.step + 1;
+}
+
+/** Epochs count from 0 in events and from 1 for people. */
+export function epochNumber(event: { readonly epoch: number }): number {
+  return event.epoch + 1;
+}
+
+/** Workers at work now. Events of a run that was joined late may not name those that were there before. */
+export function workerCount(view: RunView): number {
+  return view.workers.size > 0 ? view.workers.size : (view.latest?.workers ?? view.started?.workers ?? 0);
+}
+
+export interface Rates {
+  readonly samplesPerSecond: number;
+  readonly stepsPerSecond: number;
+  readonly secondsLeft: number;
+}
+
+/** Rates over the window, or undefined before two steps are in. */
+export function ratesOf(view: RunView): Rates | undefined {
+  const [first, last] = [view.window[0], view.window.at(-1)];
+  if (first === undefined || last === undefined || view.started === undefined) return undefined;
+  const seconds = (last.timeMs - first.timeMs) / 1000;
+  if (seconds <= 0 || last.step <= first.step) return undefined;
+  const stepsPerSecond = (last.step - first.step) / seconds;
+  return {
+    stepsPerSecond,
+    samplesPerSecond: (last.samplesCommitted - first.samplesCommitted) / seconds,
+    secondsLeft: Math.max(0, view.started.steps - last.step) / stepsPerSecond,
+  };
+}
+
+function mark(time: string, step: number, samplesCommitted: number): WindowMark {
+  return { timeMs: Date.parse(time), step, samplesCommitted };
+}
+
+/** The last mark moves with every step; a new one is kept every quarter second. */
+function extend(window: readonly WindowMark[], newest: WindowMark): readonly WindowMark[] {
+  const beforeLast = window.at(-2);
+  const replace = beforeLast !== undefined && newest.timeMs - beforeLast.timeMs < MARK_EVERY_MS;
+  const kept = replace ? window.slice(0, -1) : window;
+  const fresh = kept.filter((one) => newest.timeMs - one.timeMs <= WINDOW_MS);
+  return [...fresh, newest];
+}
+
+function smooth(average: StepPhases | undefined, newest: StepPhases): StepPhases {
+  if (average === undefined) return newest;
+  const blend = (phase: keyof StepPhases): number => average[phase] + SMOOTHING * (newest[phase] - average[phase]);
+  return {
+    broadcastMs: blend('broadcastMs'),
+    computeMs: blend('computeMs'),
+    uploadMs: blend('uploadMs'),
+    waitMs: blend('waitMs'),
+    averageMs: blend('averageMs'),
+    commitMs: blend('commitMs'),
+  };
+}
+
+function notice(view: RunView, event: RunEvent): RunView {
+  const text = noticeOf(event);
+  if (text === undefined) return view;
+  const at = new Date(event.time).toTimeString().slice(0, 8);
+  return { ...view, notices: [...view.notices, `${at} ${text}`].slice(-MAX_NOTICES) };
+}
+
+/** One event in words, or undefined for those whose numbers are shown anyway. */
+export function noticeOf(event: RunEvent): string | undefined {
+  switch (event.event) {
+    case 'run_queued':
+      return `${event.run} queued`;
+    case 'run_started':
+      return (
+        `training ${event.job}: ${plural(event.samples.train, 'sample')}, ${plural(event.parameters, 'parameter')}, ` +
+        `${plural(event.steps, 'step')} of ${event.batch}`
+      );
+    case 'worker_joined':
+      return `${event.worker} joined (${plural(event.threads, 'thread')}, pid ${event.pid})`;
+    case 'worker_left':
+      return `${event.worker} left (${event.reason})`;
+    case 'worker_lost':
+      return (
+        `${event.worker} lost (${event.reason}), noticed in ${formatSeconds(event.detectedInMs / 1000)}: ` +
+        `${plural(event.blocksReissued, 'block')} handed to others`
+      );
+    case 'checkpoint_saved':
+      return `checkpoint at step ${event.step} saved in ${formatMilliseconds(event.durationMs)} ms`;
+    case 'checkpoint_failed':
+      return `checkpoint could not be saved: ${event.message}`;
+    case 'run_stopping':
+      return `stopping: ${event.reason}`;
+    case 'run_failed':
+      return `failed: ${event.message}`;
+    case 'epoch_finished':
+    case 'step_committed':
+    case 'run_finished':
+      return undefined;
+    default:
+      event satisfies never;
+      return undefined;
+  }
+}
+
+/** `accuracy 97.1 %  loss 0.0912`, best known first. */
+export function formatMetrics(metrics: Metrics): string {
+  const quality =
+    metrics.accuracy !== undefined
+      ? `accuracy ${formatAccuracy(metrics.accuracy)}  `
+      : metrics.r2 !== undefined
+        ? `r2 ${metrics.r2.toFixed(4)}  `
+        : '';
+  return `${quality}loss ${formatSignificant(metrics.loss)}`;
+}
+
+function formatAccuracy(share: number): string {
+  return `${(share * 100).toFixed(2)} %`;
+}

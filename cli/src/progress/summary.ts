@@ -1,0 +1,52 @@
+/** What is printed when a run is over. */
+import type { RunEvent, StoppedBy } from '#training';
+import { formatCount, formatPercent, formatSeconds, plural } from '../plain-numbers.js';
+import type { Paint } from '../terminal.js';
+import { formatMetrics } from './run-view.js';
+
+type Finished = Extract<RunEvent, { event: 'run_finished' }>;
+
+const stopReasons: Readonly<Record<StoppedBy, string>> = {
+  epochs: 'the last epoch of the job is done',
+  steps: 'the last step of the job is done',
+  tolerance: 'the training loss has converged (train.stop.tolerance)',
+  patience: 'no better loss for train.stop.patience epochs',
+  user: 'you asked it to',
+};
+
+/** Lines for stdout. `next` is the command to try now. */
+export function renderSummary(finished: Finished, next: string, paint: Paint): string {
+  const rows: readonly (readonly [string, string])[] = [
+    [
+      'stopped',
+      `after ${plural(finished.steps, 'step')}, ${plural(finished.epochs, 'epoch')}: ${stopReasons[finished.stoppedBy]}`,
+    ],
+    [
+      'time',
+      `${formatSeconds(finished.seconds)} · ${formatCount(finished.samplesPerSecond)} samples/s · ` +
+        `goodput ${formatPercent(finished.goodput)}`,
+    ],
+    ...(finished.workersLost + finished.blocksReissued === 0 ? [] : [['faults', faults(finished)] as const]),
+    ['weights', `sha256 ${finished.weightsSha256}`],
+    ['ran on', `${finished.redis.engine} ${finished.redis.version} · kernel ${finished.kernel}`],
+    ['model', finished.modelPath],
+    ['next', next],
+  ];
+  return [
+    `${paint('green', '✓')} ${paint('bold', finished.run)}  ${outcome(finished)}`,
+    ...rows.map(([name, value]) => `  ${paint('dim', name.padEnd(8))} ${value}`),
+  ].join('\n');
+}
+
+/** The metrics of the most telling split there is. */
+function outcome({ test, validation, train }: Finished): string {
+  if (test !== undefined) return `test ${formatMetrics(test)}`;
+  if (validation !== undefined) return `validation ${formatMetrics(validation)}`;
+  return train === undefined ? 'ended before its first step' : `training ${formatMetrics(train)}`;
+}
+
+function faults({ workersLost, blocksReissued }: Finished): string {
+  const lost = workersLost === 0 ? [] : [`${plural(workersLost, 'worker')} lost`];
+  const again = blocksReissued === 0 ? [] : [`${plural(blocksReissued, 'block')} run again`];
+  return `${[...lost, ...again].join(', ')}; the weights are the same as without`;
+}

@@ -1,0 +1,48 @@
+/** The two ends of the command: results on stdout, talk on stderr. Nothing else in the cli writes anywhere. */
+import { styleText } from 'node:util';
+import type { Environment } from './environment.js';
+
+export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
+/** Returns the text with the style, or as it is where colour is off. */
+export type Paint = (style: Style, text: string) => string;
+
+/** What is needed of a process stream. */
+export interface OutputStream extends NodeJS.WritableStream {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+export interface Terminal {
+  /** A result: one or more lines on stdout. */
+  result(text: string): void;
+  /** Talk: one or more lines on stderr. */
+  say(text: string): void;
+  readonly paintResult: Paint;
+  readonly paintTalk: Paint;
+  /** Whether talk is coloured, for texts that others compose. */
+  readonly colourTalk: boolean;
+  /** Whether talk may be redrawn in place. */
+  readonly live: boolean;
+  /** Columns of the talk stream now; 80 when it does not know. */
+  columns(): number;
+  readonly talkStream: OutputStream;
+}
+
+export function openTerminal(stdout: OutputStream, stderr: OutputStream, environment: Environment): Terminal {
+  const isColoured = (stream: OutputStream): boolean => environment.colour ?? stream.isTTY === true;
+  const painter = (stream: OutputStream): Paint => (isColoured(stream) ? paintAlways : (_style, text) => text);
+  return {
+    result: (text) => void stdout.write(`${text}\n`),
+    say: (text) => void stderr.write(`${text}\n`),
+    paintResult: painter(stdout),
+    paintTalk: painter(stderr),
+    colourTalk: isColoured(stderr),
+    live: stderr.isTTY === true && environment.redraw,
+    // A terminal that doesn't know its width says 0.
+    columns: () => stderr.columns || 80,
+    talkStream: stderr,
+  };
+}
+
+/** Whether a stream gets colour was decided by the caller: `styleText` shall not decide again for process.stdout. */
+const paintAlways: Paint = (style, text) => styleText(style, text, { validateStream: false });

@@ -1,0 +1,45 @@
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { checkArchitecture, type PartRule, readSources } from './support/architecture-rules.js';
+
+const packages = ['kernel', 'engine', 'training', 'job', 'protocol', 'queues', 'storage', 'telemetry'];
+
+/** The table of the style guide: which way the arrows point. Any other edge fails. */
+const rules: Readonly<Record<string, PartRule>> = {
+  kernel: { parts: [], packages: [], node: false },
+  engine: { parts: ['kernel'], packages: [], node: true },
+  training: { parts: ['kernel'], packages: [], node: false },
+  // fastest-levenshtein: "did you mean" for keys and names.
+  job: { parts: ['training'], packages: ['zod', 'yaml', 'fastest-levenshtein'], node: true },
+  // grpc-health-check: the standard health service, which probes and load balancers ask.
+  protocol: {
+    parts: ['training', 'kernel'],
+    packages: ['@grpc/grpc-js', '@grpc/proto-loader', 'grpc-health-check'],
+    node: true,
+  },
+  // js-redis-server: the last resort where no Redis can be had, in a process of its own.
+  queues: { parts: ['training', 'kernel'], packages: ['bullmq', 'ioredis', 'js-redis-server'], node: true },
+  // pino-pretty: logs for people where the stream is a terminal.
+  telemetry: { parts: ['training'], packages: ['prom-client', 'pino', 'pino-pretty'], node: true },
+  storage: { parts: ['training', 'kernel'], packages: ['csv-parse'], node: true },
+  'services/coordinator': { parts: packages, packages: [], node: true },
+  'services/worker': { parts: packages, packages: [], node: true },
+  // commander: the command line; log-update: redrawing a block of lines.
+  cli: {
+    parts: packages,
+    packages: ['commander', 'log-update'],
+    node: true,
+    starts: ['services/coordinator', 'services/worker'],
+  },
+};
+
+/** dist/test/architecture.test.js -> the checkout: rules are about sources. */
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+test('every import follows the arrows, and every file the rules of the house', () => {
+  const sources = readSources(root);
+  expect(sources.length).toBeGreaterThan(50);
+  const violations = checkArchitecture(sources, rules);
+  expect(violations.map(({ path, rule, message }) => `${path}: ${rule}: ${message}`)).toEqual([]);
+});

@@ -1,0 +1,118 @@
+/**
+ * What does a step cost besides computing? Two workers, a batch of two samples, real processes, queues and sockets.
+ *
+ *     node dist/bench/step-overhead.js [--repeats 3] [--json]
+ *
+ * Prints medians over all steps after a warm-up, by phase; `overhead` is the step without its slowest block's time in
+ * the kernel. `wire` is the limit in the same run: the same bytes over the same streams, and nothing else. Models and
+ * limit alternate, so that a noisy machine disturbs all alike.
+ */
+import { parseArgs } from 'node:util';
+import Table from 'cli-table3';
+import type { RunEvent, StepPhases } from '#training';
+import { startTestCluster, type TestCluster } from '../test/support/cluster.js';
+import { digitsJob } from '../test/support/jobs.js';
+import { wireRounds } from './wire-floor.js';
+
+interface Model {
+  readonly name: string;
+  readonly layers: string;
+  readonly parameters: number;
+  readonly steps: number;
+  readonly warmup: number;
+  /** Milliseconds that the overhead should stay under. */
+  readonly goalMs: number;
+}
+
+const MODELS: readonly Model[] = [
+  { name: '0.1 M', layers: '[{ dense: 1360 }, relu]', parameters: 102_010, steps: 400, warmup: 50, goalMs: 4 },
+  {
+    name: '8.4 M',
+    layers: '[{ dense: 2048 }, relu, { dense: 4000 }, relu]',
+    parameters: 8_369_130,
+    steps: 24,
+    warmup: 4,
+    goalMs: 260,
+  },
+];
+
+const PHASES = [
+  'broadcastMs',
+  'computeMs',
+  'uploadMs',
+  'waitMs',
+  'averageMs',
+  'commitMs',
+] as const satisfies readonly (keyof StepPhases)[];
+
+type Step = RunEvent & { readonly event: 'step_committed' };
+
+async function stepsOf(cluster: TestCluster, { layers, steps, warmup }: Model): Promise<readonly Step[]> {
+  const { text, files } = digitsJob({ batch: 2, microBatches: 2, optimizer: '{ sgd: { learningRate: 0.001 } }' });
+  const job = text.replace(/layers: .*\]/, `layers: ${layers}`).replace('epochs: 4', `steps: ${steps}`);
+  const committed: Step[] = [];
+  await cluster.finish(
+    { text: job.replace('target: digit', 'target: digit, split: { validation: 0, test: 0 }'), files },
+    (event) => {
+      if (event.event === 'step_committed' && event.step >= warmup) committed.push(event);
+    },
+  );
+  return committed;
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((left, right) => left - right);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { repeats: { type: 'string', default: '3' }, json: { type: 'boolean', default: false } },
+  });
+  const measured = new Map<Model, Step[]>(MODELS.map((model) => [model, []]));
+  const wire = new Map<Model, number[]>(MODELS.map((model) => [model, []]));
+  await using cluster = await startTestCluster({ workers: 2 });
+  for (let repeat = 0; repeat < Number(values.repeats); repeat++) {
+    for (const [model, steps] of measured) {
+      steps.push(...(await stepsOf(cluster, model)));
+      wire.get(model)?.push(...(await wireRounds(model.parameters, model.steps)).slice(model.warmup));
+    }
+  }
+  const rows = [...measured].map(([model, steps]) => {
+    const overheads = steps.map(({ durationMs, phases }) => durationMs - phases.computeMs);
+    return {
+      model: model.name,
+      steps: steps.length,
+      overheadMs: quantile(overheads, 0.5),
+      p90Ms: quantile(overheads, 0.9),
+      goalMs: model.goalMs,
+      wireMs: quantile(wire.get(model) ?? [], 0.5),
+      ...Object.fromEntries(
+        PHASES.map((phase) => [
+          phase,
+          quantile(
+            steps.map(({ phases }) => phases[phase]),
+            0.5,
+          ),
+        ]),
+      ),
+    };
+  });
+  if (values.json) {
+    process.stdout.write(`${JSON.stringify({ node: process.version, redis: cluster.redis.version, rows })}\n`);
+    return;
+  }
+  const table = new Table({ head: Object.keys(rows[0] ?? {}), style: { head: [], border: [] } });
+  for (const row of rows) {
+    table.push(
+      Object.values(row).map((value) =>
+        typeof value === 'number' && !Number.isInteger(value) ? value.toFixed(2) : value,
+      ),
+    );
+  }
+  process.stdout.write(
+    `${table.toString()}\nmedians in ms; Node ${process.version}, Redis ${cluster.redis.version}, 2 workers of 1 thread\n`,
+  );
+}
+
+await main();

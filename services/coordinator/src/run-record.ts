@@ -3,6 +3,7 @@ import {
   type GradientReceipt,
   type LedgerBlock,
   type RunEffect,
+  type RunEvent,
   type RunEventBody,
   type RunState,
   samplesOfStep,
@@ -15,6 +16,8 @@ import { StepTimeline } from './step-timeline.js';
 
 /** The average of the step that is being committed. */
 export type Averaged = Pick<AverageResult, 'gradientNorm' | 'weightsHash'> & { readonly learningRate: number };
+
+type Timing = Pick<RunEvent & { event: 'step_committed' }, 'durationMs' | 'phases'>;
 
 /** Writes down what a run does: ledger, events, metrics, and the counts its summary needs. */
 export class RunRecord {
@@ -80,11 +83,15 @@ export class RunRecord {
     this.#context.events.append({ event: 'worker_lost', ...event });
   }
 
+  /** The weights that end a step are on their way: how long it took. */
+  published(): Timing {
+    return this.#timeline.published();
+  }
+
   /** @returns the step's mean loss */
-  committed({ step, receipts, sums }: RunEffect & { kind: 'committed' }, averaged: Averaged): number {
+  committed({ step, receipts, sums }: RunEffect & { kind: 'committed' }, figuresOfStep: Averaged & Timing): number {
     const { shape, ledger, engine } = this.#prepared;
-    const { learningRate, gradientNorm, weightsHash } = averaged;
-    const { durationMs, phases } = this.#timeline.published();
+    const { learningRate, gradientNorm, weightsHash, durationMs, phases } = figuresOfStep;
     const samples = sums.sampleCount;
     const where = { step, ...samplesOfStep(shape, step) };
     const figures = { loss: sums.lossSum / samples, learningRate, gradientNorm, samples };

@@ -1,4 +1,5 @@
 /** Trains one prepared run: feeds what happens to the step protocol and does what the protocol answers. */
+import { setImmediate as turnEnd } from 'node:timers/promises';
 import { learningRateAt } from '#kernel';
 import { encodeWeights } from '#protocol';
 import {
@@ -57,6 +58,8 @@ export class RunTrainer {
   #state: RunState;
   #published: EncodedWeights | undefined;
   #averaged: Averaged | undefined;
+  /** What is still to be written down of a step whose weights are on their way. */
+  #unrecorded: (() => void) | undefined;
   #queue: Promise<void> = Promise.resolve();
   #lastMoveAt = performance.now();
 
@@ -140,6 +143,7 @@ export class RunTrainer {
     let outcome: unknown = 'obsolete';
     for (let ready = await this.#gate.next(needed, signal); ready; ready = await this.#gate.next(needed, signal)) {
       outcome = await this.#averageStep(ready.step, ready.receipts);
+      await turnEnd(); // the new weights go out before the queue is told
     }
     return outcome;
   }
@@ -202,7 +206,10 @@ export class RunTrainer {
     const { queues, membership, metrics } = this.#context;
     switch (effect.kind) {
       case 'announce':
-        this.#inQueue(() => queues.announce(effect.items));
+        this.#inQueue(async () => {
+          await turnEnd(); // weights that were published in this turn go out first
+          await queues.announce(effect.items);
+        });
         return;
       case 'hand-back':
         this.#inQueue(() => this.#handBack(effect.itemId, effect.token));
@@ -218,13 +225,13 @@ export class RunTrainer {
         this.#gate.open(effect);
         return;
       case 'committed':
-        if (this.#averaged === undefined) throw new Error(`step ${effect.step} was committed without an average`);
-        this.#listener.committed(this.#state, this.record.committed(effect, this.#averaged));
+        this.#commit(effect);
         return;
       case 'publish':
         this.#publish(effect.version);
         return;
       case 'epoch-finished':
+        this.#writeRecord();
         this.record.epochFinished(effect, this.#state);
         return;
       case 'count':
@@ -242,7 +249,32 @@ export class RunTrainer {
     }
   }
 
+  /**
+   * Writes a step down once its weights are with the socket: records cost about half a millisecond that the workers need
+   * not wait for. It happens in the same turn of the event loop, so before anything more can be heard of the run.
+   */
+  #commit(effect: RunEffect & { kind: 'committed' }): void {
+    const { step } = effect;
+    if (this.#averaged === undefined) throw new Error(`step ${step} was committed without an average`);
+    const figures = { ...this.#averaged, ...this.record.published() };
+    const state = this.#state;
+    this.#unrecorded = () => this.#listener.committed(state, this.record.committed(effect, figures));
+    setImmediate(() => this.#writeRecord());
+  }
+
+  #writeRecord(): void {
+    const write = this.#unrecorded;
+    this.#unrecorded = undefined;
+    try {
+      write?.();
+    } catch (error) {
+      // A step that is not in the ledger may not count, and its weights are out.
+      this.#end({ kind: 'failed', error: toEnvelope(stepFailed(this.#prepared.shape.run, 'recorded', error)) });
+    }
+  }
+
   #end(outcome: RunOutcome): void {
+    this.#writeRecord();
     this.#gate.recheck();
     this.#listener.ended(outcome);
   }
@@ -270,6 +302,7 @@ export class RunTrainer {
 
   async #averageStep(step: Step, receipts: readonly GradientReceipt[]): Promise<unknown> {
     const { engine, job, shape } = this.#prepared;
+    this.#writeRecord(); // of the step before, whose weights are about to change
     const startedAt = performance.now();
     const sums = sumsOfStep(receipts, shape.microBatches);
     const learningRate = learningRateAt(job.train.schedule, job.train.optimizer, step, shape.steps);
@@ -282,7 +315,7 @@ export class RunTrainer {
     };
     const result = await engine.average(request).catch((error: unknown) => {
       // Nobody comes for these receipts again, and half an update can't be undone.
-      this.#end({ kind: 'failed', error: toEnvelope(averageFailed(shape.run, step, error)) });
+      this.#end({ kind: 'failed', error: toEnvelope(stepFailed(shape.run, `averaged (step ${step})`, error)) });
       throw error;
     });
     this.record.averaged(performance.now() - startedAt);
@@ -292,8 +325,8 @@ export class RunTrainer {
   }
 }
 
-function averageFailed(run: RunId, step: Step, cause: unknown): RopeteamError {
-  const message = `step ${step} could not be averaged: ${cause instanceof Error ? cause.message : String(cause)}`;
+function stepFailed(run: RunId, what: string, cause: unknown): RopeteamError {
+  const message = `a step could not be ${what}: ${cause instanceof Error ? cause.message : String(cause)}`;
   return new RopeteamError('RUN.FAILED', { run }, message, {
     cause,
     hint: 'the coordinator’s log has the place in the code; its last checkpoint is whole',

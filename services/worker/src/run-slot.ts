@@ -20,6 +20,8 @@ export interface RunSlotOptions {
   readonly onBroken: (error: unknown) => void;
 }
 
+/** Longest wait for the plan of a run whose item was taken: the plan is sent before the item is announced. */
+const PLAN_DEADLINE_MS = 10_000;
 /** Items of a run reach a worker some seconds after its end at the latest. */
 const REMEMBERED_RUNS = 16;
 
@@ -52,11 +54,14 @@ export class RunSlot implements AsyncDisposable {
     item: { readonly run: RunId; readonly fence: Fence },
     signal: AbortSignal,
   ): Promise<WorkerRun | undefined> {
-    while (!signal.aborted) {
-      if (this.#open !== undefined && this.#isOpen(item.run, item.fence)) return this.#open.run;
+    if (signal.aborted) return undefined;
+    if (this.#open !== undefined && this.#isOpen(item.run, item.fence)) return this.#open.run;
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(PLAN_DEADLINE_MS)]);
+    while (!patience.aborted) {
       // Taken in the moment its run ended, when nobody was left to say that it is not wanted.
       if (this.#ended.has(keyOf(item))) return undefined;
-      await oneOf(this.#changed, signal);
+      await oneOf(this.#changed, patience);
+      if (this.#open !== undefined && this.#isOpen(item.run, item.fence)) return this.#open.run;
     }
     return undefined;
   }

@@ -7,6 +7,8 @@
  * the kernel. `wire` is the limit in the same run: the same bytes over the same streams, and nothing else. Models and
  * limit alternate, so that a noisy machine disturbs all alike.
  */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import type { RunEvent, StepPhases } from '#training';
@@ -50,14 +52,15 @@ type Step = RunEvent & { readonly event: 'step_committed' };
 async function stepsOf(cluster: TestCluster, { layers, steps, warmup }: Model): Promise<readonly Step[]> {
   const { text, files } = digitsJob({ batch: 2, microBatches: 2, optimizer: '{ sgd: { learningRate: 0.001 } }' });
   const job = text.replace(/layers: .*\]/, `layers: ${layers}`).replace('epochs: 4', `steps: ${steps}`);
-  const committed: Step[] = [];
-  await cluster.finish(
-    { text: job.replace('target: digit', 'target: digit, split: { validation: 0, test: 0 }'), files },
-    (event) => {
-      if (event.event === 'step_committed' && event.step >= warmup) committed.push(event);
-    },
-  );
-  return committed;
+  const { runPath } = await cluster.finish({
+    text: job.replace('target: digit', 'target: digit, split: { validation: 0, test: 0 }'),
+    files,
+  });
+  // From the run's folder: to be told of every step as it comes would be part of what is measured.
+  const lines = (await readFile(join(runPath, 'events.ndjson'), 'utf8')).trimEnd().split('\n');
+  return lines
+    .map((line) => JSON.parse(line) as RunEvent)
+    .filter((event): event is Step => event.event === 'step_committed' && event.step >= warmup);
 }
 
 function quantile(values: readonly number[], share: number): number {

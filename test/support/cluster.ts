@@ -109,7 +109,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     const id: RunId = runId(submitted.run);
     let last: RunEvent | undefined;
     const patience = AbortSignal.timeout(RUN_DEADLINE_MS);
-    for await (const event of client.watch(id, 0, patience)) {
+    for await (const event of client.watch(id, 0, patience, onEvent === undefined ? 'sampled' : 'every')) {
       last = event;
       onEvent?.(event);
     }

@@ -1,9 +1,8 @@
 /** `submit`, `runs`, `watch` and `stop`: their options and help. */
 import type { Command } from 'commander';
 import type { RunId } from '#training';
-import type { RemoteOptions, StopOptions, SubmitOptions } from '../commands/remote.js';
+import type { RemoteOptions, StopOptions, SubmitOptions, WatchOptions } from '../commands/remote.js';
 import type { Context } from '../context.js';
-import type { ReporterOptions } from '../progress/reporter.js';
 import {
   addCommand,
   addJobChanges,
@@ -65,7 +64,7 @@ function addWatch(program: Command, context: Context, onExit: OnExit): void {
     .addOption(jsonFlag('events on stdout, one JSON object a line'))
     .addOption(everyStepFlag())
     .addOption(flag('--quiet', 'no progress, only the summary'))
-    .action(async (run: RunId | undefined, options: RemoteOptions & ReporterOptions) => {
+    .action(async (run: RunId | undefined, options: WatchOptions) => {
       const { watch } = await import('../commands/remote.js');
       onExit(await watch(run, options, context));
     });

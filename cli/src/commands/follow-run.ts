@@ -14,6 +14,13 @@ export const SHORT_PATIENCE_MS = 2_000;
 /** A coordinator that comes back within this time loses no watcher. */
 export const LONG_PATIENCE_MS = 30_000;
 
+/** What is made of the events. */
+export interface Shown {
+  readonly reporter: Reporter;
+  /** Every `step_committed`, not ten a second. */
+  readonly everyStep: boolean;
+}
+
 /** Somebody stopped the run before it was done: as after an interrupt, never 0. */
 export const EXIT_STOPPED = 130;
 
@@ -34,10 +41,11 @@ export function openClient(address: string, patienceMs: number): RunClient & Dis
 export async function followRun(
   client: RunClient,
   run: RunId | undefined,
-  reporter: Reporter,
+  { reporter, everyStep }: Shown,
   signal: AbortSignal,
 ): Promise<FinalEvent> {
-  for await (const event of client.watch(run, 0, signal)) {
+  const steps = everyStep ? 'every' : 'sampled';
+  for await (const event of client.watch(run, 0, signal, steps)) {
     reporter.event(event);
     if (event.event === 'run_finished' || event.event === 'run_failed') return event;
   }

@@ -16,11 +16,13 @@ export interface RemoteOptions {
   readonly json: boolean;
 }
 
-export interface SubmitOptions extends RemoteOptions, JobOverrides {
+export interface WatchOptions extends RemoteOptions, ReporterOptions {
+  readonly everyStep: boolean;
+}
+
+export interface SubmitOptions extends WatchOptions, JobOverrides {
   readonly runId?: RunId;
   readonly watch: boolean;
-  readonly quiet: boolean;
-  readonly everyStep: boolean;
 }
 
 export interface StopOptions extends RemoteOptions {
@@ -60,11 +62,7 @@ export async function runs(options: RemoteOptions, context: Context): Promise<nu
 }
 
 /** Follows a run: the one named, or the one the coordinator is busy with, or its last. Ctrl-C leaves it running. */
-export async function watch(
-  run: RunId | undefined,
-  options: RemoteOptions & ReporterOptions,
-  context: Context,
-): Promise<number> {
+export async function watch(run: RunId | undefined, options: WatchOptions, context: Context): Promise<number> {
   using client = connect(options, context);
   await untilAborted(client.list(), context.interrupts.orderly); // nobody there is said soon, one that left is waited for
   using patient = connect(options, context, LONG_PATIENCE_MS);
@@ -88,12 +86,12 @@ function connect(options: RemoteOptions, context: Context, patienceMs = SHORT_PA
 async function follow(
   client: RunClient,
   run: RunId | undefined,
-  options: ReporterOptions,
+  options: WatchOptions,
   context: Context,
 ): Promise<number> {
   using reporter = openReporter(context.terminal, options);
   try {
-    const last = await followRun(client, run, reporter, context.interrupts.orderly);
+    const last = await followRun(client, run, { reporter, everyStep: options.everyStep }, context.interrupts.orderly);
     reporter[Symbol.dispose](); // the display ends above the summary
     return reportEnd(last, { json: options.json, next: `${context.environment.commandName} runs` }, context);
   } catch (error) {

@@ -47,7 +47,13 @@ export async function train(path: string, options: TrainOptions, context: Contex
     interrupts.orderly,
   );
   using client = openClient(cluster.grpc, SHORT_PATIENCE_MS);
-  const last = await runToEnd(input, options.runId, { cluster, client, reporter, context });
+  const last = await runToEnd(input, options.runId, {
+    cluster,
+    client,
+    reporter,
+    everyStep: options.everyStep,
+    context,
+  });
   reporter[Symbol.dispose](); // the display ends above the summary
   const next = nextCommand(path, options, last, environment.commandName);
   const exitCode = reportEnd(last, { json: options.json, next }, context);
@@ -74,6 +80,7 @@ interface Running {
   readonly cluster: Cluster;
   readonly client: RunClient;
   readonly reporter: Reporter;
+  readonly everyStep: boolean;
   readonly context: Context;
 }
 
@@ -82,7 +89,7 @@ interface Running {
  * `run_finished`; the second kills the processes and throws.
  */
 async function runToEnd(input: JobInput, named: RunId | undefined, running: Running): Promise<FinalEvent> {
-  const { cluster, client, reporter } = running;
+  const { cluster, client, reporter, everyStep } = running;
   const { orderly, immediate } = running.context.interrupts;
   const submission = {
     jobText: input.text,
@@ -104,7 +111,7 @@ async function runToEnd(input: JobInput, named: RunId | undefined, running: Runn
   const watching = new AbortController();
   try {
     return await Promise.race([
-      followRun(client, run, reporter, AbortSignal.any([immediate, watching.signal])),
+      followRun(client, run, { reporter, everyStep }, AbortSignal.any([immediate, watching.signal])),
       cluster.broken,
     ]);
   } catch (error) {

@@ -26,7 +26,7 @@ test('a wide terminal shows position, quality, speed, phases and what happened',
     'epoch 15/30  ━━━━━━━━━━━───────────  50 %  step 90/180  loss 0.2134  val accuracy 93.12 %  loss 0.2410  lr 8.0e-4',
   );
   expect(rates).toBe(
-    ' 6,400 samples/s  0:04 left  2 workers  40 ms/step (compute 29 · wire 7.0 · average 3.0 · other 1.0)',
+    ' 5,988 samples/s  0:04 left  2 workers  40 ms/step (compute 29 · wire 7.0 · average 3.0 · other 1.0)',
   );
   expect(notices).toHaveLength(3);
 });
@@ -65,6 +65,6 @@ test('the bar is full at the end and never overflows', () => {
 
 test('a log line carries the same facts without drawing', () => {
   expect(renderLine(advanceView(midway, lost))).toBe(
-    'epoch 15/30  50 %  step 90/180  loss 0.2134  val accuracy 93.12 %  loss 0.2410  lr 8.0e-4  6,400 samples/s  0:04 left',
+    'epoch 15/30  50 %  step 90/180  loss 0.2134  val accuracy 93.12 %  loss 0.2410  lr 8.0e-4  5,988 samples/s  0:04 left',
   );
 });

@@ -3,7 +3,6 @@
 import { createLogUpdate } from 'log-update';
 import type { RunEvent } from '#training';
 import type { Terminal } from '../terminal.js';
-import { startEventLimit } from './event-limit.js';
 import { renderBlock, renderLine } from './progress-block.js';
 import { advanceView, emptyView, epochNumber, formatMetrics, noticeOf, type RunView } from './run-view.js';
 
@@ -16,8 +15,6 @@ export interface Reporter extends Disposable {
 export interface ReporterOptions {
   readonly json: boolean;
   readonly quiet: boolean;
-  /** `--every-step`: no limit on `step_committed` in JSON. */
-  readonly everyStep: boolean;
 }
 
 /** At most ten redraws a second. */
@@ -34,11 +31,8 @@ export function openReporter(terminal: Terminal, options: ReporterOptions): Repo
 }
 
 function jsonReporter(terminal: Terminal, options: ReporterOptions): Reporter {
-  const passes = options.everyStep ? () => true : startEventLimit();
   return {
-    event: (event) => {
-      if (passes(event)) terminal.result(JSON.stringify(event));
-    },
+    event: (event) => terminal.result(JSON.stringify(event)),
     note: (text) => {
       if (!options.quiet) terminal.say(text);
     },

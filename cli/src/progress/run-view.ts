@@ -15,7 +15,6 @@ export interface RunView {
   readonly phases: StepPhases | undefined;
   /** Marks of the last `WINDOW_MS`, oldest first: the rates shown are taken between the first and the last. */
   readonly window: readonly WindowMark[];
-  readonly samplesCommitted: number;
   /** Last five things that happened, oldest first, each with its local time of day. */
   readonly notices: readonly string[];
 }
@@ -43,7 +42,6 @@ export const emptyView: RunView = {
   workers: new Set(),
   phases: undefined,
   window: [],
-  samplesCommitted: 0,
   notices: [],
 };
 
@@ -63,13 +61,12 @@ export function advanceView(view: RunView, event: RunEvent): RunView {
     case 'worker_left':
       return { ...now, workers: new Set([...now.workers].filter((worker) => worker !== event.worker)) };
     case 'step_committed': {
-      const samplesCommitted = now.samplesCommitted + event.samples;
+      const steps = committedSteps(event);
       return {
         ...now,
         latest: event,
-        samplesCommitted,
         phases: smooth(now.phases, event.phases),
-        window: extend(now.window, mark(event.time, committedSteps(event), samplesCommitted)),
+        window: extend(now.window, mark(event.time, steps, committedSamples(now.started, steps))),
       };
     }
     case 'epoch_finished':
@@ -80,8 +77,11 @@ export function advanceView(view: RunView, event: RunEvent): RunView {
       };
     case 'run_stopping':
       return { ...now, state: 'stopping' };
-    case 'run_finished':
-      return { ...now, state: 'finished' };
+    case 'run_finished': {
+      // Ten steps a second are told of, and the last of all may not have been one of them.
+      const latest = now.latest === undefined ? undefined : { ...now.latest, step: event.steps - 1 };
+      return { ...now, state: 'finished', latest };
+    }
     case 'run_failed':
       return { ...now, state: 'failed' };
     default:
@@ -94,6 +94,14 @@ export function advanceView(view: RunView, event: RunEvent): RunView {
 /** Steps behind us after this event: steps count from 0. */
 export function committedSteps(event: { readonly step: number }): number {
   return event.step + 1;
+}
+
+/** Samples in the first `steps` steps: the last step of an epoch may be a short one. */
+function committedSamples(started: RunView['started'], steps: number): number {
+  if (started === undefined) return 0;
+  const { batch, samples } = started;
+  const stepsPerEpoch = Math.ceil(samples.train / batch);
+  return Math.floor(steps / stepsPerEpoch) * samples.train + (steps % stepsPerEpoch) * batch;
 }
 
 /** Epochs count from 0 in events and from 1 for people. */

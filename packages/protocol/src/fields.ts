@@ -27,6 +27,7 @@ export interface Fields {
   /** Exactly `length` bytes. */
   bytes(name: string, length: number): Uint8Array;
   bytesUpTo(name: string, limit: number): Uint8Array;
+  flag(name: string): boolean;
   choice<Value>(name: string, values: Readonly<Record<string, Value>>): Value;
   message(name: string): Fields;
   messages(name: string): readonly Fields[];
@@ -107,6 +108,11 @@ export function readMessage(value: unknown, path: string): Fields {
       const found = record[name];
       if (found instanceof Uint8Array && found.byteLength <= limit) return found;
       throw invalidField(at(name), `must be at most ${limit} bytes`);
+    },
+    flag: (name) => {
+      const found = record[name];
+      if (typeof found === 'boolean') return found;
+      throw invalidField(at(name), `must be true or false, received ${shown(found)}`);
     },
     choice: (name, values) => {
       const found = String(record[name]);

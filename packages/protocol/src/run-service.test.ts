@@ -45,6 +45,13 @@ function event(number: number, run = 'digits-7f3a'): RunEvent {
   return { event: 'run_stopping', reason: `number ${number}`, time: '2026-11-23T16:00:00.000Z', run };
 }
 
+function stepEvent(step: number, ms: number): RunEvent {
+  const phases = { broadcastMs: 0, computeMs: 0, uploadMs: 0, waitMs: 0, averageMs: 0, commitMs: 0 };
+  const figures = { loss: 1, learningRate: 0.1, gradientNorm: 1, samples: 8, durationMs: 10, workers: 1, phases };
+  const time = new Date(Date.UTC(2026, 10, 23) + ms).toISOString();
+  return { event: 'step_committed', step, epoch: 0, ...figures, time, run: 'digits-7f3a' };
+}
+
 test('the list of runs comes out as it went in, absent fields included', async () => {
   const { submittedAt, runPath } = exampleSummary;
   const queued = {
@@ -269,6 +276,16 @@ test('events are watched from the number asked for, exactly as they were', async
   expect(await collected(client.watch(runId('digits-7f3a'), 2, never))).toEqual(events.slice(2));
   expect(await collected(client.watch(undefined, 0, never))).toEqual(events);
   expect(asked).toEqual(['digits-7f3a', undefined]);
+});
+
+test('a sampled watch leaves steps out, keeps everything else, and takes gaps for what they are', async () => {
+  const steps = Array.from({ length: 40 }, (_, number) => stepEvent(number, 10 * number));
+  const events = [...steps, event(40)];
+  const { client } = await serve({ watch: (_run, from) => listed(events.slice(from)) });
+  const never = new AbortController().signal;
+  const seen = await collected(client.watch(undefined, 0, never, 'sampled'));
+  expect(seen).toEqual([steps[0], steps[10], steps[20], steps[30], events[40]]);
+  expect(await collected(client.watch(undefined, 0, never, 'every'))).toEqual(events);
 });
 
 test('a watch goes on after the coordinator was gone, with the next event and the same run', async () => {

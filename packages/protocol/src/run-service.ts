@@ -1,6 +1,6 @@
 /** The coordinator's end of RunService. */
 import type { ServerReadableStream, ServerUnaryCall, ServerWritableStream, sendUnaryData } from '@grpc/grpc-js';
-import { type CoordinatorHandlers, RopeteamError } from '#training';
+import { type CoordinatorHandlers, RopeteamError, startEventLimit } from '#training';
 import { callOver } from './calls.js';
 import { toStatus } from './error-status.js';
 import { invalidField } from './fields.js';
@@ -78,9 +78,10 @@ export function createRunService(settings: RunServiceSettings) {
       const watch = async () => {
         const fields = decodeMessage(watchRunRequest, call.request, 'a WatchRunRequest');
         const writer = pacedWriter(call, over);
+        const passes = fields.flag('everyStep') ? () => true : startEventLimit();
         let number = fields.natural('from');
         for await (const event of handlers.watch(optionalRunId(fields), number, over)) {
-          await writer.write(encodeNumberedEvent({ number, event }));
+          if (passes(event)) await writer.write(encodeNumberedEvent({ number, event }));
           number++;
         }
       };

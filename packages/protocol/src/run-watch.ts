@@ -10,6 +10,7 @@ import { decodeNumberedEvent } from './run-messages.js';
 export interface WatchOptions {
   readonly run: RunId | undefined;
   readonly from: number;
+  readonly everyStep: boolean;
   /** Milliseconds until a broken connection must be back. */
   readonly connectDeadlineMs: number;
 }
@@ -20,6 +21,7 @@ export async function* watchRun(
   options: WatchOptions,
   signal: AbortSignal,
 ): AsyncGenerator<RunEvent, void, undefined> {
+  const { everyStep } = options;
   let next = options.from;
   // Once an event has named the run, a new connection asks for that one: by then another may be the current one.
   let run: string | undefined = options.run;
@@ -32,10 +34,11 @@ export async function* watchRun(
       throw error;
     }
     try {
-      for await (const { number, event } of watchOnce(channel, run, next, signal)) {
-        if (number !== next) throw corrupt('the events of a run', `skip from number ${next} to ${number}`);
+      for await (const { number, event } of watchOnce(channel, { run, from: next, everyStep }, signal)) {
+        const asExpected = everyStep ? number === next : number >= next;
+        if (!asExpected) throw corrupt('the events of a run', `skip from number ${next} to ${number}`);
         run = event.run;
-        next++;
+        next = number + 1;
         fruitless = 0;
         yield event;
       }
@@ -52,8 +55,13 @@ export async function* watchRun(
 /** Connections in a row that were made and then lost without an event: that is no restart, and trying on is a loop. */
 const MAX_FRUITLESS = 5;
 
-async function* watchOnce(channel: Channel, run: string | undefined, from: number, signal: AbortSignal) {
-  const request = watchRunRequest.encode({ ...(run === undefined ? {} : { runId: run }), from });
+async function* watchOnce(
+  channel: Channel,
+  asked: { readonly run: string | undefined; readonly from: number; readonly everyStep: boolean },
+  signal: AbortSignal,
+) {
+  const { run, from, everyStep } = asked;
+  const request = watchRunRequest.encode({ ...(run === undefined ? {} : { runId: run }), from, everyStep });
   const { path, requestSerialize, responseDeserialize } = runMethods.watchRun;
   const call = channel.client.makeServerStreamRequest(
     path,

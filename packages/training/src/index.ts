@@ -4,6 +4,7 @@ export type { ColumnEncoding, DatasetInfo, Preprocessing, ShardInfo, SplitName }
 export { metricsOf } from './epoch-metrics.js';
 export type { ErrorCode, ErrorDetails, ErrorEnvelope, ErrorFacts, ErrorPlace } from './errors.js';
 export { exitCodeOf, fromEnvelope, RopeteamError, toEnvelope } from './errors.js';
+export { startEventLimit } from './event-limit.js';
 export type { Metrics, RunEvent, RunEventBody, RunSummary, StepPhases, StoppedBy } from './events.js';
 export type { Fence, RunId, Step, WeightVersion, WorkerId } from './identities.js';
 export { fence, runId, step, weightVersion, workerId } from './identities.js';

@@ -1,5 +1,5 @@
-/** Keeps a JSON stream readable: steps may come a thousand a second. */
-import type { RunEvent } from '#training';
+/** Keeps a stream of events readable: steps may come a thousand a second. */
+import type { RunEvent } from './events.js';
 
 const MOST_A_SECOND = 10;
 

@@ -3,6 +3,13 @@ import { collectFrameGarbageAtOnce, connectCoordinator } from '#protocol';
 import { PROTOCOL_VERSION, step, workerId } from '#training';
 
 const [, , address = '', name = ''] = process.argv;
+/** A receipt's other fields. */
+const NOTHING = {
+  worker: workerId(name),
+  attempt: 1,
+  ...{ sampleCount: 1, lossSum: 0, correctCount: 0, squaredErrorSum: 0, targetSum: 0, targetSquareSum: 0 },
+  ...{ gradientHash: '0'.repeat(16), computeMs: 0, waitedMs: 0 },
+};
 const ended = new AbortController();
 collectFrameGarbageAtOnce();
 
@@ -23,7 +30,8 @@ const session = await connectCoordinator({
       const { run, fence, version, offset, totalBytes, payload } = message.frame;
       if (offset + payload.length < totalBytes) return;
       const gradient = new Float32Array(totalBytes / 4);
-      session.sendGradient({ run, fence, step: step(version), block: { begin: 0, end: 1 } }, gradient).catch(fail);
+      const receipt = { run, fence, step: step(version), block: { begin: 0, end: 1 }, ...NOTHING };
+      session.sendGradient({ itemId: '', receipt }, gradient).catch(fail);
     },
     closed: () => process.exit(0),
   },

@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { Server } from '@grpc/grpc-js';
 import { service as healthService } from 'grpc-health-check';
 import { afterEach, expect, test } from 'vitest';
+import { PROTOCOL_VERSION } from '#training';
 import { openChannel } from './channel.js';
 import { startCoordinatorServer } from './coordinator-server.js';
 import { connectCoordinator } from './coordinator-session.js';
@@ -124,7 +125,7 @@ test.each([
   [
     'a hello with a broken field',
     session,
-    framed(sessionRequest.encode({ hello: { protocolVersion: 1, workerId: '\u001b[31m' } })),
+    framed(sessionRequest.encode({ hello: { protocolVersion: PROTOCOL_VERSION, workerId: '\u001b[31m' } })),
     'INVALID_ARGUMENT',
     3,
   ],

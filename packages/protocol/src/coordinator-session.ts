@@ -16,7 +16,7 @@ import { pacedWriter } from './paced-writer.js';
 import { trainingMethods } from './proto-definitions.js';
 import { fetchShard } from './shard-fetch.js';
 import { type Clock, type SilenceWatch, systemClock, watchSilence } from './silence-watch.js';
-import { encodeWorkerWord } from './worker-messages.js';
+import { encodeGradientProof, encodeWorkerWord } from './worker-messages.js';
 
 export interface ConnectOptions {
   /** `host:port` */
@@ -160,10 +160,16 @@ async function join(
 
   return {
     send,
-    sendGradient: async (key, gradient) => {
-      const frames = cut(gradient, (offset, totalBytes, payload) =>
-        encodeGradientFrame({ ...key, offset, totalBytes, payload }),
-      );
+    sendGradient: async (proof, gradient) => {
+      const { run, fence, step, block } = proof.receipt;
+      const receipt = encodeGradientProof(proof);
+      const frames = cut(gradient, (offset, totalBytes, payload) => {
+        const isLast = offset + payload.length === totalBytes;
+        return encodeGradientFrame(
+          { run, fence, step, block, offset, totalBytes, payload },
+          isLast ? receipt : undefined,
+        );
+      });
       try {
         for (const frame of frames) await writer.write(frame);
       } catch (error) {

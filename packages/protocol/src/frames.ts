@@ -37,12 +37,18 @@ interface FrameLayout<Name extends string> {
   readonly header: readonly (readonly [name: Name, number: number, scalar: Scalar])[];
   readonly crc32: number;
   readonly payload: number;
+  /** Of a message that may follow the payload. */
+  readonly trailer?: number;
 }
 
 type HeaderOf<Name extends string> = Readonly<Record<Name, string | number>>;
 
 /** A frame as it lies on the wire, its fields not yet checked. */
-type RawFrame<Name extends string> = HeaderOf<Name> & { readonly crc32: number; readonly payload: Uint8Array };
+type RawFrame<Name extends string> = HeaderOf<Name> & {
+  readonly crc32: number;
+  readonly payload: Uint8Array;
+  readonly trailer?: Buffer | undefined;
+};
 
 const GRADIENT = {
   within: 5,
@@ -57,6 +63,7 @@ const GRADIENT = {
   ],
   crc32: 8,
   payload: 9,
+  trailer: 10,
 } as const satisfies FrameLayout<string>;
 
 const WEIGHTS = {
@@ -81,11 +88,14 @@ const SHARD = {
   payload: 4,
 } as const satisfies FrameLayout<string>;
 
-/** A complete SessionRequest. `payload` is copied, so its memory may be reused at once. */
-export function encodeGradientFrame(frame: GradientFrame): Buffer {
+/**
+ * A complete SessionRequest. `payload` is copied, so its memory may be reused at once.
+ * @param receipt an encoded GradientReceipt, with the last frame of a gradient
+ */
+export function encodeGradientFrame(frame: GradientFrame, receipt?: Uint8Array): Buffer {
   const { run, fence, step, block, offset, totalBytes, payload } = frame;
   const header = { runId: run, fence, step, blockBegin: block.begin, blockEnd: block.end, offset, totalBytes };
-  return encodeFrame(GRADIENT, header, payload);
+  return encodeFrame(GRADIENT, header, payload, receipt);
 }
 
 /** A complete SessionResponse. */
@@ -122,10 +132,15 @@ export function* cut<Frame>(
   }
 }
 
-/** The frame of a SessionRequest, or undefined if the message is of another kind. Throws WIRE.CORRUPT. */
-export function decodeGradientFrame(message: Buffer): GradientFrame | undefined {
+/**
+ * The frame of a SessionRequest, or undefined if the message is of another kind. Throws WIRE.CORRUPT.
+ * @returns also the encoded GradientReceipt that came with it, not yet looked at
+ */
+export function decodeGradientFrame(
+  message: Buffer,
+): { readonly frame: GradientFrame; readonly receipt: Buffer | undefined } | undefined {
   const raw = decodeFrame(GRADIENT, message);
-  return raw === undefined ? undefined : checkGradientFrame(raw);
+  return raw === undefined ? undefined : { frame: checkGradientFrame(raw), receipt: raw.trailer };
 }
 
 /** The frame of a SessionResponse, or undefined if the message is of another kind. Throws WIRE.CORRUPT. */
@@ -199,6 +214,7 @@ function encodeFrame<Name extends string>(
   layout: FrameLayout<Name>,
   header: HeaderOf<NoInfer<Name>>,
   payload: Uint8Array,
+  trailer?: Uint8Array,
 ): Buffer {
   // Names are validated ASCII, 63 characters at most, so a field's text has as many bytes as characters.
   let frameBytes = 5 + 1 + varintBytes(payload.length) + payload.length;
@@ -206,6 +222,7 @@ function encodeFrame<Name extends string>(
     const value = header[name];
     frameBytes += 1 + (typeof value === 'string' ? varintBytes(value.length) + value.length : varintBytes(value));
   }
+  if (trailer !== undefined) frameBytes += 1 + varintBytes(trailer.length) + trailer.length;
   const outerBytes = layout.within === undefined ? 0 : 1 + varintBytes(frameBytes);
   const into = Buffer.allocUnsafe(outerBytes + frameBytes);
   let at = 0;
@@ -231,7 +248,12 @@ function encodeFrame<Name extends string>(
   at = writeVarint(into, at, payload.length);
   copyBytes(into, at, payload);
   // Over the copy: the payload may lie in memory that kernel threads share.
-  into.writeUInt32LE(crc32(into.subarray(at)), crcAt);
+  into.writeUInt32LE(crc32(into.subarray(at, at + payload.length)), crcAt);
+  if (trailer !== undefined && layout.trailer !== undefined) {
+    at += payload.length;
+    into[at++] = bytesTag(layout.trailer);
+    into.set(trailer, writeVarint(into, at, trailer.length));
+  }
   return into;
 }
 
@@ -259,15 +281,17 @@ function readFrame<Name extends string>(layout: FrameLayout<Name>, frame: Buffer
   const header = Object.fromEntries(layout.header.map(([name, , scalar]) => [name, scalar === 'text' ? '' : 0]));
   let checksum = 0;
   let payload: Buffer = Buffer.alloc(0);
+  let trailer: Buffer | undefined;
   for (const field of readFields(frame)) {
     const known = layout.header.find(([, number]) => number === field.number);
     if (field.number === layout.crc32 && field.kind === 'fixed32') checksum = field.value;
     else if (field.number === layout.payload && field.kind === 'bytes') payload = field.value;
+    else if (field.number === layout.trailer && field.kind === 'bytes') trailer = field.value;
     else if (known?.[2] === 'text' && field.kind === 'bytes') header[known[0]] = field.value.toString('utf8');
     else if (known?.[2] === 'natural' && field.kind === 'varint') header[known[0]] = field.value;
-    else if (known !== undefined || field.number === layout.crc32 || field.number === layout.payload) {
+    else if (known !== undefined || [layout.crc32, layout.payload, layout.trailer].includes(field.number)) {
       throw new Error(`field ${field.number} has the wrong wire type`);
     }
   }
-  return { ...(header as HeaderOf<Name>), crc32: checksum, payload }; // every name of the layout was set above
+  return { ...(header as HeaderOf<Name>), crc32: checksum, payload, trailer }; // every name of the layout was set above
 }

@@ -12,9 +12,17 @@ import {
   workerId,
 } from '#training';
 import { decodeCoordinatorWord, encodeCoordinatorWord } from './coordinator-messages.js';
-import { sessionRequest, sessionResponse } from './proto-definitions.js';
+import { encodeGradientFrame } from './frames.js';
+import { gradientReceipt, sessionRequest, sessionResponse } from './proto-definitions.js';
 import { exampleHello, examplePlan } from './recording-coordinator.js';
-import { decodeWorkerWord, encodeWorkerWord, type WorkerWord } from './worker-messages.js';
+import { decodeWorkerWord, encodeGradientProof, encodeWorkerWord, type WorkerWord } from './worker-messages.js';
+
+const frame = {
+  ...{ run: runId('digits'), fence: fence(1), step: step(2), block: { begin: 0, end: 4 } },
+  ...{ offset: 4, totalBytes: 8, payload: Buffer.alloc(4) },
+};
+/** Field 100, a varint: something only the library decodes. */
+const UNKNOWN_FIELD = Buffer.from([0xa0, 0x06, 0x01]);
 
 /** As `fc.record`, with the prototype that decoded objects have. */
 function record<Shape>(shape: { [Name in keyof Shape]: fc.Arbitrary<Shape[Name]> }): fc.Arbitrary<Shape> {
@@ -36,7 +44,7 @@ const sums = {
   targetSum: anyDouble,
   targetSquareSum: anyDouble,
 };
-const gradientReceipt: fc.Arbitrary<GradientReceipt> = record({
+const gradientReceipts: fc.Arbitrary<GradientReceipt> = record({
   run,
   fence: count.map(fence),
   step: count.map(step),
@@ -61,7 +69,6 @@ const words: fc.Arbitrary<Exclude<WorkerWord, { kind: 'gradient-frame' }>> = fc.
   record({ kind: fc.constant('heartbeat' as const), residentBytes: count }),
   record({ kind: fc.constant('run-ready' as const), run, fence: count.map(fence) }),
   record({ kind: fc.constant('job-taken' as const), itemId, token: itemId }),
-  record({ kind: fc.constant('gradient-receipt' as const), itemId, receipt: gradientReceipt }),
   record({ kind: fc.constant('evaluation-receipt' as const), itemId, receipt: evaluationReceipt }),
   record({ kind: fc.constant('job-failed' as const), itemId, code: fc.constant('DATA.SHARD'), message: itemId }),
   record({ kind: fc.constant('draining' as const), reason: itemId }),
@@ -73,6 +80,37 @@ test('every message of a worker comes out as it went in, down to the last bit of
       assert.deepEqual(decodeWorkerWord(encodeWorkerWord(word)), word);
     }),
   );
+});
+
+test('a receipt comes out as it went in with the frame it ends, whoever decodes the message', () => {
+  fc.assert(
+    fc.property(record({ itemId, receipt: gradientReceipts }), (proof) => {
+      const bytes = encodeGradientFrame(frame, encodeGradientProof(proof));
+      const byLibrary = sessionRequest.encode(sessionRequest.decode(bytes));
+      for (const message of [bytes, Buffer.concat([byLibrary, UNKNOWN_FIELD])]) {
+        const word = decodeWorkerWord(message);
+        assert.equal(word.kind, 'gradient-frame');
+        assert.deepEqual(word.proof, proof);
+      }
+    }),
+  );
+  assert.equal('proof' in decodeWorkerWord(encodeGradientFrame(frame)), false);
+});
+
+test.each([
+  ['gradientReceipt.block', { runId: 'digits' }],
+  ['gradientReceipt.gradientHash', { ...receipt(), gradientHash: 'XYZ' }],
+  ['gradientReceipt.computeMs', { ...receipt(), computeMs: Number.NaN }],
+  ['gradientReceipt.attempt', { ...receipt(), attempt: 0 }],
+])('a receipt whose %s is out of range is refused by that name', (field, fields) => {
+  const refused = expect.objectContaining({ code: 'USAGE.ARGUMENT', facts: { argument: field } });
+  const bytes = encodeGradientFrame(frame, gradientReceipt.encode(fields));
+  expect(() => decodeWorkerWord(bytes)).toThrow(refused);
+});
+
+test('a receipt that is no message is corrupt', () => {
+  const bytes = encodeGradientFrame(frame, Buffer.from([0xff, 0xff]));
+  expect(() => decodeWorkerWord(bytes)).toThrow(expect.objectContaining({ code: 'WIRE.CORRUPT' }));
 });
 
 test('a hello comes out as it went in', () => {
@@ -112,10 +150,6 @@ test('every layer, loss, start, task and scale has its number in the .proto file
 test.each([
   ['runReady.runId', { runReady: { runId: 'Digits/../x', fence: 1 } }],
   ['runReady.fence', { runReady: { runId: 'digits', fence: '18446744073709551615' } }],
-  ['gradientReceipt.block', { gradientReceipt: { runId: 'digits' } }],
-  ['gradientReceipt.gradientHash', { gradientReceipt: { ...receipt(), gradientHash: 'XYZ' } }],
-  ['gradientReceipt.computeMs', { gradientReceipt: { ...receipt(), computeMs: Number.NaN } }],
-  ['gradientReceipt.attempt', { gradientReceipt: { ...receipt(), attempt: 0 } }],
   ['evaluationReceipt.split', { evaluationReceipt: { ...receipt(), split: 'SPLIT_UNSPECIFIED' } }],
   ['jobTaken.itemId', { jobTaken: { itemId: 'x'.repeat(257), token: '' } }],
   ['hello.workerId', { hello: { workerId: 'a\nb', protocolVersion: PROTOCOL_VERSION } }],

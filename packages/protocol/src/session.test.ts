@@ -8,9 +8,12 @@ import {
   FRAME_BYTES,
   fence,
   type GradientFrame,
+  type GradientProof,
+  PROTOCOL_VERSION,
   RopeteamError,
   runId,
   step,
+  workerId,
 } from '#training';
 import { type CoordinatorServerOptions, startCoordinatorServer } from './coordinator-server.js';
 import { connectCoordinator } from './coordinator-session.js';
@@ -136,13 +139,13 @@ test('a worker of another protocol version is refused with both versions', async
   const { address } = await serverFor(coordinator);
   const attempt = connectCoordinator({
     address,
-    hello: { ...exampleHello('worker-1'), protocolVersion: 2 },
+    hello: { ...exampleHello('worker-1'), protocolVersion: PROTOCOL_VERSION + 1 },
     signal: new AbortController().signal,
     handler: { message: () => undefined, closed: () => undefined },
   });
   await expect(attempt).rejects.toMatchObject({
     code: 'WORKER.PROTOCOL_MISMATCH',
-    facts: { expected: 'protocol 1', found: 'protocol 2' },
+    facts: { expected: `protocol ${PROTOCOL_VERSION}`, found: `protocol ${PROTOCOL_VERSION + 1}` },
   });
   expect(coordinator.sessions).toEqual([]);
 });
@@ -194,9 +197,12 @@ test('a gradient of 32 MiB arrives whole although its memory is overwritten as s
   const length = (32 << 20) / 4;
   const received = new Uint8Array(4 * length);
   let arrived = 0;
+  const proofs: (readonly [at: number, proof: GradientProof])[] = [];
   const coordinator = recordingCoordinator({
     received: (message) => {
       if (message.kind !== 'gradient-frame') return;
+      if (message.proof !== undefined)
+        proofs.push([message.frame.offset + message.frame.payload.length, message.proof]);
       received.set(message.frame.payload, message.frame.offset);
       arrived += message.frame.payload.length;
     },
@@ -206,11 +212,12 @@ test('a gradient of 32 MiB arrives whole although its memory is overwritten as s
   const gradient = new Float32Array(new SharedArrayBuffer(4 * length));
   for (let index = 0; index < length; index++) gradient[index] = index;
   const expected = Buffer.from(new Uint8Array(gradient.buffer)); // a copy
-  await session.sendGradient({ run, fence: fence(1), step: step(0), block: { begin: 0, end: 4 } }, gradient);
+  await session.sendGradient(proof, gradient);
   gradient.fill(Number.NaN);
   session.send({ kind: 'draining', reason: 'the last message' });
   await coordinator.until(() => coordinator.messages.some(({ kind }) => kind === 'draining'));
   expect(arrived).toBe(received.length);
+  expect(proofs).toEqual([[received.length, proof]]);
   expect(Buffer.compare(received, expected)).toBe(0);
 });
 
@@ -220,7 +227,7 @@ test('a frame that was damaged on its way ends the session with WIRE.CORRUPT, an
   const relay = await relayTo(address);
   const { session, closed } = await worker(relay.address, 'worker-1');
   relay.damageNext(exampleGradientFrame.payload);
-  await session.sendGradient(exampleGradientFrame, new Float32Array(exampleGradientFrame.payload.slice().buffer));
+  await session.sendGradient(proof, new Float32Array(exampleGradientFrame.payload.slice().buffer));
   await expect(closed).resolves.toMatch(/CRC-32/);
   await coordinator.until(() => coordinator.ends.length === 1);
   expect(coordinator.ends[0]?.reason).toMatch(/CRC-32/);
@@ -233,11 +240,10 @@ test('a gradient that cannot be sent rejects once the session is gone', async ()
   const coordinator = recordingCoordinator({ received: (_message, session) => session.close('enough') });
   const { address } = await serverFor(coordinator);
   const { session, closed } = await worker(address, 'worker-1');
-  const key = { run, fence: fence(1), step: step(0), block: { begin: 0, end: 4 } };
-  const sending = session.sendGradient(key, new Float32Array((64 << 20) / 4));
+  const sending = session.sendGradient(proof, new Float32Array((64 << 20) / 4));
   await expect(sending).rejects.toMatchObject({ code: 'COORDINATOR.UNREACHABLE' });
   await expect(closed).resolves.toBe('enough');
-  await expect(session.sendGradient(key, new Float32Array(1))).rejects.toMatchObject({
+  await expect(session.sendGradient(proof, new Float32Array(1))).rejects.toMatchObject({
     code: 'COORDINATOR.UNREACHABLE',
   });
 });
@@ -345,6 +351,15 @@ test('aborting ends a session at once', async () => {
   await expect(reason).resolves.toMatch(/second SIGTERM/);
   await coordinator.until(() => coordinator.ends.length === 1);
 });
+
+const proof: GradientProof = {
+  itemId: 'digits-7f3a.1.0.0-4',
+  receipt: {
+    ...{ run, fence: fence(1), step: step(0), block: { begin: 0, end: 4 }, worker: workerId('worker-1'), attempt: 1 },
+    ...{ sampleCount: 1, lossSum: 2, correctCount: 1, squaredErrorSum: 0, targetSum: 0, targetSquareSum: 0 },
+    ...{ gradientHash: '0123456789abcdef', computeMs: 1, waitedMs: 0 },
+  },
+};
 
 const exampleGradientFrame: GradientFrame = {
   run,

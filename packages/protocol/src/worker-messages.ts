@@ -1,6 +1,7 @@
 /** Messages of a worker (SessionRequest) to and from the types of `#training`. */
 import {
   type EvaluationReceipt,
+  type GradientProof,
   type GradientReceipt,
   PROTOCOL_VERSION,
   RopeteamError,
@@ -10,7 +11,7 @@ import {
 import { splitNames, splits } from './dataset-message.js';
 import { type Fields, invalidField, readMessage } from './fields.js';
 import { checkGradientFrame, corrupt, decodeGradientFrame } from './frames.js';
-import { type PlainMessage, sessionRequest } from './proto-definitions.js';
+import { gradientReceipt, type MessageCodec, type PlainMessage, sessionRequest } from './proto-definitions.js';
 
 /** What a worker may send; gradient frames have a codec of their own (`encodeGradientFrame`). */
 export type WorkerWord = { readonly kind: 'hello'; readonly hello: WorkerHello } | WorkerMessage;
@@ -31,10 +32,6 @@ function toMessage(word: Exclude<WorkerWord, { kind: 'gradient-frame' }>): Plain
       return { runReady: { runId: word.run, fence: word.fence } };
     case 'job-taken':
       return { jobTaken: { itemId: word.itemId, token: word.token } };
-    case 'gradient-receipt': {
-      const { run, worker, ...rest } = word.receipt;
-      return { gradientReceipt: { itemId: word.itemId, runId: run, workerId: worker, ...rest } };
-    }
     case 'evaluation-receipt': {
       const { run, worker, split, ...rest } = word.receipt;
       const names = { runId: run, workerId: worker, split: splitNames[split] };
@@ -49,21 +46,36 @@ function toMessage(word: Exclude<WorkerWord, { kind: 'gradient-frame' }>): Plain
   }
 }
 
+/** What goes with the last frame of a gradient. */
+export function encodeGradientProof({ itemId, receipt }: GradientProof): Buffer {
+  const { run, worker, ...rest } = receipt;
+  return gradientReceipt.encode({ itemId, runId: run, workerId: worker, ...rest });
+}
+
 const ITEM_CHARACTERS = 256;
 const TOKEN_CHARACTERS = 256;
 export const REASON_CHARACTERS = 4096;
 
 /** Throws WIRE.CORRUPT (bytes, frames), USAGE.ARGUMENT (a field out of range) or WORKER.PROTOCOL_MISMATCH (a hello). */
 export function decodeWorkerWord(bytes: Buffer): WorkerWord {
-  const frame = decodeGradientFrame(bytes);
-  if (frame !== undefined) return { kind: 'gradient-frame', frame };
-  let message: PlainMessage;
+  const gradient = decodeGradientFrame(bytes);
+  if (gradient === undefined) return fromMessage(decodeBy(sessionRequest, bytes));
+  const { frame, receipt } = gradient;
+  if (receipt === undefined) return { kind: 'gradient-frame', frame };
+  return { kind: 'gradient-frame', frame, proof: proofFrom(decodeBy(gradientReceipt, receipt)) };
+}
+
+function decodeBy(codec: MessageCodec, bytes: Buffer): PlainMessage {
   try {
-    message = sessionRequest.decode(bytes);
+    return codec.decode(bytes);
   } catch (error) {
     throw corrupt('a message of the worker', 'cannot be decoded', error);
   }
-  return fromMessage(message);
+}
+
+function proofFrom(message: unknown): GradientProof {
+  const fields = readMessage(message, 'gradientReceipt');
+  return { itemId: fields.text('itemId', ITEM_CHARACTERS), receipt: gradientReceiptFrom(fields) };
 }
 
 function fromMessage(message: PlainMessage): WorkerWord {
@@ -82,14 +94,11 @@ function fromMessage(message: PlainMessage): WorkerWord {
         itemId: fields.text('itemId', ITEM_CHARACTERS),
         token: fields.text('token', TOKEN_CHARACTERS),
       };
-    case 'gradientFrame':
-      return { kind: 'gradient-frame', frame: checkGradientFrame(message[kind]) };
-    case 'gradientReceipt':
-      return {
-        kind: 'gradient-receipt',
-        itemId: fields.text('itemId', ITEM_CHARACTERS),
-        receipt: gradientReceiptFrom(fields),
-      };
+    case 'gradientFrame': {
+      const frame = checkGradientFrame(message[kind]);
+      const { receipt } = message[kind] as { receipt?: unknown }; // `readMessage` saw an object
+      return { kind: 'gradient-frame', frame, ...(fields.has('receipt') ? { proof: proofFrom(receipt) } : {}) };
+    }
     case 'evaluationReceipt':
       return {
         kind: 'evaluation-receipt',

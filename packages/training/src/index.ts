@@ -14,6 +14,7 @@ export type {
   CoordinatorMessage,
   EvaluationReceipt,
   GradientFrame,
+  GradientProof,
   GradientReceipt,
   RunPlan,
   WeightsFrame,

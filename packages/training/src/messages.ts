@@ -6,7 +6,7 @@ import type { Fence, RunId, Step, WorkerId } from './identities.js';
 import type { Block } from './work-items.js';
 
 /** Raised on every change of the stream that an older peer would misread. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Payload bytes of one frame of weights, gradient or shard. Measured best from 4 MB up (architecture, the wire). */
 export const FRAME_BYTES = 1 << 20;
@@ -84,6 +84,12 @@ export interface GradientFrame {
   readonly payload: Uint8Array;
 }
 
+/** What ends a gradient: the receipt, and the job it answers. */
+export interface GradientProof {
+  readonly itemId: string;
+  readonly receipt: GradientReceipt;
+}
+
 /** A piece of a weight version on its way down. */
 export interface WeightsFrame {
   readonly run: RunId;
@@ -101,8 +107,8 @@ export type WorkerMessage =
   | { readonly kind: 'run-ready'; readonly run: RunId; readonly fence: Fence }
   /** A job was taken, with the token of its lock: what the coordinator needs to hand it to somebody else. */
   | { readonly kind: 'job-taken'; readonly itemId: string; readonly token: string }
-  | { readonly kind: 'gradient-frame'; readonly frame: GradientFrame }
-  | { readonly kind: 'gradient-receipt'; readonly itemId: string; readonly receipt: GradientReceipt }
+  /** The last frame of a gradient brings its receipt. */
+  | { readonly kind: 'gradient-frame'; readonly frame: GradientFrame; readonly proof?: GradientProof }
   | { readonly kind: 'evaluation-receipt'; readonly itemId: string; readonly receipt: EvaluationReceipt }
   /** The kernel or the data failed under this job; it was not computed. */
   | { readonly kind: 'job-failed'; readonly itemId: string; readonly code: string; readonly message: string }

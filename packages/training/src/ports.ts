@@ -2,7 +2,7 @@
 import type { SplitName } from './dataset.js';
 import type { RunEvent, RunSummary } from './events.js';
 import type { Fence, RunId, Step } from './identities.js';
-import type { CoordinatorMessage, GradientFrame, WorkerHello, WorkerMessage } from './messages.js';
+import type { CoordinatorMessage, GradientProof, WorkerHello, WorkerMessage } from './messages.js';
 import type { AverageItem, WorkerItem, WorkItem } from './work-items.js';
 
 // ---- the wire, coordinator's side -----------------------------------------------------------------------------
@@ -68,8 +68,8 @@ export interface CoordinatorHandlers {
 /** The worker's end of its one stream. */
 export interface CoordinatorSession extends AsyncDisposable {
   send(message: Exclude<WorkerMessage, { kind: 'gradient-frame' }>): void;
-  /** Sends a gradient in checksummed frames and resolves when all are handed to the transport. */
-  sendGradient(key: Omit<GradientFrame, 'offset' | 'totalBytes' | 'payload'>, gradient: Float32Array): Promise<void>;
+  /** Sends a gradient in checksummed frames, its proof with the last; resolves when all are handed to the transport. */
+  sendGradient(proof: GradientProof, gradient: Float32Array): Promise<void>;
   fetchShard(run: RunId, split: SplitName, index: number, signal: AbortSignal): Promise<Uint8Array>;
 }
 

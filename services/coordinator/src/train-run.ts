@@ -120,8 +120,8 @@ export class RunTrainer {
     const { worker } = member.hello;
     if (message.kind === 'gradient-frame') {
       this.#inbox.accept(this.#state, worker, message.frame);
-    } else if (message.kind === 'gradient-receipt') this.#receiveGradient(message.receipt);
-    else if (message.kind === 'evaluation-receipt') {
+      if (message.proof !== undefined) this.#receiveGradient(message.proof.receipt);
+    } else if (message.kind === 'evaluation-receipt') {
       if (this.#isOurs(message.receipt)) this.#advance({ kind: 'evaluation-received', receipt: message.receipt });
     } else if (message.kind === 'job-taken') {
       this.#advance({ kind: 'item-taken', itemId: message.itemId, token: message.token, worker });

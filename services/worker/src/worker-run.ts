@@ -83,15 +83,11 @@ async function computeGradient(
   if ((await weights.until(item.step, released)) !== 'ready') return 'dropped';
   const waitedMs = Math.max(0, takenAt - weights.currentSince);
   const { epoch, firstPosition, endPosition, block } = item;
-  const key = { run: item.run, fence: item.fence, step: item.step, block };
   const result = await weights.hold(() =>
     engine.computeGradient({ epoch, firstPosition, endPosition, begin: block.begin, end: block.end }),
   );
-  const computedAt = performance.now();
-  await session.sendGradient(key, result.gradient);
-  const uploadMs = performance.now() - computedAt;
   const receipt: GradientReceipt = {
-    ...key,
+    ...{ run: item.run, fence: item.fence, step: item.step, block },
     worker,
     attempt: taken.attempt,
     ...sums(result),
@@ -99,9 +95,11 @@ async function computeGradient(
     computeMs: result.computeMs,
     waitedMs,
   };
+  const computedAt = performance.now();
+  await session.sendGradient({ itemId: taken.itemId, receipt }, result.gradient);
+  const uploadMs = performance.now() - computedAt;
   metrics.weightsReceived(item.step);
   metrics.blockComputed({ samples: result.sampleCount, waitedMs, computeMs: result.computeMs, uploadMs });
-  session.send({ kind: 'gradient-receipt', itemId: taken.itemId, receipt });
   return receipt;
 }
 

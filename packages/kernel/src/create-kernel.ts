@@ -3,7 +3,7 @@ import type { Kernel, LossSums, MicroBatchAddresses } from './kernel.js';
 import { type LinearMemory, memoryViews } from './linear-memory.js';
 import { type ScratchLayout, scratchLayout } from './operations.js';
 import { ACTIVATION_CODES, type Routines } from './routines.js';
-import { runUpdate } from './run-update.js';
+import { runLambDirection, runUpdate } from './run-update.js';
 
 /** Floats to bytes. */
 const FLOAT = 4;
@@ -45,7 +45,14 @@ export function createKernel(id: string, memory: LinearMemory, routines: Routine
     fold: (into, right, count) => routines.fold(into, right, count),
     scale: (gradient, count, factor) => routines.scale(gradient, count, factor),
     squareSum: (gradient, count) => routines.squareSum(gradient, count),
-    update: (optimizer, at, step, learningRate) => runUpdate(routines, optimizer, at, step, learningRate),
+    scaleSquareSum: (gradient, count, factor) => routines.scaleSquareSum(gradient, count, factor),
+    update: (...request) => runUpdate(routines, ...request),
+    lambDirection: (...request) => runLambDirection(routines, ...request),
+    descend: (weights, direction, count, rate) => routines.sgd(weights, direction, count, 1, 0, rate),
+    toBfloat16: (from, into, count) => routines.toBfloat16(from, into, count),
+    foldBfloat16: (into, right, count) => routines.foldBfloat16(into, right, count),
+    toInt8: (from, into, scales, count) => routines.toInt8(from, into, scales, count),
+    foldInt8: (into, codes, scales, count) => routines.foldInt8(into, codes, scales, count),
     hash: (address, bytes) => BigInt.asUintN(64, routines.hash(address, bytes)),
   };
 }

@@ -1,4 +1,5 @@
 import { ARGUMENTS, type ControlBlock, RESULTS, TABLE } from './control-block.js';
+import { NORM_DOUBLES } from './lamb-norms.js';
 import type { Fold } from './reduction-tree.js';
 
 /** The only command of an averager's threads. */
@@ -19,9 +20,14 @@ export interface AverageArguments {
 /** Results, besides the weights' hash at `RESULTS`. */
 export const SQUARE_NORM = RESULTS + 1;
 
-/** The table holds M - 1 folds, two doubles each, then one partial square sum a range of parameters. */
-export const averagerTableLength = (microBatches: number, ranges: number): number => 2 * (microBatches - 1) + ranges;
+/**
+ * The table holds M - 1 folds, two doubles each, then one partial square sum a range of parameters, then LAMB's norms.
+ * @param normPieces pieces that leave a part of their parameter's norms; 0 for an optimizer without
+ */
+export const averagerTableLength = (microBatches: number, ranges: number, normPieces: number): number =>
+  2 * (microBatches - 1) + ranges + NORM_DOUBLES * normPieces;
 export const squareSumsAt = (microBatches: number): number => TABLE + 2 * (microBatches - 1);
+export const normsAt = (microBatches: number, ranges: number): number => squareSumsAt(microBatches) + ranges;
 
 export function writeAverageArguments({ numbers }: ControlBlock, given: AverageArguments): void {
   const { step, sampleCount, learningRate, clipNorm, root, folds } = given;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { test } from 'vitest';
-import type { ModelSpec, OptimizerSpec } from '#kernel';
+import { compileModel, type ModelSpec, type OptimizerSpec } from '#kernel';
 import { openAveragerEngine } from './averager-engine.js';
 import {
   assertSameBits,
@@ -22,7 +22,17 @@ import type { Subtree } from './reduction-tree.js';
 import { openWorkerEngine } from './worker-engine.js';
 
 const SGD: OptimizerSpec = { kind: 'sgd', learningRate: 1 };
-const ADAM: OptimizerSpec = { kind: 'adam', learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+const ADAM = { kind: 'adam', learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
+const LAMB: OptimizerSpec = { ...ADAM, kind: 'lamb', epsilon: 1e-6, weightDecay: 0.01 };
+const OPTIMIZERS: readonly OptimizerSpec[] = [
+  SGD,
+  { kind: 'momentum', learningRate: 0.01, momentum: 0.9, nesterov: true },
+  { kind: 'adagrad', learningRate: 0.01, epsilon: 1e-10 },
+  { kind: 'rmsprop', learningRate: 0.01, decay: 0.99, epsilon: 1e-8, momentum: 0.9 },
+  ADAM,
+  { ...ADAM, kind: 'adamw', weightDecay: 0.01 },
+  LAMB,
+];
 
 const averagerOf = (
   kernel: KernelName,
@@ -141,9 +151,10 @@ async function train(
   optimizer: OptimizerSpec,
   model: ModelSpec,
   cutOf: () => readonly Subtree[],
+  l2 = 0,
 ): Promise<{ readonly hashes: readonly string[]; readonly norms: readonly number[] }> {
   await using worker = await openWorkerEngine(optionsOf(kernel, threads, model));
-  await using averager = await openAveragerEngine(averagerOf(kernel, threads, optimizer, model));
+  await using averager = await openAveragerEngine({ ...averagerOf(kernel, threads, optimizer, model), l2 });
   averager.weights.set(initialWeights(model));
   prepare(worker, model);
   const hashes: string[] = [];
@@ -186,12 +197,69 @@ test('training gives the same weights however each step is cut, for any number o
   );
 });
 
-test('both kernels train to the same weights with every optimizer', async () => {
-  const momentum: OptimizerSpec = { kind: 'momentum', learningRate: 0.01, momentum: 0.9, nesterov: true };
-  for (const optimizer of [SGD, momentum, ADAM]) {
-    const plain = await train('js', 2, optimizer, MODEL, uncut);
-    assert.deepEqual(await train('wasm', 2, optimizer, MODEL, uncut), plain, optimizer.kind);
+test('both kernels train to the same weights with every optimizer, for any number of threads', async () => {
+  for (const optimizer of OPTIMIZERS) {
+    const l2 = 'weightDecay' in optimizer ? 0 : 0.02;
+    const plain = await train('js', 1, optimizer, MODEL, uncut, l2);
+    assert.deepEqual(await train('wasm', 2, optimizer, MODEL, uncut, l2), plain, optimizer.kind);
   }
+});
+
+test('LAMB, whose norms span ranges and threads, gives the same weights for any number of threads and cuts', async () => {
+  const calm = await train('wasm', 1, LAMB, WIDE_MODEL, uncut);
+  assert.equal(new Set(calm.hashes).size, 9, 'every step changes the weights');
+  for (const threads of [2, 3]) {
+    const halves = [0, 1].map((half) => ({ begin: (half * MICRO_BATCHES) / 2, end: ((half + 1) * MICRO_BATCHES) / 2 }));
+    assert.deepEqual(await train('wasm', threads, LAMB, WIDE_MODEL, () => halves), calm);
+  }
+});
+
+test('LAMB takes a step as long as the learning rate times the weights of each parameter, in its direction', async () => {
+  await using engine = await openAveragerEngine(averagerOf('wasm', 2, { ...LAMB, weightDecay: 0 }));
+  const before = initialWeights(WIDE_MODEL);
+  const { parameters } = compileModel(WIDE_MODEL);
+  const zeros = parameters[1]!; // the hidden bias: of length 0, so its ratio is 1
+  before.fill(0, zeros.offset, zeros.offset + zeros.size);
+  engine.weights.set(before);
+  receive(engine, patternedFloats(engine.parameterCount, 4, 8));
+  await engine.average({ ...WHOLE, learningRate: 0.25 });
+  const length = (values: Float32Array): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
+  for (const { name, offset, size } of parameters) {
+    const [old, now] = [before, engine.weights].map((weights) => weights.slice(offset, offset + size));
+    const step = now!.map((value, i) => value - old![i]!);
+    // In the first step every direction is ±1, as far as epsilon lets it.
+    const expected = 0.25 * (name === zeros.name ? Math.sqrt(size) : length(old!));
+    assert.ok(Math.abs(length(step) / expected - 1) < 1e-4, `${name}: ${length(step)} instead of ${expected}`);
+  }
+});
+
+test('L2 and weight decay pull at weight matrices and leave biases alone', async () => {
+  const cases: readonly (readonly [OptimizerSpec, number])[] = [
+    [SGD, 0.5],
+    [{ ...ADAM, kind: 'adamw', weightDecay: 0.5 }, 0],
+  ];
+  for (const [optimizer, l2] of cases) {
+    await using engine = await openAveragerEngine({ ...averagerOf('wasm', 2, optimizer), l2 });
+    const before = initialWeights(WIDE_MODEL);
+    engine.weights.set(before);
+    engine.inbox(0).fill(0);
+    await engine.average({ ...WHOLE, learningRate: 0.5 });
+    for (const { shape, offset, size } of compileModel(WIDE_MODEL).parameters) {
+      const left = shape.length === 2 ? 0.75 : 1;
+      assertSameBits(
+        engine.weights.slice(offset, offset + size),
+        before.slice(offset, offset + size).map((weight) => weight * left),
+      );
+    }
+  }
+});
+
+test('L2 beside a weight decay of the optimizer, or one that is no size, is refused before anything is allocated', async () => {
+  await assert.rejects(
+    openAveragerEngine({ ...averagerOf('js', 1, LAMB), l2: 0.1 }),
+    /lamb has a weight decay of its own/,
+  );
+  await assert.rejects(openAveragerEngine({ ...averagerOf('js', 1, SGD), l2: -1 }), /l2 must be a number from 0/);
 });
 
 test('requests that cover the step wrongly or name what was not received are refused', async () => {

@@ -4,12 +4,13 @@ import type { AverageRequest, AverageResult, AveragerEngine, AveragerEngineOptio
 import { hashDigits } from './hash-digits.js';
 import { loadWasmModule } from './kernel-loading.js';
 import { createSharedMemory, floatsAt, growTo } from './linear-memory.js';
-import { averagerBytes, planAveragerMemory, RANGE_FLOATS } from './memory-plan.js';
+import { averagerBytes, planAveragerMemory } from './memory-plan.js';
 import { oneAtATime } from './one-at-a-time.js';
 import { averageParticipants } from './participants.js';
 import { foldsUpTree } from './reduction-tree.js';
 import { openThreadCrew } from './thread-crew.js';
 import type { ThreadSetup } from './thread-setup.js';
+import { piecesOf } from './update-pieces.js';
 
 /**
  * Opens the coordinator's kernel: allocates weights, optimizer state and one inbox slot, all zero, loads the kernel and
@@ -19,12 +20,16 @@ import type { ThreadSetup } from './thread-setup.js';
  */
 export async function openAveragerEngine(options: AveragerEngineOptions): Promise<AveragerEngine> {
   const { kernel, threads, microBatches } = options;
+  checkL2(options);
   const plan = planAveragerMemory(options);
   const { parameterCount } = plan;
   const wasmModule = await loadWasmModule(kernel);
   const memory = createSharedMemory(averagerBytes(plan, 1));
-  const ranges = Math.ceil(parameterCount / RANGE_FLOATS);
-  const control = createControlBlock(threads, averagerTableLength(microBatches, ranges));
+  const pieces = piecesOf(options);
+  const ranges = pieces.length;
+  const isLamb = options.optimizer.kind === 'lamb';
+  const normPieces = isLamb ? pieces.reduce((sum, { length }) => sum + length, 0) : 0;
+  const control = createControlBlock(threads, averagerTableLength(microBatches, ranges, normPieces));
   const setups = Array.from(
     { length: threads },
     (_, index): ThreadSetup => ({ role: 'averager', index, control, memory, wasmModule, options, plan }),
@@ -47,7 +52,7 @@ export async function openAveragerEngine(options: AveragerEngineOptions): Promis
     }));
     const root = slots[blocks.findIndex(({ begin }) => begin === 0)]!; // they cover [0, M), so one begins at 0
     writeAverageArguments(control, { step, sampleCount, learningRate, clipNorm, root, folds });
-    await crew.run({ command: AVERAGE, participants: averageParticipants(threads, ranges), phases: 2 });
+    await crew.run({ command: AVERAGE, participants: averageParticipants(threads, ranges), phases: isLamb ? 3 : 2 });
     const gradientNorm = Math.sqrt(numbers[SQUARE_NORM]!);
     return {
       gradientNorm,
@@ -75,6 +80,13 @@ export async function openAveragerEngine(options: AveragerEngineOptions): Promis
     average: (request) => calls.run(() => average(request)),
     [Symbol.asyncDispose]: () => crew[Symbol.asyncDispose](),
   };
+}
+
+function checkL2({ l2 = 0, optimizer }: AveragerEngineOptions): void {
+  if (!(Number.isFinite(l2) && l2 >= 0)) throw new RangeError(`l2 must be a number from 0, received ${l2}`);
+  if (l2 > 0 && 'weightDecay' in optimizer) {
+    throw new RangeError(`${optimizer.kind} has a weight decay of its own and takes no l2, received ${l2}`);
+  }
 }
 
 function checkRequest(

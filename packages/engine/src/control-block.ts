@@ -28,7 +28,7 @@ export const ACTIVE = 1 * LINE;
 export const BARRIER_ARRIVED = 2 * LINE;
 export const BARRIER_GENERATION = 3 * LINE;
 /** A command has at most this many phases; work is handed out by counting, with one counter a phase. */
-export const MAX_PHASES = 2;
+export const MAX_PHASES = 3;
 export const phaseCounter = (phase: number): number => (4 + phase) * LINE;
 const TICKETS = phaseCounter(MAX_PHASES);
 

@@ -78,6 +78,8 @@ export interface AveragerEngineOptions {
   readonly threads: number;
   readonly model: ModelSpec;
   readonly optimizer: OptimizerSpec;
+  /** L2 of weight matrices, added to their mean gradient after clipping. Absent: 0. Not for adamw and lamb. */
+  readonly l2?: number;
   readonly microBatches: number;
 }
 

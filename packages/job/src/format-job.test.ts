@@ -17,6 +17,9 @@ const split = fc.oneof(
   path.map((name) => ({ kind: 'file', path: `held/${name}` }) as const),
 );
 
+const size = fc.double({ min: 0, max: 1000, noNaN: true });
+const adamSettings = { learningRate: positive, beta1: belowOne, beta2: belowOne, epsilon: positive };
+
 const optimizer = fc.oneof(
   fc.record({ kind: fc.constant('sgd' as const), learningRate: positive }),
   fc.record({
@@ -25,13 +28,16 @@ const optimizer = fc.oneof(
     momentum: belowOne,
     nesterov: fc.boolean(),
   }),
+  fc.record({ kind: fc.constant('adagrad' as const), learningRate: positive, epsilon: positive }),
   fc.record({
-    kind: fc.constant('adam' as const),
+    kind: fc.constant('rmsprop' as const),
     learningRate: positive,
-    beta1: belowOne,
-    beta2: belowOne,
+    decay: belowOne,
     epsilon: positive,
+    momentum: belowOne,
   }),
+  fc.record({ kind: fc.constant('adam' as const), ...adamSettings }),
+  fc.record({ kind: fc.constantFrom('adamw' as const, 'lamb' as const), ...adamSettings, weightDecay: size }),
 );
 
 const after = fc.oneof(
@@ -81,6 +87,7 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
     optimizer,
     schedule: fc.record({ warmup: whole(0, 1000), after }),
     clipNorm: fc.option(positive, { nil: undefined }),
+    l2: fc.option(size, { nil: undefined }),
     tolerance: fc.option(belowOne, { nil: undefined }),
     patience: fc.option(whole(1, 1e6), { nil: undefined }),
     seed: whole(0, 4_294_967_295),
@@ -115,6 +122,7 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
       optimizer: one.optimizer,
       schedule: one.schedule,
       ...(one.clipNorm === undefined ? {} : { clipNorm: one.clipNorm }),
+      ...(one.l2 === undefined || 'weightDecay' in one.optimizer ? {} : { l2: one.l2 }),
       stop: {
         ...(one.tolerance === undefined ? {} : { tolerance: one.tolerance }),
         ...(one.patience === undefined ? {} : { patience: one.patience }),

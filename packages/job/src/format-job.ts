@@ -60,6 +60,7 @@ function toJobFile(job: JobSpec): JobFileInput {
       optimizer: optimizerValue(train.optimizer),
       schedule: scheduleValue(train.schedule),
       ...(train.clipNorm === undefined ? {} : { clipNorm: train.clipNorm }),
+      ...(train.l2 === undefined ? {} : { l2: train.l2 }),
       stop: train.stop,
       seed: train.seed,
     },

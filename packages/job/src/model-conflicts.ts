@@ -10,6 +10,7 @@ export function modelConflicts(settings: Settings): Conflict[] {
     ...size(settings),
     ...cuts(settings),
     ...warmup(settings),
+    ...twoDecays(settings),
   ];
 }
 
@@ -69,6 +70,19 @@ function warmup(settings: Settings): Conflict[] {
   if (typeof steps !== 'number' || typeof warm !== 'number' || warm < steps || warm === 0) return [];
   const message = `train.schedule.warmup takes ${warm} steps, the run has ${steps}: it would never reach its learning rate`;
   return [{ path: ['train', 'schedule', 'warmup'], message, hint: 'shorten the warm-up' }];
+}
+
+/** The decoupled decay of these optimizers is there to take the place of L2, which their moments would distort. */
+function twoDecays(settings: Settings): Conflict[] {
+  const l2 = settings('train', 'l2');
+  const optimizer = settings('train', 'optimizer');
+  const own = ['adamw', 'lamb'].find(
+    (name) => optimizer === name || settings('train', 'optimizer', name) !== undefined,
+  );
+  if (typeof l2 !== 'number' || l2 === 0 || own === undefined) return [];
+  const message = `train.l2 is given, and ${own} has a weight decay of its own`;
+  const hint = `remove train.l2 and set train.optimizer.${own}.weightDecay`;
+  return [{ path: ['train', 'l2'], message, hint }];
 }
 
 function denseLayers(settings: Settings): LayerSpec[] {

@@ -73,6 +73,16 @@ test.each([
     'optimizer: { momentum: { nesterov: true } }',
     { kind: 'momentum', learningRate: 0.01, momentum: 0.9, nesterov: true },
   ],
+  ['optimizer: adagrad', { kind: 'adagrad', learningRate: 0.01, epsilon: 1e-10 }],
+  ['optimizer: rmsprop', { kind: 'rmsprop', learningRate: 0.01, decay: 0.99, epsilon: 1e-8, momentum: 0 }],
+  [
+    'optimizer: adamw',
+    { kind: 'adamw', learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 },
+  ],
+  [
+    'optimizer: { lamb: { weightDecay: 0 } }',
+    { kind: 'lamb', learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-6, weightDecay: 0 },
+  ],
   ['optimizer: { sgd: {} }', { kind: 'sgd', learningRate: 0.01 }],
 ])('%s means all the defaults of that optimizer', (line, optimizer) => {
   expect(parseJob(`${smallest}train:\n  ${line}\n`, 'job.yaml').train.optimizer).toEqual(optimizer);

@@ -41,6 +41,7 @@ export function toJobSpec(file: JobFile): JobSpec {
       optimizer: optimizerOf(train.optimizer),
       schedule: scheduleOf(train.schedule),
       ...(train.clipNorm === undefined ? {} : { clipNorm: train.clipNorm }),
+      ...(train.l2 === undefined ? {} : { l2: train.l2 }),
       stop: {
         ...(train.stop.tolerance === undefined ? {} : { tolerance: train.stop.tolerance }),
         ...(train.stop.patience === undefined ? {} : { patience: train.stop.patience }),
@@ -57,20 +58,16 @@ const splitSource = (value: number | string): SplitSource =>
 type Train = JobFile['train'];
 
 function optimizerOf(given: Train['optimizer']): JobSpec['train']['optimizer'] {
-  const { sgd, momentum, adam } = typeof given === 'string' ? withDefaults(given) : given;
+  if (typeof given === 'string') return optimizerOf({ [given]: optimizers[given].parse({}) });
+  const { sgd, momentum, adagrad, rmsprop, adam, adamw, lamb } = given;
   if (sgd !== undefined) return { kind: 'sgd', ...sgd };
   if (momentum !== undefined) return { kind: 'momentum', ...momentum };
+  if (adagrad !== undefined) return { kind: 'adagrad', ...adagrad };
+  if (rmsprop !== undefined) return { kind: 'rmsprop', ...rmsprop };
   if (adam !== undefined) return { kind: 'adam', ...adam };
+  if (adamw !== undefined) return { kind: 'adamw', ...adamw };
+  if (lamb !== undefined) return { kind: 'lamb', ...lamb };
   throw new Error('an optimizer without a name passed the checks');
-}
-
-/** The long form of a bare name. */
-function withDefaults(name: Extract<Train['optimizer'], string>): Exclude<Train['optimizer'], string> {
-  return {
-    sgd: { sgd: optimizers.sgd.parse({}) },
-    momentum: { momentum: optimizers.momentum.parse({}) },
-    adam: { adam: optimizers.adam.parse({}) },
-  }[name];
 }
 
 function scheduleOf(given: Train['schedule']): JobSpec['train']['schedule'] {

@@ -2,10 +2,24 @@
 import { z } from 'zod';
 
 const positive = () => z.number().gt(0).max(1_000_000);
+const size = () => z.number().min(0).max(1_000_000);
 /** Below 1: a moving average with 1 would never take anything in. */
 const decay = () => z.number().min(0).lt(1);
 const learningRate = (rate: number) =>
   positive().default(rate).meta({ description: 'Size of an update, before the schedule scales it.' });
+
+const epsilon = (value: number) => positive().default(value).meta({ description: 'Keeps the division finite.' });
+const weightDecay = () =>
+  size().default(0.01).meta({
+    description:
+      'Share of a weight that is taken off in a step, times the learning rate. Weight matrices only, never biases.',
+  });
+const adamSettings = (smallest: number) => ({
+  learningRate: learningRate(0.001),
+  beta1: decay().default(0.9).meta({ description: 'Decay of the mean of gradients.' }),
+  beta2: decay().default(0.999).meta({ description: 'Decay of the mean of squared gradients.' }),
+  epsilon: epsilon(smallest),
+});
 
 /** Optimizers by name; a bare name means all its defaults. */
 export const optimizers = {
@@ -20,17 +34,38 @@ export const optimizers = {
       nesterov: z.boolean().default(false).meta({ description: "Look ahead by the kept share (Nesterov's form)." }),
     })
     .meta({ description: 'Gradient descent with momentum.', examples: [{ learningRate: 0.01, momentum: 0.9 }] }),
-  adam: z
+  adagrad: z
+    .strictObject({ learningRate: learningRate(0.01), epsilon: epsilon(1e-10) })
+    .meta({ description: 'Steps that shrink with the sum of squared gradients.', examples: [{ learningRate: 0.01 }] }),
+  rmsprop: z
     .strictObject({
-      learningRate: learningRate(0.001),
-      beta1: decay().default(0.9).meta({ description: 'Decay of the mean of gradients.' }),
-      beta2: decay().default(0.999).meta({ description: 'Decay of the mean of squared gradients.' }),
-      epsilon: positive().default(1e-8).meta({ description: 'Keeps the division finite.' }),
+      learningRate: learningRate(0.01),
+      decay: decay().default(0.99).meta({ description: 'Share of the mean of squared gradients that is kept.' }),
+      epsilon: epsilon(1e-8),
+      momentum: decay().default(0).meta({ description: 'Share of the previous update that is kept.' }),
     })
+    .meta({ description: 'Steps divided by the size of recent gradients.', examples: [{ learningRate: 0.01 }] }),
+  adam: z
+    .strictObject(adamSettings(1e-8))
     .meta({ description: 'Adam with bias correction.', examples: [{ learningRate: 0.003 }] }),
+  adamw: z
+    .strictObject({ ...adamSettings(1e-8), weightDecay: weightDecay() })
+    .meta({ description: 'Adam with decoupled weight decay.', examples: [{ weightDecay: 0.05 }] }),
+  lamb: z.strictObject({ ...adamSettings(1e-6), weightDecay: weightDecay() }).meta({
+    description: "Adam's direction, each parameter by a rate in proportion to its weights: for large batches.",
+    examples: [{ learningRate: 0.002 }],
+  }),
 };
 
-export const optimizerNames = ['sgd', 'momentum', 'adam'] as const satisfies readonly (keyof typeof optimizers)[];
+export const optimizerNames = [
+  'sgd',
+  'momentum',
+  'adagrad',
+  'rmsprop',
+  'adam',
+  'adamw',
+  'lamb',
+] as const satisfies readonly (keyof typeof optimizers)[];
 
 const optimizer = z
   .union([
@@ -39,7 +74,11 @@ const optimizer = z
       .strictObject({
         sgd: optimizers.sgd.optional(),
         momentum: optimizers.momentum.optional(),
+        adagrad: optimizers.adagrad.optional(),
+        rmsprop: optimizers.rmsprop.optional(),
         adam: optimizers.adam.optional(),
+        adamw: optimizers.adamw.optional(),
+        lamb: optimizers.lamb.optional(),
       })
       .meta({ minProperties: 1, maxProperties: 1 }),
   ])
@@ -47,7 +86,7 @@ const optimizer = z
   .meta({
     description: 'How a mean gradient becomes an update: a name, or a name with its settings.',
     examples: [{ adam: { learningRate: 0.003 } }, 'sgd'],
-    expected: 'an optimizer: sgd, momentum or adam, or one of them with its settings',
+    expected: `an optimizer: ${optimizerNames.slice(0, -1).join(', ')} or ${optimizerNames.at(-1)}, or one of them with its settings`,
   });
 
 const share = () => z.number().min(0).max(1);
@@ -188,6 +227,15 @@ export const trainSettings = z
       .meta({
         description: 'Largest norm of a mean gradient; a longer one is scaled down to it. No limit when left out.',
         examples: [1],
+      }),
+    l2: size()
+      .optional()
+      .meta({
+        description:
+          'Pull of weights towards zero: this times a weight is added to its mean gradient, after clipping. Weight matrices ' +
+          'only, never biases; not part of the reported loss. For adamw and lamb give their own `weightDecay`. None when ' +
+          'left out.',
+        examples: [0.0001],
       }),
     stop,
     seed: z.int().min(0).max(4_294_967_295).default(7).meta({

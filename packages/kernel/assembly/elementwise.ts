@@ -34,11 +34,26 @@ export function scale(values: usize, count: i32, factor: f64): void {
 
 /** See `Routines.squareSum`. */
 export function squareSum(values: usize, count: i32): f64 {
+  return squares(values, count, 1, false);
+}
+
+/** See `Routines.scaleSquareSum`: one pass, and the sum's additions wait for each other while the products are stored. */
+export function scaleSquareSum(values: usize, count: i32, factor: f64): f64 {
+  return squares(values, count, <f32>factor, true);
+}
+
+@inline
+function squares(values: usize, count: i32, by: f32, scales: bool): f64 {
+  const vector = f32x4.splat(by);
   let low = f64x2.splat(0);
   let high = low;
   const end = values + ((<usize>count & ~3) << 2);
   while (values < end) {
-    const four = v128.load(values);
+    let four = v128.load(values);
+    if (scales) {
+      four = f32x4.mul(four, vector);
+      v128.store(values, four);
+    }
     const first = f64x2.promote_low_f32x4(four);
     const second = f64x2.promote_low_f32x4(i64x2.shuffle(four, four, 1, 1));
     low = f64x2.add(low, f64x2.mul(first, first));
@@ -49,14 +64,18 @@ export function squareSum(values: usize, count: i32): f64 {
   let lane1 = f64x2.extract_lane(low, 1);
   let lane2 = f64x2.extract_lane(high, 0);
   const rest = count & 3;
-  if (rest > 0) lane0 += squareAt(values);
-  if (rest > 1) lane1 += squareAt(values + 4);
-  if (rest > 2) lane2 += squareAt(values + 8);
+  if (rest > 0) lane0 += squareAt(values, by, scales);
+  if (rest > 1) lane1 += squareAt(values + 4, by, scales);
+  if (rest > 2) lane2 += squareAt(values + 8, by, scales);
   return lane0 + lane1 + (lane2 + f64x2.extract_lane(high, 1));
 }
 
 @inline
-function squareAt(address: usize): f64 {
-  const value = <f64>load<f32>(address);
-  return value * value;
+function squareAt(address: usize, by: f32, scales: bool): f64 {
+  let value = load<f32>(address);
+  if (scales) {
+    value *= by;
+    store<f32>(address, value);
+  }
+  return <f64>value * <f64>value;
 }

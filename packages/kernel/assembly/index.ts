@@ -6,8 +6,10 @@
  */
 
 export { activate, activateBackward, addBias, sumRows } from './activations';
-export { fold, scale, squareSum } from './elementwise';
+export { foldBfloat16, toBfloat16 } from './bfloat16';
+export { fold, scale, scaleSquareSum, squareSum } from './elementwise';
 export { hash } from './hash';
+export { foldInt8, toInt8 } from './int8';
 export { binaryCrossEntropy, meanSquaredError, softmaxCrossEntropy } from './losses';
 export { multiply } from './multiply';
-export { adam, momentum, sgd } from './optimizers';
+export { adagrad, adam, lambDirection, momentum, rmsprop, sgd } from './optimizers';

@@ -1,10 +1,9 @@
 import { type CompiledProgram, compiledProgram } from './compile-model.js';
-import { integerPower } from './integer-power.js';
-import type { Kernel, LossSums, MicroBatchAddresses, UpdateAddresses } from './kernel.js';
+import type { Kernel, LossSums, MicroBatchAddresses } from './kernel.js';
 import { type LinearMemory, memoryViews } from './linear-memory.js';
-import type { OptimizerSpec } from './model-spec.js';
 import { type ScratchLayout, scratchLayout } from './operations.js';
 import { ACTIVATION_CODES, type Routines } from './routines.js';
+import { runLambDirection, runUpdate } from './run-update.js';
 
 /** Floats to bytes. */
 const FLOAT = 4;
@@ -46,7 +45,14 @@ export function createKernel(id: string, memory: LinearMemory, routines: Routine
     fold: (into, right, count) => routines.fold(into, right, count),
     scale: (gradient, count, factor) => routines.scale(gradient, count, factor),
     squareSum: (gradient, count) => routines.squareSum(gradient, count),
-    update: (optimizer, at, step, learningRate) => update(routines, optimizer, at, step, learningRate),
+    scaleSquareSum: (gradient, count, factor) => routines.scaleSquareSum(gradient, count, factor),
+    update: (...request) => runUpdate(routines, ...request),
+    lambDirection: (...request) => runLambDirection(routines, ...request),
+    descend: (weights, direction, count, rate) => routines.sgd(weights, direction, count, 1, 0, rate),
+    toBfloat16: (from, into, count) => routines.toBfloat16(from, into, count),
+    foldBfloat16: (into, right, count) => routines.foldBfloat16(into, right, count),
+    toInt8: (from, into, scales, count) => routines.toInt8(from, into, scales, count),
+    foldInt8: (into, codes, scales, count) => routines.foldInt8(into, codes, scales, count),
     hash: (address, bytes) => BigInt.asUintN(64, routines.hash(address, bytes)),
   };
 }
@@ -139,53 +145,4 @@ function backward(
     routines.multiply(samples, inputs, width, gradient, width, 1, weight, inputs, 1, spare, packing);
     [gradient, spare] = [spare, gradient];
   }
-}
-
-/** As PyTorch's SGD and Adam. Sources: Sutskever et al., 2013 (momentum); Kingma and Ba, 2015, algorithm 1 (Adam). */
-function update(
-  routines: Routines,
-  optimizer: OptimizerSpec,
-  at: UpdateAddresses,
-  step: number,
-  learningRate: number,
-): void {
-  const { weights, gradient, state, count } = at;
-  switch (optimizer.kind) {
-    case 'sgd':
-      routines.sgd(weights, gradient, count, learningRate);
-      return;
-    case 'momentum': {
-      const { momentum, nesterov } = optimizer;
-      routines.momentum(weights, gradient, slot(state, 0), count, learningRate, momentum, nesterov ? 1 : 0);
-      return;
-    }
-    case 'adam': {
-      const { beta1, beta2, epsilon } = optimizer;
-      const stepSize = learningRate / (1 - integerPower(beta1, step + 1));
-      const secondScale = 1 / Math.sqrt(1 - integerPower(beta2, step + 1));
-      routines.adam(
-        weights,
-        gradient,
-        slot(state, 0),
-        slot(state, 1),
-        count,
-        stepSize,
-        beta1,
-        beta2,
-        secondScale,
-        epsilon,
-      );
-      return;
-    }
-    default:
-      optimizer satisfies never;
-  }
-}
-
-function slot(state: readonly number[], index: number): number {
-  const address = state[index];
-  if (address === undefined) {
-    throw new RangeError(`the optimizer keeps at least ${index + 1} state slots, received ${state.length}`);
-  }
-  return address;
 }

@@ -1,7 +1,15 @@
 export { compileModel } from './compile-model.js';
 export { initialWeights } from './initial-weights.js';
 export { createJsKernel } from './js-kernel.js';
-export type { Kernel, LossSums, MicroBatchAddresses, Parameter, Program, UpdateAddresses } from './kernel.js';
+export type {
+  Kernel,
+  LossSums,
+  MicroBatchAddresses,
+  Parameter,
+  Program,
+  UpdateAddresses,
+  UpdateTerms,
+} from './kernel.js';
 export { KERNEL_IDS } from './kernel-ids.js';
 export { learningRateAt } from './learning-rate.js';
 export type { LinearMemory } from './linear-memory.js';

@@ -2,12 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Batch64, gradient64 } from './gradient-float64.js';
 import { createJsKernel } from './js-kernel.js';
-import { anyModel, memoryPlan, noise, runCase, type TestCase, testCase } from './kernel.fixture.js';
-import type { LayerSpec, LossSpec, ModelSpec, OptimizerSpec } from './model-spec.js';
+import { anyModel, runCase, type TestCase, testCase } from './kernel.fixture.js';
+import type { LayerSpec, LossSpec, ModelSpec } from './model-spec.js';
 
 const memory = { buffer: new ArrayBuffer(8 << 20) };
 const kernel = createJsKernel(memory);
-const floats = new Float32Array(memory.buffer);
 
 const batch64 = (given: TestCase): Batch64 => ({
   samples: given.samples,
@@ -157,37 +156,6 @@ test('no samples give a gradient of zeros and sums of zero', () => {
   expect(gradient.every((value) => Object.is(value, 0))).toBe(true);
 });
 
-describe('optimizers', () => {
-  const count = 9;
-  const cases: readonly OptimizerSpec[] = [
-    { kind: 'sgd', learningRate: 0.1 },
-    { kind: 'momentum', learningRate: 0.1, momentum: 0.9, nesterov: false },
-    { kind: 'momentum', learningRate: 0.1, momentum: 0.9, nesterov: true },
-    { kind: 'adam', learningRate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
-  ];
-
-  test.each(cases)('%o takes the steps of its formula in doubles', (optimizer) => {
-    const take = memoryPlan(64);
-    const [weights, gradient, first, second] = [take(36), take(36), take(36), take(36)] as const;
-    const at = { weights, gradient, state: [first, second], count };
-    for (const address of [first, second]) floats.fill(0, address / 4, address / 4 + count);
-    floats.set(noise(1, count), weights / 4);
-    let expected = Array.from(noise(1, count), (weight) => ({ weight, first: 0, second: 0 }));
-    for (let step = 0; step < 5; step++) {
-      const gradients = noise(step + 2, count);
-      floats.set(gradients, gradient / 4);
-      kernel.update(optimizer, at, step, 0.1 / (step + 1));
-      expected = expected.map((state, i) => step64(optimizer, state, gradients[i]!, step, 0.1 / (step + 1)));
-    }
-    for (const [i, { weight }] of expected.entries()) expect(floats[weights / 4 + i]).toBeCloseTo(weight, 5);
-  });
-
-  test('an optimizer without its state is refused', () => {
-    const adam = cases[3]!;
-    expect(() => kernel.update(adam, { weights: 64, gradient: 128, state: [192], count: 1 }, 0, 1)).toThrow(RangeError);
-  });
-});
-
 test('views follow a memory that has grown', () => {
   const growing = { buffer: new ArrayBuffer(128) };
   const young = createJsKernel(growing);
@@ -197,33 +165,6 @@ test('views follow a memory that has grown', () => {
   young.scale(512, 4, 2);
   expect(new Float32Array(growing.buffer)[128]).toBe(6);
 });
-
-interface State64 {
-  readonly weight: number;
-  readonly first: number;
-  readonly second: number;
-}
-
-/** One update in double precision, from the formulas of PyTorch's documentation. */
-function step64(optimizer: OptimizerSpec, { weight, first, second }: State64, g: number, step: number, rate: number) {
-  switch (optimizer.kind) {
-    case 'sgd':
-      return { weight: weight - rate * g, first, second };
-    case 'momentum': {
-      const velocity = optimizer.momentum * first + g;
-      const direction = optimizer.nesterov ? g + optimizer.momentum * velocity : velocity;
-      return { weight: weight - rate * direction, first: velocity, second };
-    }
-    case 'adam': {
-      const { beta1, beta2, epsilon } = optimizer;
-      const m = beta1 * first + (1 - beta1) * g;
-      const v = beta2 * second + (1 - beta2) * g * g;
-      const mHat = m / (1 - beta1 ** (step + 1));
-      const vHat = v / (1 - beta2 ** (step + 1));
-      return { weight: weight - (rate * mHat) / (Math.sqrt(vHat) + epsilon), first: m, second: v };
-    }
-  }
-}
 
 /** Each parameter's gradient within 1e-5 of the truth, relative to the largest of its tensor. */
 function expectClose(given: TestCase): void {

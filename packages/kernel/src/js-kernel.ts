@@ -3,9 +3,12 @@ import type { Kernel } from './kernel.js';
 import { KERNEL_IDS } from './kernel-ids.js';
 import { type LinearMemory, memoryViews } from './linear-memory.js';
 import { activate, activateBackward, addBias } from './plain/activations.js';
-import { adam, fold, momentum, scale, sgd, squareSum } from './plain/elementwise.js';
+import { foldBfloat16, toBfloat16 } from './plain/bfloat16.js';
+import { fold, scale, scaleSquareSum, squareSum } from './plain/elementwise.js';
+import { foldInt8, toInt8 } from './plain/int8.js';
 import { binaryCrossEntropy, meanSquaredError, softmaxCrossEntropy } from './plain/losses.js';
 import { multiply, sumRows } from './plain/multiply.js';
+import { adagrad, adam, lambDirection, momentum, rmsprop, sgd } from './plain/optimizers.js';
 import { xxh64 } from './plain/xxh64.js';
 import type { Routines } from './routines.js';
 
@@ -27,9 +30,17 @@ export function createJsKernel(memory: LinearMemory): Kernel {
     fold: (...operands) => fold(views(), ...operands),
     scale: (...operands) => scale(views(), ...operands),
     squareSum: (...operands) => squareSum(views(), ...operands),
+    scaleSquareSum: (...operands) => scaleSquareSum(views(), ...operands),
     sgd: (...operands) => sgd(views(), ...operands),
     momentum: (...operands) => momentum(views(), ...operands),
+    adagrad: (...operands) => adagrad(views(), ...operands),
+    rmsprop: (...operands) => rmsprop(views(), ...operands),
     adam: (...operands) => adam(views(), ...operands),
+    lambDirection: (...operands) => lambDirection(views(), ...operands),
+    toBfloat16: (...operands) => toBfloat16(views(), ...operands),
+    foldBfloat16: (...operands) => foldBfloat16(views(), ...operands),
+    toInt8: (...operands) => toInt8(views(), ...operands),
+    foldInt8: (...operands) => foldInt8(views(), ...operands),
     hash: (address, bytes) => xxh64(views().bytes.subarray(address, address + bytes)),
   };
   return createKernel(KERNEL_IDS.js, memory, routines);

@@ -8,6 +8,10 @@ export interface MemoryViews {
   readonly buffer: ArrayBufferLike;
   /** Index = byte address / 4. */
   readonly floats: Float32Array;
+  /** The bits of `floats`. */
+  readonly words: Uint32Array;
+  /** Index = byte address / 2. */
+  readonly halves: Uint16Array;
   /** Index = byte address / 8. */
   readonly doubles: Float64Array;
   readonly bytes: Uint8Array;
@@ -27,6 +31,8 @@ function viewsOf(buffer: ArrayBufferLike): MemoryViews {
   return {
     buffer,
     floats: new Float32Array(buffer),
+    words: new Uint32Array(buffer),
+    halves: new Uint16Array(buffer),
     doubles: new Float64Array(buffer),
     bytes: new Uint8Array(buffer),
   };

@@ -36,17 +36,45 @@ export interface ModelSpec {
   readonly init: InitSpec;
 }
 
-/** Every number is per step; `learningRate` is what a schedule scales. */
-export type OptimizerSpec =
+/**
+ * As PyTorch has them, LAMB as its paper does. Every number is per step; `learningRate` is what a schedule scales.
+ *
+ * Weight decay, here and as `l2`, pulls at weight matrices alone: parameters of two dimensions and more. Biases and the
+ * gains of a norm decide where a unit works, not how much it fits, and shrinking them only hurts.
+ */
+export type OptimizerSpec = SingleUpdateSpec | LambSpec;
+
+/** Optimizers whose update of a weight needs nothing but what lies at its own place. */
+export type SingleUpdateSpec =
   | { readonly kind: 'sgd'; readonly learningRate: number }
   | { readonly kind: 'momentum'; readonly learningRate: number; readonly momentum: number; readonly nesterov: boolean }
+  | { readonly kind: 'adagrad'; readonly learningRate: number; readonly epsilon: number }
   | {
-      readonly kind: 'adam';
+      readonly kind: 'rmsprop';
       readonly learningRate: number;
-      readonly beta1: number;
-      readonly beta2: number;
+      /** Share of the mean of squared gradients that is kept; PyTorch's `alpha`. */
+      readonly decay: number;
       readonly epsilon: number;
-    };
+      /** 0: no velocity is kept. */
+      readonly momentum: number;
+    }
+  | ({ readonly kind: 'adam' } & AdamSettings)
+  | ({ readonly kind: 'adamw' } & AdamSettings & DecoupledDecay);
+
+/** Layer-wise trust ratios on Adam's direction: You et al., 2020, algorithm 2, with φ(z) = z. */
+export type LambSpec = { readonly kind: 'lamb' } & AdamSettings & DecoupledDecay;
+
+interface AdamSettings {
+  readonly learningRate: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+}
+
+interface DecoupledDecay {
+  /** Share of a weight that is taken off in a step, times the learning rate. */
+  readonly weightDecay: number;
+}
 
 /** A pure function of the step. Warm-up is linear from 0 over the first `warmup` steps, then the rest of the schedule. `to` is the share of the learning rate that is left in the end. */
 export interface ScheduleSpec {

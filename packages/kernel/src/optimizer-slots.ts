@@ -7,7 +7,13 @@ export function optimizerSlotNames(optimizer: OptimizerSpec): readonly string[] 
       return [];
     case 'momentum':
       return ['velocity'];
+    case 'adagrad':
+      return ['squareSum'];
+    case 'rmsprop':
+      return optimizer.momentum > 0 ? ['secondMoment', 'velocity'] : ['secondMoment'];
     case 'adam':
+    case 'adamw':
+    case 'lamb':
       return ['firstMoment', 'secondMoment'];
     default:
       return optimizer satisfies never;

@@ -87,8 +87,17 @@ export interface Routines {
   /** Σ values[i]² in double, four lanes by i mod 4, joined as (0+1)+(2+3). */
   squareSum(values: number, count: number): number;
 
-  /** w = w - rate · g, rate rounded to float32. */
-  sgd(weights: number, gradient: number, count: number, rate: number): void;
+  /** values[i] = values[i] · factor, and then `squareSum` of them: one pass for both. */
+  scaleSquareSum(values: number, count: number, factor: number): number;
+
+  /*
+   * The optimizers. Coefficients are rounded to float32 once, 1 - beta after its difference in double; products and sums
+   * as the formulas group them. g is the gradient as the optimizer sees it: factor · gradient, and + l2 · w unless l2
+   * is 0. A factor of 1 leaves the gradient's bits as they are.
+   */
+
+  /** w = w - rate · g. */
+  sgd(weights: number, gradient: number, count: number, factor: number, l2: number, rate: number): void;
 
   /** v = momentum · v + g; w = w - rate · v, or with Nesterov (1, else 0) w = w - rate · (g + momentum · v). */
   momentum(
@@ -96,15 +105,48 @@ export interface Routines {
     gradient: number,
     velocity: number,
     count: number,
+    factor: number,
+    l2: number,
     rate: number,
     momentum: number,
     nesterov: number,
   ): void;
 
+  /** s = s + g · g; w = w - (rate · g) / (sqrt(s) + epsilon). */
+  adagrad(
+    weights: number,
+    gradient: number,
+    squares: number,
+    count: number,
+    factor: number,
+    l2: number,
+    rate: number,
+    epsilon: number,
+  ): void;
+
+  /**
+   * v = decay · v + ((1 - decay) · g) · g; d = g / (sqrt(v) + epsilon); with a velocity u: u = momentum · u + d and
+   * d = u; w = w - rate · d.
+   * @param velocity 0: none
+   */
+  rmsprop(
+    weights: number,
+    gradient: number,
+    second: number,
+    velocity: number,
+    count: number,
+    factor: number,
+    l2: number,
+    rate: number,
+    decay: number,
+    epsilon: number,
+    momentum: number,
+  ): void;
+
   /**
    * m = beta1 · m + (1 - beta1) · g; v = beta2 · v + ((1 - beta2) · g) · g;
-   * w = w - (stepSize · m) / (sqrt(v) · secondScale + epsilon).
-   * Every coefficient is rounded to float32 once, 1 - beta after its difference in double.
+   * w = kept · w - (stepSize · m) / (sqrt(v) · secondScale + epsilon).
+   * @param kept share of the weights that decoupled decay leaves; 1 leaves their bits
    */
   adam(
     weights: number,
@@ -112,12 +154,40 @@ export interface Routines {
     first: number,
     second: number,
     count: number,
+    factor: number,
+    l2: number,
+    kept: number,
     stepSize: number,
     beta1: number,
     beta2: number,
     secondScale: number,
     epsilon: number,
   ): void;
+
+  /**
+   * m and v as in `adam` with l2 = 0; gradient = (firstScale · m) / (sqrt(v) · secondScale + epsilon) + weightDecay · w.
+   * The weights are read only.
+   */
+  lambDirection(
+    weights: number,
+    gradient: number,
+    first: number,
+    second: number,
+    count: number,
+    factor: number,
+    weightDecay: number,
+    firstScale: number,
+    beta1: number,
+    beta2: number,
+    secondScale: number,
+    epsilon: number,
+  ): void;
+
+  /** See `Kernel`: the same four. */
+  toBfloat16(from: number, into: number, count: number): void;
+  foldBfloat16(into: number, right: number, count: number): void;
+  toInt8(from: number, into: number, scales: number, count: number): void;
+  foldInt8(into: number, codes: number, scales: number, count: number): void;
 
   /** XXH64 with seed 0, as a signed or unsigned 64-bit number. */
   hash(address: number, bytes: number): bigint;

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createJsKernel } from './js-kernel.js';
 import { anyModel, bits, memoryPlan, noise, runCase, testCase } from './kernel.fixture.js';
-import type { LayerSpec, ModelSpec, OptimizerSpec } from './model-spec.js';
+import type { LayerSpec, ModelSpec } from './model-spec.js';
 import { packingBytes } from './operations.js';
 import type { Routines } from './routines.js';
 import { createWasmKernel, KERNEL_RESERVED_BYTES } from './wasm-kernel.js';
@@ -119,52 +119,18 @@ describe('the two engines give the same bits', () => {
           kernel.fold(into, right, count);
           kernel.scale(into, count, 1 / 3);
           const sum = kernel.squareSum(into, count);
-          return { sum, values: floats.slice(into / 4, into / 4 + count), untouched: floats[after / 4] };
+          const before = bits(floats.slice(into / 4, into / 4 + count));
+          floats.set(noise(seed, count), into / 4);
+          kernel.fold(into, right, count);
+          expect(kernel.scaleSquareSum(into, count, 1 / 3)).toBe(sum);
+          const values = floats.slice(into / 4, into / 4 + count);
+          expect(bits(values)).toEqual(before);
+          return { sum, values, untouched: floats[after / 4] };
         });
         expect(results[1]).toEqual(results[0]);
         expect(results[1]!.untouched).toBe(77);
       }),
       { numRuns: 60 },
-    );
-  });
-
-  test.each<OptimizerSpec>([
-    { kind: 'sgd', learningRate: 0.1 },
-    { kind: 'momentum', learningRate: 0.1, momentum: 0.9, nesterov: false },
-    { kind: 'momentum', learningRate: 0.1, momentum: 0.9, nesterov: true },
-    { kind: 'adam', learningRate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
-  ])('for %o over any range, whole or cut at a multiple of four', (optimizer) => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 75 }), fc.nat(18), (count, quarter) => {
-        const cut = Math.min(count, 4 * quarter);
-        const pieces = [
-          [0, cut],
-          [cut, count],
-        ] as const;
-        const results = [js, wasm].flatMap((kernel) =>
-          [[[0, count] as const], pieces].map((ranges) => {
-            const take = memoryPlan(64);
-            const tensors = [take(4 * count), take(4 * count), take(4 * count), take(4 * count)] as const;
-            for (const [index, tensor] of tensors.entries()) {
-              floats.set(noise(index, count).map(Math.abs), tensor / 4);
-            }
-            for (const [begin, end] of ranges) {
-              const [weights, gradient, ...state] = tensors.map((tensor) => tensor + 4 * begin) as [
-                number,
-                number,
-                number,
-                number,
-              ]; // map keeps a tuple's length
-              for (const step of [0, 1, 1000]) {
-                kernel.update(optimizer, { weights, gradient, state, count: end - begin }, step, 0.01);
-              }
-            }
-            return tensors.map((tensor) => bits(floats.slice(tensor / 4, tensor / 4 + count)));
-          }),
-        );
-        for (const result of results) expect(result).toEqual(results[0]);
-      }),
-      { numRuns: 30 },
     );
   });
 
@@ -258,7 +224,7 @@ test.each(kernels)('$id trains to the recorded bits', (kernel) => {
   floats.set(given.features, at.features / 4);
   floats.set(given.targets, at.targets / 4);
   floats.fill(0, first / 4, (second + size) / 4);
-  const optimizer: OptimizerSpec = { kind: 'adam', learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+  const optimizer = { kind: 'adam', learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
   const losses: number[] = [];
   for (let step = 0; step < 20; step++) {
     losses.push(kernel.gradient(program, { ...at, scratch }).lossSum / samples);

@@ -40,9 +40,17 @@ const ROUTINE_NAMES: Readonly<Record<keyof Routines, true>> = {
   fold: true,
   scale: true,
   squareSum: true,
+  scaleSquareSum: true,
   sgd: true,
   momentum: true,
+  adagrad: true,
+  rmsprop: true,
   adam: true,
+  lambDirection: true,
+  toBfloat16: true,
+  foldBfloat16: true,
+  toInt8: true,
+  foldInt8: true,
   hash: true,
 };
 

@@ -50,6 +50,8 @@ export interface JobSpec {
     readonly optimizer: OptimizerSpec;
     readonly schedule: ScheduleSpec;
     readonly clipNorm?: number;
+    /** Added to the mean gradient of weight matrices, times the weight, after clipping. Not for adamw and lamb. */
+    readonly l2?: number;
     readonly stop: {
       /** Training loss has converged: it fell by less than this for `patience` epochs in a row. */
       readonly tolerance?: number;

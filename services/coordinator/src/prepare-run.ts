@@ -58,6 +58,7 @@ async function open(
     threads: configuration.threads,
     model,
     optimizer: job.train.optimizer,
+    ...(job.train.l2 === undefined ? {} : { l2: job.train.l2 }),
     microBatches: shape.microBatches,
   });
   opened.push(engine);

@@ -90,7 +90,9 @@ test('with grain run every step is committed by a lease, and none crosses the en
     fc.property(job, fc.integer(), fc.integer({ min: 1, max: 4 }), (shape, seed, workers) => {
       const result = runSimulation({ ...shape, seed, workers, faults: 0.1, grain: 'run' });
       expect(result.leased).toBe(result.steps);
-      expect(result.epochs.map(({ epoch }) => epoch)).toEqual(Array.from({ length: shape.epochs }, (_, epoch) => epoch));
+      expect(result.epochs.map(({ epoch }) => epoch)).toEqual(
+        Array.from({ length: shape.epochs }, (_, epoch) => epoch),
+      );
     }),
     { numRuns: 100 },
   );

@@ -16,8 +16,8 @@ import type { EvaluationReceipt, GradientReceipt, LeaseReceipt } from './message
 import { foldTree } from './reduction-tree.js';
 import { endsEpoch } from './run-shape.js';
 import type { RunEffect, RunInput, RunState } from './run-state.js';
-import { publish, publishIfNeeded, sendWhatIsMissing } from './send-versions.js';
 import { withItem, withoutHolder } from './run-state.js';
+import { publish, publishIfNeeded, sendWhatIsMissing } from './send-versions.js';
 import { evaluationKey, gradientKey, leaseKey, versionOf } from './work-items.js';
 
 type Advance = readonly [RunState, readonly RunEffect[]];
@@ -89,7 +89,8 @@ export function sumsOfStep(receipts: readonly GradientReceipt[], microBatches: n
 /** After the end a worker may still take or send what it was given before: it is told to let go. */
 function afterTheEnd(input: RunInput): readonly RunEffect[] {
   if (input.kind === 'item-taken') return [{ kind: 'release', itemId: input.itemId, worker: input.worker }];
-  if (input.kind === 'gradient-received' || input.kind === 'lease-received') return [{ kind: 'count', outcome: 'stale' }];
+  if (input.kind === 'gradient-received' || input.kind === 'lease-received')
+    return [{ kind: 'count', outcome: 'stale' }];
   return [];
 }
 

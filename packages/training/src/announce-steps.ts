@@ -1,9 +1,9 @@
 /** Which items are announced when: a window of steps ahead, each epoch's evaluation in its place between them. */
 import { cutBlocks } from './cut-blocks.js';
 import { step as toStep } from './identities.js';
+import { leaseEnd, MOST_OPEN_LEASES } from './lease-length.js';
 import type { RunShape } from './run-shape.js';
 import { endsEpoch, evaluationItems, samplesOfStep } from './run-shape.js';
-import { leaseEnd, MOST_OPEN_LEASES } from './lease-length.js';
 import type { RunEffect, RunState } from './run-state.js';
 import { averageItem } from './run-state.js';
 import type { GradientItem, LeaseItem, WorkerItem, WorkItem } from './work-items.js';
@@ -51,7 +51,8 @@ export function fillWindow(state: RunState): readonly [RunState, readonly RunEff
   };
   let { announced } = state;
   const openEvaluation = (): void => {
-    if (endsEpoch(state.shape, announced)) for (const item of evaluationItems(state.shape, announced, 'validation')) open(item);
+    if (endsEpoch(state.shape, announced))
+      for (const item of evaluationItems(state.shape, announced, 'validation')) open(item);
   };
   if (state.plan.grain === 'run') {
     let leases = [...items.values()].filter(({ item }) => item.kind === 'lease').length;

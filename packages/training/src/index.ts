@@ -11,6 +11,8 @@ export { GRAIN_CHOICES, isNews, planGrain } from './grain.js';
 export type { Fence, RunId, Step, WeightVersion, WorkerId } from './identities.js';
 export { fence, runId, step, weightVersion, workerId } from './identities.js';
 export type { DataSpec, JobSpec, LossName, SplitSource, Task } from './job-spec.js';
+export { leaseEnd, MOST_LEASE_STEPS, MOST_OPEN_LEASES } from './lease-length.js';
+export { problemOfLease } from './leases.js';
 export type { LedgerBlock, LedgerRecord } from './ledger-record.js';
 export type {
   CoordinatorMessage,
@@ -42,13 +44,28 @@ export type {
   WorkQueues,
   WorkSource,
 } from './ports.js';
-export { leaseEnd, MOST_LEASE_STEPS, MOST_OPEN_LEASES } from './lease-length.js';
-export { problemOfLease } from './leases.js';
 export { foldTree } from './reduction-tree.js';
 export type { RunShape, StepSamples } from './run-shape.js';
 export { evaluationItems, samplesOfStep, shapeRun } from './run-shape.js';
 export type { RunEffect, RunInput, RunStart, RunState } from './run-state.js';
 export { newRun } from './run-state.js';
 export type { StopRules } from './stop-rules.js';
-export type { AverageItem, Block, EvaluationItem, GradientItem, LeaseItem, WorkerItem, WorkItem } from './work-items.js';
-export { blockKey, evaluationKey, gradientKey, itemId, itemKey, keyOfItemId, leaseKey, versionOf } from './work-items.js';
+export type {
+  AverageItem,
+  Block,
+  EvaluationItem,
+  GradientItem,
+  LeaseItem,
+  WorkerItem,
+  WorkItem,
+} from './work-items.js';
+export {
+  blockKey,
+  evaluationKey,
+  gradientKey,
+  itemId,
+  itemKey,
+  keyOfItemId,
+  leaseKey,
+  versionOf,
+} from './work-items.js';

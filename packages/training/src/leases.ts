@@ -12,7 +12,8 @@ type Advance = readonly [RunState, readonly RunEffect[]];
 /** The current version's lease and its receipt, once that is in. */
 export function receiptOfLease(now: RunState): LeaseReceipt | undefined {
   for (const { item, receipt } of now.items.values()) {
-    if (item.kind === 'lease' && item.step === now.version && receipt !== undefined && 'steps' in receipt) return receipt;
+    if (item.kind === 'lease' && item.step === now.version && receipt !== undefined && 'steps' in receipt)
+      return receipt;
   }
   return undefined;
 }

@@ -134,7 +134,12 @@ class SimulatedCluster {
         throw new Error(`no end after ${MOST_EVENTS} events, at version ${this.#state.version}`);
       this.#event();
     }
-    const found = { furthestAhead: this.#furthestAhead, lastAnnounced: this.#lastAnnounced, stalls: this.#stalls, leased: this.#leased };
+    const found = {
+      furthestAhead: this.#furthestAhead,
+      lastAnnounced: this.#lastAnnounced,
+      stalls: this.#stalls,
+      leased: this.#leased,
+    };
     return { outcome: this.#outcome, committed: this.#committed, epochs: this.#epochs, steps: this.#steps, ...found };
   }
 
@@ -293,7 +298,11 @@ class SimulatedCluster {
 
   #deliver(input: RunInput | undefined): boolean {
     if (input === undefined) return false;
-    if ((input.kind === 'gradient-received' || input.kind === 'lease-received') && this.#chance(this.#options.faults / 2)) this.#late.push(input);
+    if (
+      (input.kind === 'gradient-received' || input.kind === 'lease-received') &&
+      this.#chance(this.#options.faults / 2)
+    )
+      this.#late.push(input);
     this.#feed(input);
     return true;
   }

@@ -6,8 +6,13 @@
  */
 
 export { activate, activateBackward, addBias, sumRows } from './activations';
+export { dropout } from './dropout';
 export { fold, scale, squareSum } from './elementwise';
+export { gelu, geluBackward } from './gelu';
 export { hash } from './hash';
-export { binaryCrossEntropy, meanSquaredError, softmaxCrossEntropy } from './losses';
+export { hinge, multiClassHinge } from './hinge';
+export { layerNorm, layerNormBackward } from './layer-norm';
+export { binaryCrossEntropy, huber, meanSquaredError, softmaxCrossEntropy } from './losses';
 export { multiply } from './multiply';
 export { adam, momentum, sgd } from './optimizers';
+export { softmax, softmaxBackward } from './softmax';

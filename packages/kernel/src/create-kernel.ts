@@ -29,7 +29,7 @@ export function createKernel(id: string, memory: LinearMemory, routines: Routine
     gradient(program, at) {
       const compiled = compiledProgram(program);
       const layout = scratchLayout(compiled.operations, at.samples);
-      const outputs = forward(routines, compiled, at, layout);
+      const outputs = forward(routines, compiled, at, layout, 'gradient');
       loss(routines, compiled, at, layout, outputs, at.scratch + layout.gradients[0]);
       backward(routines, compiled, at, layout);
       return readSums(at.scratch + layout.sums, at.samples);
@@ -37,7 +37,7 @@ export function createKernel(id: string, memory: LinearMemory, routines: Routine
     evaluate(program, at) {
       const compiled = compiledProgram(program);
       const layout = scratchLayout(compiled.operations, at.samples);
-      const outputs = forward(routines, compiled, at, layout);
+      const outputs = forward(routines, compiled, at, layout, 'evaluate');
       loss(routines, compiled, at, layout, outputs, NOT_WANTED);
       return readSums(at.scratch + layout.sums, at.samples);
     },

@@ -148,6 +148,22 @@ test('a hello of another version is refused with both versions, whatever else is
   expect(() => decodeWorkerWord(bytes)).toThrow(expect.objectContaining({ code: 'WORKER.PROTOCOL_MISMATCH', facts }));
 });
 
+test('a layer, a loss or a start that a later version added is refused by its place in the plan', () => {
+  const { runStarted } = sessionResponse.decode(encodeCoordinatorWord({ kind: 'run-started', plan: examplePlan })) as {
+    readonly runStarted: { readonly plan: { readonly model: object } };
+  }; // as it was just encoded
+  for (const [field, change] of [
+    ['layers[0]', { layers: [{}] }],
+    ['loss', { loss: 77 }],
+    ['init', { init: 77 }],
+  ] as const) {
+    const plan = { ...runStarted.plan, model: { ...runStarted.plan.model, ...change } };
+    const bytes = sessionResponse.encode({ runStarted: { plan } });
+    const facts = { argument: `runStarted.plan.model.${field}` };
+    expect(() => decodeCoordinatorWord(bytes)).toThrow(expect.objectContaining({ code: 'USAGE.ARGUMENT', facts }));
+  }
+});
+
 test('any bytes at all are a message, WIRE.CORRUPT, USAGE.ARGUMENT or a protocol mismatch', () => {
   const allowed = /^(WIRE\.CORRUPT|USAGE\.ARGUMENT|WORKER\.PROTOCOL_MISMATCH)$/;
   fc.assert(

@@ -193,12 +193,21 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
 );
 
 test.each(kernels)('in $id a NaN among the features reaches the loss through every activation', (kernel) => {
-  for (const kind of ['relu', 'sigmoid', 'tanh'] as const) {
-    const layers: LayerSpec[] = [{ kind: 'dense', units: 5 }, { kind }, { kind: 'dense', units: 3 }];
+  const between: readonly LayerSpec[] = [
+    { kind: 'relu' },
+    { kind: 'leakyRelu', slope: 0.1 },
+    { kind: 'gelu' },
+    { kind: 'sigmoid' },
+    { kind: 'tanh' },
+    { kind: 'softmax' },
+    { kind: 'layerNorm', epsilon: 1e-5 },
+  ];
+  for (const layer of between) {
+    const layers: LayerSpec[] = [{ kind: 'dense', units: 5 }, layer, { kind: 'dense', units: 3 }];
     const loss = { kind: 'softmaxCrossEntropy' } as const;
     const given = testCase({ inputs: 4, outputs: 3, layers, loss, init: 'auto' }, 6, 2);
     const features = given.features.map((value, i) => (i === 9 ? Number.NaN : value));
-    expect(runCase(kernel, memory, 64, { ...given, features }).sums.lossSum, kind).toBeNaN();
+    expect(runCase(kernel, memory, 64, { ...given, features }).sums.lossSum, layer.kind).toBeNaN();
   }
 });
 

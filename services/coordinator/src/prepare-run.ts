@@ -86,7 +86,7 @@ function effectiveJob(job: JobSpec, dataset: PreparedDataset, model: ModelSpec, 
   return {
     ...job,
     data: { ...job.data, task: dataset.info.task },
-    model: { ...job.model, loss: model.loss.kind },
+    model: { ...job.model, loss: model.loss },
     train: { ...job.train, batch: shape.batch, microBatches: shape.microBatches },
   };
 }

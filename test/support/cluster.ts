@@ -12,7 +12,7 @@ import { type RunEvent, type RunId, runId } from '#training';
 export interface TestClusterOptions {
   readonly workers: number;
   readonly threads?: number;
-  readonly kernel?: 'js' | 'wasm';
+  readonly kernel?: 'js' | 'wasm' | 'wasm-fma' | 'blas' | 'auto';
   /** The Node.js to run the services on; default: this one. */
   readonly node?: string;
 }

@@ -1,5 +1,6 @@
 /** The options that several commands share, and how their values are read. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { KERNEL_CHOICES } from '#engine';
 import { type RunId, runId } from '#training';
 import { DEFAULT_PORT } from '../default-ports.js';
 
@@ -57,8 +58,8 @@ export function threadsOption(): Option {
 }
 
 export function kernelOption(): Option {
-  const description = 'the bits are the same, wasm is faster';
-  return new Option('--kernel <name>', description).choices(['auto', 'wasm', 'js']).default('auto');
+  const description = 'what computes: wasm and js have the same bits, wasm-fma, blas and auto are faster';
+  return new Option('--kernel <name>', description).choices(KERNEL_CHOICES).default('wasm');
 }
 
 export function outOption(): Option {

@@ -2,7 +2,7 @@ import { AVERAGE, averagerTableLength, SQUARE_NORM, writeAverageArguments } from
 import { createControlBlock, ENDED_MS, RESULTS, STARTED_MS } from './control-block.js';
 import type { AverageRequest, AverageResult, AveragerEngine, AveragerEngineOptions } from './engine.js';
 import { hashDigits } from './hash-digits.js';
-import { loadWasmModule } from './kernel-loading.js';
+import { checkThreadLimit, loadKernel } from './kernel-loading.js';
 import { createSharedMemory, floatsAt, growTo } from './linear-memory.js';
 import { averagerBytes, planAveragerMemory, RANGE_FLOATS } from './memory-plan.js';
 import { oneAtATime } from './one-at-a-time.js';
@@ -15,19 +15,20 @@ import type { ThreadSetup } from './thread-setup.js';
  * Opens the coordinator's kernel: allocates weights, optimizer state and one inbox slot, all zero, loads the kernel and
  * starts its threads.
  * @throws RangeError for options out of range and for a model that outgrows WebAssembly, before anything is allocated
- * @throws Error when the kernel cannot be loaded
+ * @throws KernelUnavailableError when this machine lacks what the kernel needs
  */
 export async function openAveragerEngine(options: AveragerEngineOptions): Promise<AveragerEngine> {
-  const { kernel, threads, microBatches } = options;
+  const { threads, microBatches } = options;
   const plan = planAveragerMemory(options);
   const { parameterCount } = plan;
-  const wasmModule = await loadWasmModule(kernel);
+  const kernel = await loadKernel(options);
+  checkThreadLimit(kernel, threads);
   const memory = createSharedMemory(averagerBytes(plan, 1));
   const ranges = Math.ceil(parameterCount / RANGE_FLOATS);
   const control = createControlBlock(threads, averagerTableLength(microBatches, ranges));
   const setups = Array.from(
     { length: threads },
-    (_, index): ThreadSetup => ({ role: 'averager', index, control, memory, wasmModule, options, plan }),
+    (_, index): ThreadSetup => ({ role: 'averager', index, control, memory, kernel, options, plan }),
   );
   const crew = await openThreadCrew(new URL('./kernel-thread.js', import.meta.url), setups, control);
 

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { kernelIdOf } from '#engine';
+import type { KernelName } from '#engine';
 import { connectCoordinator } from '#protocol';
 import { openWorkSource } from '#queues';
 import type { Logger, WorkerMetrics } from '#telemetry';
@@ -12,6 +12,8 @@ const PLAN_DEADLINE_MS = 10_000;
 
 export interface WorkerContext {
   readonly configuration: WorkerConfiguration;
+  /** What it offers to compute with, by id. */
+  readonly kernels: ReadonlyMap<string, KernelName>;
   readonly log: Logger;
   readonly metrics: WorkerMetrics;
 }
@@ -31,7 +33,7 @@ export interface SessionSignals {
  * @returns why it ended
  */
 export async function serveSession(
-  { configuration, log, metrics }: WorkerContext,
+  { configuration, kernels, log, metrics }: WorkerContext,
   { stop, drain, onReady }: SessionSignals,
 ): Promise<string> {
   const closing = new AbortController();
@@ -48,7 +50,7 @@ export async function serveSession(
       protocolVersion: PROTOCOL_VERSION,
       host: hostname(),
       threads: configuration.threads,
-      kernelId: kernelIdOf(configuration.kernel),
+      kernelIds: [...kernels.keys()],
     },
     handler: { message: (message) => deliver(message), closed: (reason) => closing.abort(reason) },
     signal: over,
@@ -62,6 +64,7 @@ export async function serveSession(
   let started = false;
   await using slot = new RunSlot({
     configuration,
+    kernels,
     session,
     log,
     metrics,

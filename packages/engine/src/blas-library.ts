@@ -69,7 +69,9 @@ export async function openBlas(path?: string): Promise<BlasLibrary> {
     }
   }
   // Of files that are simply not there, one line is enough; one that is there and no good is worth its reason.
-  const telling = [...refusals].filter(([, message]) => path !== undefined || !/no such file|no such image/i.test(message));
+  const telling = [...refusals].filter(
+    ([, message]) => path !== undefined || !/no such file|no such image/i.test(message),
+  );
   const details = telling.map(([candidate, message]) => `; ${candidate}: ${message}`).join('');
   throw new KernelUnavailableError('blas', `no OpenBLAS was found${details}`, FIX);
 }

@@ -1,6 +1,5 @@
 export type { LossSums } from '#kernel';
 export { openAveragerEngine } from './averager-engine.js';
-export { KERNEL_NAMES } from './engine.js';
 export type {
   AverageRequest,
   AverageResult,
@@ -15,6 +14,7 @@ export type {
   WorkerEngine,
   WorkerEngineOptions,
 } from './engine.js';
+export { KERNEL_NAMES } from './engine.js';
 export { KernelThreadError, KernelUnavailableError, MissingRowError } from './engine-errors.js';
 export {
   type ChosenKernel,

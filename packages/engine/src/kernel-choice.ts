@@ -27,7 +27,10 @@ const FASTEST_FIRST: readonly KernelName[] = ['blas', 'wasm-fma', 'wasm'];
 /** @throws whatever is wrong other than that the machine lacks the kernel */
 export async function findKernel(name: KernelName, blasLibrary?: string): Promise<KernelFinding> {
   try {
-    const { id, description } = await loadKernel({ kernel: name, ...(blasLibrary === undefined ? {} : { blasLibrary }) });
+    const { id, description } = await loadKernel({
+      kernel: name,
+      ...(blasLibrary === undefined ? {} : { blasLibrary }),
+    });
     return { kind: 'found', name, id, ...(description === undefined ? {} : { description }) };
   } catch (error) {
     if (!(error instanceof KernelUnavailableError)) throw error;
@@ -46,7 +49,7 @@ export async function chooseKernel(choice: KernelChoice, blasLibrary?: string): 
     const finding = await findKernel(name, blasLibrary);
     if (finding.kind === 'found') {
       const { id, description } = finding;
-      const what = description === undefined ? id : `${id} (${description})`;
+      const what = description === undefined ? name : `${name} (${description})`;
       const others = lacking.length === 0 ? '' : `; ${lacking.join('; ')}`;
       const reason = choice === 'auto' ? `${what} is the fastest this machine has${others}` : undefined;
       return { name, id, reason };

@@ -12,8 +12,8 @@ export { optimizerSlotNames, optimizerSlots } from './optimizer-slots.js';
 
 export { PHILOX_DOMAIN, type PhiloxCounter, type PhiloxKey, philox4x32, philoxKey } from './philox.js';
 export { xxh64 } from './plain/xxh64.js';
-export { samplePermutation } from './sample-permutation.js';
 export type { Routines } from './routines.js';
+export { samplePermutation } from './sample-permutation.js';
 export {
   createWasmKernel,
   isMultiplyAddFused,

@@ -74,6 +74,8 @@ function assertRoutines(exports: object): asserts exports is Routines {
   const found = new Map<string, unknown>(Object.entries(exports));
   const missing = Object.keys(ROUTINE_NAMES).filter((name) => typeof found.get(name) !== 'function');
   if (missing.length > 0) {
-    throw new TypeError(`the kernel's module lacks ${missing.join(', ')}: it was built from other sources; build again`);
+    throw new TypeError(
+      `the kernel's module lacks ${missing.join(', ')}: it was built from other sources; build again`,
+    );
   }
 }

@@ -136,13 +136,13 @@ test('a worker of another protocol version is refused with both versions', async
   const { address } = await serverFor(coordinator);
   const attempt = connectCoordinator({
     address,
-    hello: { ...exampleHello('worker-1'), protocolVersion: 2 },
+    hello: { ...exampleHello('worker-1'), protocolVersion: 99 },
     signal: new AbortController().signal,
     handler: { message: () => undefined, closed: () => undefined },
   });
   await expect(attempt).rejects.toMatchObject({
     code: 'WORKER.PROTOCOL_MISMATCH',
-    facts: { expected: 'protocol 1', found: 'protocol 2' },
+    facts: { expected: 'protocol 2', found: 'protocol 99' },
   });
   expect(coordinator.sessions).toEqual([]);
 });

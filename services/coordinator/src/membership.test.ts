@@ -60,7 +60,10 @@ describe('the membership', () => {
   test('refuses a worker with another kernel and names both', () => {
     const { membership, counts } = watched();
     expect(() => connect(membership, 'w0', ['js/1', 'wasm-fma/1'])).toThrowError(
-      expect.objectContaining({ code: 'WORKER.KERNEL_MISMATCH', facts: { expected: KERNEL, found: 'js/1, wasm-fma/1' } }),
+      expect.objectContaining({
+        code: 'WORKER.KERNEL_MISMATCH',
+        facts: { expected: KERNEL, found: 'js/1, wasm-fma/1' },
+      }),
     );
     expect(counts).toEqual([]);
   });

@@ -2,13 +2,7 @@
 /** One worker in the foreground: joins a coordinator, computes gradients, comes back when the coordinator does. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { collectFrameGarbageAtOnce } from '#protocol';
-import {
-  createLogger,
-  createWorkerMetrics,
-  endWithFailure,
-  packageVersion,
-  startMetricsServer,
-} from '#telemetry';
+import { createLogger, createWorkerMetrics, endWithFailure, packageVersion, startMetricsServer } from '#telemetry';
 import { RopeteamError } from '#training';
 import { readConfiguration } from './configuration.js';
 import { offerKernels } from './offer-kernels.js';
@@ -18,11 +12,7 @@ import { serveSession, type WorkerContext } from './serve-session.js';
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
 
-async function runWorker(
-  context: WorkerContext,
-  stop: AbortSignal,
-  drain: AbortSignal,
-): Promise<void> {
+async function runWorker(context: WorkerContext, stop: AbortSignal, drain: AbortSignal): Promise<void> {
   const { configuration, log, metrics } = context;
   let pauseMs = FIRST_PAUSE_MS;
   while (!stop.aborted && !drain.aborted) {

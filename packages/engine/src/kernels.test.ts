@@ -1,5 +1,6 @@
 /** What every kernel promises, whichever arithmetic it has: the right numbers, and one gradient however it is shared out. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { describe, test } from 'vitest';
 import { BLAS_LIBRARY, hasBlas } from './blas.fixture.js';
 import {
@@ -102,3 +103,24 @@ test('a file that is another library is refused for what it lacks', async () => 
 test.skipIf(!hasBlas)('more threads than the library was built for are refused, not tried', async () => {
   await assert.rejects(open('blas', 1024), { code: 'ENGINE.KERNEL_UNAVAILABLE', message: /at most \d+ threads/ });
 });
+
+test.skipIf(process.platform !== 'linux')(
+  'neither koffi nor OpenBLAS is loaded before they are asked for',
+  async () => {
+    const engine = new URL('./index.js', import.meta.url).href;
+    const program = `
+    import { readFileSync } from 'node:fs';
+    import { findKernel } from ${JSON.stringify(engine)};
+    const isLoaded = () => /koffi|openblas/.test(readFileSync('/proc/self/maps', 'utf8'));
+    for (const name of ['js', 'wasm', 'wasm-fma']) await findKernel(name);
+    const before = isLoaded();
+    await findKernel('blas', '/not/there/libopenblas.so');
+    process.stdout.write(JSON.stringify([before, isLoaded()]));`;
+    const output = await new Promise<string>((resolve, reject) => {
+      execFile(process.execPath, ['--input-type=module', '--eval', program], (error, stdout) =>
+        error === null ? resolve(stdout) : reject(error),
+      );
+    });
+    assert.deepEqual(JSON.parse(output), [false, true]);
+  },
+);

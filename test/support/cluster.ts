@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { KernelChoice } from '#engine';
 import { connectClient, type RunClient } from '#protocol';
 import { type RedisHandle, resolveRedis } from '#queues';
 import { type RunEvent, type RunId, runId } from '#training';
@@ -12,7 +13,9 @@ import { type RunEvent, type RunId, runId } from '#training';
 export interface TestClusterOptions {
   readonly workers: number;
   readonly threads?: number;
-  readonly kernel?: 'js' | 'wasm';
+  readonly kernel?: KernelChoice;
+  /** Default: the coordinator's. */
+  readonly workerKernel?: KernelChoice;
   /** The Node.js to run the services on; default: this one. */
   readonly node?: string;
 }
@@ -54,7 +57,7 @@ export interface TestCluster extends AsyncDisposable {
 const SERVICES = fileURLToPath(new URL('../../services/', import.meta.url));
 
 export async function startTestCluster(options: TestClusterOptions): Promise<TestCluster> {
-  const { threads = 1, kernel = 'wasm', node = process.execPath } = options;
+  const { threads = 1, kernel = 'wasm', workerKernel = kernel, node = process.execPath } = options;
   const directory = await mkdtemp(join(tmpdir(), 'ropeteam-test-'));
   const redis = await resolveRedis({
     allowFetch: true,
@@ -65,14 +68,10 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
   });
   const runsDirectory = join(directory, 'runs');
   const start = async (service: string, args: readonly string[]): Promise<[ChildProcess, Record<string, string>]> => {
-    const child = spawn(
-      node,
-      [join(SERVICES, service, 'src/main.js'), ...args, '--kernel', kernel, '--log-level', 'warn'],
-      {
-        stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-        env: { ...process.env, ROPETEAM_REDIS_URL: redis.url },
-      },
-    );
+    const child = spawn(node, [join(SERVICES, service, 'src/main.js'), ...args, '--log-level', 'warn'], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: { ...process.env, ROPETEAM_REDIS_URL: redis.url },
+    });
     const [message] = await Promise.race([
       once(child, 'message'),
       once(child, 'exit').then(([code]) =>
@@ -81,7 +80,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     ]);
     return [child, message as Record<string, string>];
   };
-  const coordinatorArgs = ['--port', '0', '--http-port', '0', '--runs', runsDirectory];
+  const coordinatorArgs = ['--port', '0', '--http-port', '0', '--runs', runsDirectory, '--kernel', kernel];
   const [coordinator, { grpc = '', http = '' }] = await start('coordinator', coordinatorArgs);
   const client = connectClient(grpc);
   const workers: TestWorker[] = [];
@@ -89,7 +88,8 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
 
   const startWorker = async (): Promise<TestWorker> => {
     const name = `w${born++}`;
-    const [child] = await start('worker', ['--coordinator', grpc, '--name', name, '--threads', String(threads)]);
+    const own = ['--name', name, '--threads', String(threads), '--kernel', workerKernel];
+    const [child] = await start('worker', ['--coordinator', grpc, ...own]);
     const worker = { name, process: child };
     workers.push(worker);
     return worker;

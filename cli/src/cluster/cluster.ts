@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { KernelChoice } from '#engine';
 import { type RedisHandle, resolveRedis } from '#queues';
 import { RopeteamError } from '#training';
 import type { Environment } from '../environment.js';
@@ -10,8 +11,6 @@ import { untilAborted } from '../interrupts.js';
 import { readableLogLine } from './log-line.js';
 import { type ServiceProcess, startService, unexpectedExit } from './service-process.js';
 import { superviseWorker, type WorkerSupervisor } from './worker-supervisor.js';
-
-export type KernelChoice = 'wasm' | 'js' | 'auto';
 
 export interface ClusterOptions {
   readonly workers: number;

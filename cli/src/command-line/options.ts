@@ -1,5 +1,6 @@
 /** The options that several commands share, and how their values are read. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { KernelChoice } from '#engine';
 import { type RunId, runId } from '#training';
 import { DEFAULT_PORT } from '../default-ports.js';
 
@@ -56,9 +57,18 @@ export function threadsOption(): Option {
   return new Option('--threads <n>', description).argParser(wholeNumber(1, 1024));
 }
 
+/** Written out, so that `--help` need not load the engine; the type keeps it complete. */
+const kernelChoices = Object.keys({
+  wasm: true,
+  js: true,
+  'wasm-fma': true,
+  blas: true,
+  auto: true,
+} satisfies Record<KernelChoice, true>);
+
 export function kernelOption(): Option {
-  const description = 'the bits are the same, wasm is faster';
-  return new Option('--kernel <name>', description).choices(['auto', 'wasm', 'js']).default('auto');
+  const description = 'what computes: wasm and js have the same bits, wasm-fma, blas and auto are faster';
+  return new Option('--kernel <name>', description).choices(kernelChoices).default('wasm');
 }
 
 export function outOption(): Option {

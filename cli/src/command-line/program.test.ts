@@ -78,7 +78,12 @@ describe('wrong usage is told shortly, with what was probably meant, and exits w
     ['an argument too many', ['doctor', 'now'], 'too many arguments', 'ropeteam --help'],
     ['a number that is none', ['train', 'j', '--workers', 'two'], 'must be a whole number from 1 to 256', ''],
     ['a number out of range', ['up', '--port', '70000'], 'must be a whole number from 0 to 65535', ''],
-    ['an engine that is none', ['train', 'j', '--kernel', 'gpu'], 'Allowed choices are auto, wasm, js', ''],
+    [
+      'an engine that is none',
+      ['train', 'j', '--kernel', 'gpu'],
+      'Allowed choices are wasm, js, wasm-fma, blas, auto',
+      '',
+    ],
     ['a run id that is none', ['stop', 'Not An Id'], 'a run id has 1..63 characters', ''],
   ])('%s', async (_what, words, message, hint) => {
     const { exitCode, results, talk } = await run(words);

@@ -1,9 +1,10 @@
 /** `ropeteam train JOB`: one run on this machine, from a job file to a trained model, leaving nothing else behind. */
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { KernelChoice } from '#engine';
 import type { RunClient } from '#protocol';
 import { type RunId, runId } from '#training';
-import { type Cluster, type KernelChoice, openCluster } from '../cluster/cluster.js';
+import { type Cluster, openCluster } from '../cluster/cluster.js';
 import type { Context } from '../context.js';
 import { untilAborted } from '../interrupts.js';
 import { openReporter, type Reporter } from '../progress/reporter.js';
@@ -65,6 +66,8 @@ function nextCommand(path: string, options: TrainOptions, last: FinalEvent, comm
   const changes = [
     ...(options.seed === undefined ? [] : ['--seed', String(options.seed)]),
     ...options.set.flatMap((change) => ['--set', change]),
+    // Another kernel has other bits.
+    ...(options.kernel === 'wasm' ? [] : ['--kernel', options.kernel]),
   ];
   const again = [commandName, 'train', ...[path, ...changes].map(forShell)].join(' ');
   if (last.event === 'run_finished' && last.stoppedBy === 'user') return `${again}   trains to the end`;

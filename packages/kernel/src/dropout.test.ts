@@ -7,12 +7,13 @@ import type { SampleDraws } from './kernel.js';
 import type { LayerSpec, ModelSpec } from './model-spec.js';
 import type { Routines } from './routines.js';
 import { createWasmKernel } from './wasm-kernel.js';
-import { wasmInstance } from './wasm-module.fixture.js';
+import { wasmBytes, wasmInstance, wasmMemory } from './wasm-module.fixture.js';
 
-const { memory, exports } = wasmInstance(256);
+const memory = wasmMemory(256);
+const instance = wasmInstance(wasmBytes, memory);
 const floats = new Float32Array(memory.buffer);
-const kernels = [createJsKernel(memory), createWasmKernel(exports, memory)];
-const { dropout } = exports as unknown as Routines; // checked by createWasmKernel above
+const kernels = [createJsKernel(memory), createWasmKernel(instance, memory)];
+const { dropout } = instance as unknown as Routines; // checked by createWasmKernel above
 
 /** What dropout makes of ones: [rows, width]. */
 function maskOfOnes(draws: SampleDraws, layer: number, rate: number, rows: number, width: number): Float32Array {

@@ -1,4 +1,4 @@
-import { COLUMN_BLOCK, DEPTH_BLOCK, ROW_BLOCK, TILE_COLUMNS, TILE_ROWS } from './tile-sizes.js';
+import { COLUMN_BLOCK, DEPTH_BLOCK, FUSED_TILE_ROWS, PLAIN_TILE_ROWS, ROW_BLOCK, TILE_COLUMNS } from './tile-sizes.js';
 
 /** Those whose derivative follows from their output: they need no memory of their own behind a dense layer. */
 export type Activation = 'none' | 'relu' | 'leakyRelu' | 'sigmoid' | 'tanh';
@@ -95,13 +95,18 @@ function packingBytesOf(operation: Operation, samples: number): number {
   );
 }
 
-/** Bytes the product [rows, depth] · [depth, columns] packs into: one left block, one right block, one spare tile. */
+/**
+ * Bytes the product [rows, depth] · [depth, columns] packs into: one left block, one right block, one spare tile.
+ * Enough for either register tile, so that a memory plan does not depend on the engine.
+ */
 export function packingBytes(rows: number, columns: number, depth: number): number {
   const blockDepth = Math.min(depth, DEPTH_BLOCK);
-  const blockRows = roundUp(Math.min(rows, ROW_BLOCK), TILE_ROWS);
+  const blockRows = Math.max(...TILES.map((tileRows) => roundUp(Math.min(rows, ROW_BLOCK), tileRows)));
   const blockColumns = roundUp(Math.min(columns, COLUMN_BLOCK), TILE_COLUMNS);
-  return 4 * (blockDepth * (blockRows + blockColumns) + TILE_ROWS * TILE_COLUMNS);
+  return 4 * (blockDepth * (blockRows + blockColumns) + Math.max(...TILES) * TILE_COLUMNS);
 }
+
+const TILES = [PLAIN_TILE_ROWS, FUSED_TILE_ROWS];
 
 function roundUp(value: number, multiple: number): number {
   return Math.ceil(value / multiple) * multiple;

@@ -11,11 +11,12 @@ import { huber, softmaxCrossEntropy } from './plain/losses.js';
 import { softmax, softmaxBackward } from './plain/softmax.js';
 import { ACTIVATION_CODES, type Routines } from './routines.js';
 import { createWasmKernel } from './wasm-kernel.js';
-import { wasmInstance } from './wasm-module.fixture.js';
+import { wasmBytes, wasmInstance, wasmMemory } from './wasm-module.fixture.js';
 
-const { memory, exports } = wasmInstance(16);
-createWasmKernel(exports, memory); // checks that the routines are there
-const fast = exports as unknown as Routines;
+const memory = wasmMemory(16);
+const instance = wasmInstance(wasmBytes, memory);
+createWasmKernel(instance, memory); // checks that the routines are there
+const fast = instance as unknown as Routines;
 const views = memoryViews(memory)();
 
 const [ROWS, WIDTH] = [16, 27];

@@ -58,6 +58,7 @@ const answers: { readonly [Code in ErrorCode]: Answer } = {
   'WIRE.STATUS': { status: 'UNKNOWN', retryable: false },
   'USAGE.ARGUMENT': wrongInput,
   'ENVIRONMENT.PROCESS': { status: 'INTERNAL', retryable: false },
+  'ENVIRONMENT.KERNEL': { status: 'INTERNAL', retryable: false },
 };
 
 /** Whether the same call may succeed later without anybody changing anything. */

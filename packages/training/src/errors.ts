@@ -47,6 +47,7 @@ export interface ErrorFacts {
   'WIRE.STATUS': { readonly status: string };
   'USAGE.ARGUMENT': { readonly argument: string };
   'ENVIRONMENT.PROCESS': { readonly process: string };
+  'ENVIRONMENT.KERNEL': { readonly kernel: string };
 }
 
 export type ErrorCode = keyof ErrorFacts;

@@ -40,6 +40,8 @@ export type RunEventBody =
       readonly workers: number;
       readonly threads: number;
       readonly kernel: string;
+      /** Why this kernel, when it was left to the program (`--kernel auto`). */
+      readonly kernelReason?: string;
       readonly redis: { readonly engine: string; readonly version: string };
       readonly parameters: number;
       readonly samples: { readonly train: number; readonly validation: number; readonly test: number };
@@ -112,6 +114,8 @@ export type RunEventBody =
       readonly blocksReissued: number;
       readonly redis: { readonly engine: string; readonly version: string };
       readonly kernel: string;
+      /** Why this kernel, when it was left to the program (`--kernel auto`). */
+      readonly kernelReason?: string;
       readonly modelPath: string;
       readonly runPath: string;
     }

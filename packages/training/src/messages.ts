@@ -18,8 +18,8 @@ export interface WorkerHello {
   readonly protocolVersion: number;
   readonly host: string;
   readonly threads: number;
-  /** Id of the engine this worker computes with, for example `wasm-simd128/1`. */
-  readonly kernelId: string;
+  /** Ids of the kernels this worker can compute with, for example `wasm-simd128/1`; a run's plan says which of them. */
+  readonly kernelIds: readonly string[];
 }
 
 /** What a worker needs to know to take a run's jobs. */

@@ -105,6 +105,7 @@ function announceStart(context: RunContext, entry: RunEntry, prepared: PreparedR
     workers: members.length,
     threads: members.reduce((sum, { hello }) => sum + hello.threads, 0),
     kernel: engine.kernelId,
+    ...(context.kernel.reason === undefined ? {} : { kernelReason: context.kernel.reason }),
     redis: context.queues.engine,
     parameters: prepared.program.parameterCount,
     samples: dataset.info.samples,

@@ -52,6 +52,7 @@ export async function finishRun(
     blocksReissued,
     redis: context.queues.engine,
     kernel: engine.kernelId,
+    ...(context.kernel.reason === undefined ? {} : { kernelReason: context.kernel.reason }),
     modelPath: entry.folder.modelPath,
     runPath: entry.folder.path,
   };

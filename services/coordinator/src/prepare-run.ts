@@ -43,7 +43,7 @@ export async function prepareRun(context: RunContext, entry: RunEntry, signal: A
 }
 
 async function open(
-  { configuration, queues }: RunContext,
+  { configuration, kernel, queues }: RunContext,
   entry: RunEntry,
   dataset: PreparedDataset,
   opened: AsyncDisposable[],
@@ -54,7 +54,8 @@ async function open(
   const shape = shapeRun(entry.run, fence, entry.job.train, dataset.info.samples, program.parameterCount);
   const job = effectiveJob(entry.job, dataset, model, shape);
   const engine = await openAveragerEngine({
-    kernel: configuration.kernel,
+    kernel: kernel.name,
+    ...(configuration.blasLibrary === undefined ? {} : { blasLibrary: configuration.blasLibrary }),
     threads: configuration.threads,
     model,
     optimizer: job.train.optimizer,

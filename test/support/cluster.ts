@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { connectClient, type RunClient } from '#protocol';
+import { connectClient, type LocalSubmission, type RunClient } from '#protocol';
 import { type RedisHandle, resolveRedis } from '#queues';
 import { type RunEvent, type RunId, runId } from '#training';
 
@@ -28,6 +28,8 @@ export interface TestJob {
   readonly text: string;
   /** Files by the path the job names them with. */
   readonly files: Readonly<Record<string, string>>;
+  /** A safetensors file to start from. */
+  readonly initFrom?: NonNullable<LocalSubmission['initFrom']>;
 }
 
 export interface TestCluster extends AsyncDisposable {
@@ -95,7 +97,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     return worker;
   };
   const run = async (
-    { text, files }: TestJob,
+    { text, files, initFrom }: TestJob,
     onEvent?: (event: RunEvent) => void,
     named?: RunId,
   ): Promise<RunEvent> => {
@@ -104,6 +106,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
       jobText: text,
       jobFile: 'job.yaml',
       files: uploads,
+      ...(initFrom === undefined ? {} : { initFrom }),
       ...(named === undefined ? {} : { runId: named }),
     });
     const id: RunId = runId(submitted.run);

@@ -3,11 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { resolveModel } from '#job';
-import { prepareDataset } from '#storage';
+import { compileModel } from '#kernel';
+import { type ComparedModel, originWarnings, prepareDataset, readInitialWeights } from '#storage';
 import { RopeteamError, toEnvelope } from '#training';
-import { threadsPerWorker } from '../cluster/cluster.js';
+import { coordinatorThreads, threadsPerWorker } from '../cluster/cluster.js';
 import type { Context } from '../context.js';
-import { type JobPlan, planJob, renderPlan } from '../job-plan.js';
+import { type JobPlan, type PlannedStart, planJob, renderPlan } from '../job-plan.js';
 import { type JobInput, type JobOverrides, loadJob } from './job-input.js';
 
 export interface ValidateOptions extends JobOverrides {
@@ -33,7 +34,11 @@ export async function validate(path: string, options: ValidateOptions, context: 
 }
 
 /** Reads the data as the coordinator will, into a folder that is gone afterwards. */
-async function planOf({ job, files }: JobInput, options: ValidateOptions, context: Context): Promise<JobPlan> {
+async function planOf(
+  { job, files, initFrom }: JobInput,
+  options: ValidateOptions,
+  context: Context,
+): Promise<JobPlan> {
   const directory = await mkdtemp(join(tmpdir(), 'ropeteam-validate-'));
   const places = new Map(files.map(({ path, absolutePath }) => [path, absolutePath]));
   try {
@@ -44,9 +49,33 @@ async function planOf({ job, files }: JobInput, options: ValidateOptions, contex
       directory,
       signal: context.interrupts.orderly,
     });
-    const threads = options.threads ?? threadsPerWorker(options.workers, availableParallelism());
-    return planJob(job, resolveModel(job, dataset.info), dataset.info, { workers: options.workers, threads });
+    const cores = availableParallelism();
+    const cluster = {
+      workers: options.workers,
+      threads: options.threads ?? threadsPerWorker(options.workers, cores),
+      coordinatorThreads: coordinatorThreads(options.threads, cores),
+    };
+    const model = resolveModel(job, dataset.info);
+    const start = await startOf(initFrom, { spec: model, dataset: dataset.info }, context.interrupts.orderly);
+    return planJob(job, model, dataset.info, cluster, start);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Reads the weights as the coordinator will; they are gone afterwards too. */
+async function startOf(
+  initFrom: JobInput['initFrom'],
+  compared: ComparedModel,
+  signal: AbortSignal,
+): Promise<PlannedStart> {
+  if (initFrom === undefined) return { warnings: [] };
+  const { weights, model } = initFrom;
+  const { parameters, parameterCount } = compileModel(compared.spec);
+  const file = { path: weights.absolutePath, name: weights.path };
+  const read = await readInitialWeights(file, parameters, new Float32Array(parameterCount), signal);
+  const { weightsSha256 } = read.from;
+  const warnings =
+    model === undefined ? [] : await originWarnings(model.absolutePath, weightsSha256, file.name, compared);
+  return { initFrom: read.from, warnings: [...read.notes, ...warnings] };
 }

@@ -37,6 +37,7 @@ export interface TestCluster extends AsyncDisposable {
   readonly redis: RedisHandle;
   readonly grpc: string;
   readonly http: string;
+  readonly coordinator: ChildProcess;
   /** The living workers. */
   readonly workers: readonly TestWorker[];
   readonly runsDirectory: string;
@@ -130,7 +131,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     return ended(worker.process, signal);
   };
   return {
-    ...{ client, redis, grpc, http, workers, runsDirectory, startWorker, run },
+    ...{ client, redis, grpc, http, coordinator, workers, runsDirectory, startWorker, run },
     drainWorker: async (worker) => {
       await gone(worker, 'SIGTERM');
       return worker.process.exitCode;

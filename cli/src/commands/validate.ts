@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { resolveModel } from '#job';
-import { compileModel } from '#kernel';
-import { type ComparedModel, originWarnings, prepareDataset, readInitialWeights } from '#storage';
-import { RopeteamError, toEnvelope } from '#training';
+import { compileModel, type ModelSpec } from '#kernel';
+import { prepareDataset, readInitialWeights } from '#storage';
+import { type DatasetInfo, RopeteamError, toEnvelope } from '#training';
 import { coordinatorThreads, threadsPerWorker } from '../cluster/cluster.js';
 import type { Context } from '../context.js';
 import { type JobPlan, type PlannedStart, planJob, renderPlan } from '../job-plan.js';
@@ -34,11 +34,8 @@ export async function validate(path: string, options: ValidateOptions, context: 
 }
 
 /** Reads the data as the coordinator will, into a folder that is gone afterwards. */
-async function planOf(
-  { job, files, initFrom }: JobInput,
-  options: ValidateOptions,
-  context: Context,
-): Promise<JobPlan> {
+async function planOf(input: JobInput, options: ValidateOptions, context: Context): Promise<JobPlan> {
+  const { job, files } = input;
   const directory = await mkdtemp(join(tmpdir(), 'ropeteam-validate-'));
   const places = new Map(files.map(({ path, absolutePath }) => [path, absolutePath]));
   try {
@@ -56,7 +53,7 @@ async function planOf(
       coordinatorThreads: coordinatorThreads(options.threads, cores),
     };
     const model = resolveModel(job, dataset.info);
-    const start = await startOf(initFrom, { spec: model, dataset: dataset.info }, context.interrupts.orderly);
+    const start = await startOf(input, model, dataset.info, context.interrupts.orderly);
     return planJob(job, model, dataset.info, cluster, start);
   } finally {
     await rm(directory, { recursive: true, force: true });
@@ -65,17 +62,17 @@ async function planOf(
 
 /** Reads the weights as the coordinator will; they are gone afterwards too. */
 async function startOf(
-  initFrom: JobInput['initFrom'],
-  compared: ComparedModel,
+  { initFrom }: JobInput,
+  spec: ModelSpec,
+  dataset: DatasetInfo,
   signal: AbortSignal,
 ): Promise<PlannedStart> {
   if (initFrom === undefined) return { warnings: [] };
   const { weights, model } = initFrom;
-  const { parameters, parameterCount } = compileModel(compared.spec);
-  const file = { path: weights.absolutePath, name: weights.path };
-  const read = await readInitialWeights(file, parameters, new Float32Array(parameterCount), signal);
-  const { weightsSha256 } = read.from;
-  const warnings =
-    model === undefined ? [] : await originWarnings(model.absolutePath, weightsSha256, file.name, compared);
-  return { initFrom: read.from, warnings: [...read.notes, ...warnings] };
+  const { parameters, parameterCount } = compileModel(spec);
+  const modelPath = model === undefined ? {} : { modelPath: model.absolutePath };
+  const file = { path: weights.absolutePath, name: weights.path, ...modelPath };
+  const into = new Float32Array(parameterCount);
+  const { from, notes } = await readInitialWeights(file, { parameters, spec, dataset }, into, signal);
+  return { initFrom: from, warnings: notes };
 }

@@ -13,7 +13,6 @@ export { type EventLog, openEventLog } from './event-log.js';
 export { checkInitialWeights, type InitialWeightsFile, readInitialWeights } from './initial-weights-file.js';
 export { type Ledger, type LedgerOptions, openLedger, readLedger } from './ledger.js';
 export { loadModel, MODEL_FILES, saveModel, type TrainedModel } from './model-file.js';
-export { type ComparedModel, originWarnings } from './model-origin.js';
 export { type PrepareOptions, prepareDataset } from './prepare-dataset.js';
 export { openPreparedDataset, type PreparedDataset } from './prepared-dataset.js';
 export { resolveInside } from './resolve-inside.js';

@@ -2,15 +2,26 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Parameter } from '#kernel';
+import { compileModel, type ModelSpec } from '#kernel';
+import type { ColumnEncoding, DatasetInfo } from '#training';
 import { checkInitialWeights, readInitialWeights } from './initial-weights-file.js';
 import { bytesOf, encodeSafetensors, type NamedTensor } from './safetensors.js';
 import { weightsSha256 } from './weights.js';
 
-const PARAMETERS: readonly Parameter[] = [
-  { name: 'layers.0.weight', shape: [2, 3], offset: 0, size: 6 },
-  { name: 'layers.0.bias', shape: [2], offset: 6, size: 2 },
-];
+const SPEC: ModelSpec = {
+  inputs: 3,
+  outputs: 2,
+  layers: [{ kind: 'dense', units: 2 }],
+  loss: { kind: 'softmaxCrossEntropy' },
+  init: 'auto',
+};
+const column = (name: string, shift: number): ColumnEncoding => ({ kind: 'number', name, shift, factor: 0.5 });
+const DATASET: Pick<DatasetInfo, 'classes' | 'targetNames' | 'preprocessing'> = {
+  classes: ['cat', 'dog'],
+  targetNames: ['animal'],
+  preprocessing: { scale: 'standard', columns: [column('a', 1), column('b', 2), column('c', 3)] },
+};
+const { parameters } = compileModel(SPEC);
 const WEIGHT = Float32Array.of(1, 2, 3, 4, 5, 6);
 const BIAS = Float32Array.of(-1, 0.5);
 const never = new AbortController().signal;
@@ -33,7 +44,8 @@ async function read(tensors: readonly NamedTensor[] | Uint8Array, metadata: Reco
   const bytes = tensors instanceof Uint8Array ? tensors : encodeSafetensors(tensors, new Map(Object.entries(metadata)));
   await writeFile(path, bytes);
   const into = new Float32Array(new SharedArrayBuffer(32));
-  return { into, ...(await readInitialWeights({ path, name: 'mine.safetensors' }, PARAMETERS, into, never)) };
+  const model = { parameters, spec: SPEC, dataset: DATASET };
+  return { into, ...(await readInitialWeights({ path, name: 'mine.safetensors' }, model, into, never)) };
 }
 
 test('every tensor is read to its place, and what was read is named by its hash', async () => {
@@ -128,5 +140,73 @@ describe('is refused:', () => {
     const refused = { code: 'MODEL.INIT', facts: { file: 'x' } };
     await expect(checkInitialWeights({ path: join(folder, 'none'), name: 'x' })).rejects.toMatchObject(refused);
     await expect(checkInitialWeights({ path: folder, name: 'x' })).rejects.toMatchObject(refused);
+  });
+});
+
+describe('what the weights were for before', () => {
+  const tensors = [tensor('layers.0.weight', [2, 3], WEIGHT), tensor('layers.0.bias', [2], BIAS)];
+
+  /** Notes of a run of this model that starts from weights of a model described so. */
+  async function notesOf(described: object): Promise<readonly string[]> {
+    const [path, modelPath] = [join(folder, 'stored'), join(folder, 'model.json')];
+    await writeFile(path, encodeSafetensors(tensors, new Map()));
+    await writeFile(modelPath, JSON.stringify(described));
+    const model = { parameters, spec: SPEC, dataset: DATASET };
+    const into = new Float32Array(8);
+    return (await readInitialWeights({ path, name: 'mine', modelPath }, model, into, never)).notes;
+  }
+
+  async function description(changes: object = {}): Promise<object> {
+    return {
+      format: 'ropeteam-model/1',
+      architecture: SPEC,
+      parameters: [],
+      ...DATASET,
+      data: {},
+      job: {},
+      fileSha256: '',
+      weightsSha256: await weightsSha256(Float32Array.of(...WEIGHT, ...BIAS)),
+      ...changes,
+    };
+  }
+
+  test('is not worth a word when nothing has changed', async () => {
+    expect(await notesOf(await description())).toEqual([]);
+  });
+
+  test.each([
+    [
+      'classes in another order',
+      { classes: ['dog', 'cat'] },
+      'its classes differ: number 0 was "dog", this job\'s is "cat"',
+    ],
+    [
+      'a class more',
+      { classes: ['cat', 'dog', 'eel'] },
+      'its classes differ: number 2 was "eel", this job\'s is only 2',
+    ],
+    ['another target', { targetNames: ['plant'] }, 'its targets differ: number 0 was "plant", this job\'s is "animal"'],
+    [
+      'activations',
+      { architecture: { ...SPEC, layers: [{ kind: 'tanh' }, ...SPEC.layers] } },
+      "its layers were tanh, dense, this job's are dense",
+    ],
+    [
+      'other columns',
+      { preprocessing: { scale: 'standard', columns: [column('a', 1), column('c', 3), column('b', 2)] } },
+      'its columns differ: number 1 was "c", this job\'s is "b"',
+    ],
+    [
+      'columns scaled on other data',
+      { preprocessing: { scale: 'standard', columns: [column('a', 1), column('b', 4), column('c', 5)] } },
+      '2 of 3 columns became inputs in another way: "b" was (value - 4) * 0.5, is (value - 2) * 0.5',
+    ],
+  ])('is told: %s', async (_what, changes, words) => {
+    expect(await notesOf(await description(changes))).toEqual([`mine was trained for something else: ${words}`]);
+  });
+
+  test('is nobody’s business when the model.json is of another project, or of other weights', async () => {
+    expect(await notesOf({ format: 'something/1', classes: ['dog'] })).toEqual([]);
+    expect(await notesOf(await description({ weightsSha256: 'ab'.repeat(32), classes: ['dog', 'cat'] }))).toEqual([]);
   });
 });

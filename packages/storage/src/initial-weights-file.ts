@@ -9,6 +9,7 @@ import { CHECKPOINT_FORMAT, OPTIMIZER_PREFIX } from './checkpoint.js';
 import { BYTES_OF_FLOAT, type FloatDtype, isFloatDtype, toFloat32 } from './float-conversion.js';
 import { cannotUse, mismatchErrors, several } from './initial-weights-errors.js';
 import { type MatchedBy, matchTensors, type TensorPair } from './match-tensors.js';
+import { type ComparedModel, originWarnings } from './model-origin.js';
 import { decodeHeader, headerLength, LENGTH_BYTES, type SafetensorsHeader } from './safetensors-header.js';
 import { weightsSha256 } from './weights.js';
 
@@ -17,11 +18,18 @@ export interface InitialWeightsFile {
   readonly path: string;
   /** What the user calls the file; named in errors. */
   readonly name: string;
+  /** Where the `model.json` is that lay beside it, if one did. */
+  readonly modelPath?: string;
+}
+
+/** The model the weights are for. */
+export interface StartedModel extends ComparedModel {
+  readonly parameters: readonly Parameter[];
 }
 
 export interface ReadInitialWeights {
   readonly from: InitFrom;
-  /** What a person should know: conversions, and a match that was not by name. */
+  /** What a person should know: conversions, a match that was not by name, and what the weights were for before. */
   readonly notes: readonly string[];
 }
 
@@ -46,7 +54,7 @@ export async function checkInitialWeights(file: InitialWeightsFile): Promise<voi
  */
 export async function readInitialWeights(
   file: InitialWeightsFile,
-  parameters: readonly Parameter[],
+  model: StartedModel,
   into: Float32Array,
   signal: AbortSignal,
 ): Promise<ReadInitialWeights> {
@@ -54,7 +62,7 @@ export async function readInitialWeights(
   const { metadata, entries } = await readHeader(handle, file);
   const isCheckpoint = metadata.get('format') === CHECKPOINT_FORMAT;
   const weights = isCheckpoint ? entries.filter(({ name }) => !name.startsWith(OPTIMIZER_PREFIX)) : entries;
-  const matching = matchTensors(parameters, weights);
+  const matching = matchTensors(model.parameters, weights);
   if (matching.by === undefined) throw several(file.name, mismatchErrors(file.name, matching.mismatches));
 
   const problems: RopeteamError[] = [];
@@ -74,12 +82,16 @@ export async function readInitialWeights(
   }
   if (problems.length > 0) throw several(file.name, problems);
   const step = isCheckpoint ? metadata.get('step') : undefined;
+  const sha256 = await weightsSha256(into);
+  const { modelPath } = file;
+  const origin = modelPath === undefined ? [] : await originWarnings(modelPath, sha256, file.name, model);
   return {
-    from: { file: file.name, weightsSha256: await weightsSha256(into), matchedBy: matching.by },
+    from: { file: file.name, weightsSha256: sha256, matchedBy: matching.by },
     notes: [
       ...(matching.by === 'names' ? [] : [pairsInWords(file.name, matching.by, matching.pairs)]),
       ...[...converted].map(([dtype, names]) => conversionInWords(file.name, dtype, names)),
       ...(isCheckpoint ? [`${file.name} is a checkpoint of step ${step}: its optimizer state is not used`] : []),
+      ...origin,
     ],
   };
 }

@@ -1,5 +1,5 @@
 import { initialWeights, type ModelSpec, type Program } from '#kernel';
-import { originWarnings, type PreparedDataset, readInitialWeights } from '#storage';
+import { type PreparedDataset, readInitialWeights } from '#storage';
 import type { InitFrom } from '#training';
 import type { RunEntry } from './run-book.js';
 
@@ -33,10 +33,9 @@ export async function writeStartingWeights(
     return { warnings: [] };
   }
   const { weights, model: described } = entry.initFrom;
-  const file = { path: weights.storedAt, name: weights.path };
-  const { from, notes } = await readInitialWeights(file, program.parameters, into, signal);
-  const compared = { spec: model, dataset: dataset.info };
-  const warnings =
-    described === undefined ? [] : await originWarnings(described.storedAt, from.weightsSha256, from.file, compared);
-  return { initFrom: from, warnings: [...notes, ...warnings] };
+  const modelPath = described === undefined ? {} : { modelPath: described.storedAt };
+  const file = { path: weights.storedAt, name: weights.path, ...modelPath };
+  const started = { parameters: program.parameters, spec: model, dataset: dataset.info };
+  const { from, notes } = await readInitialWeights(file, started, into, signal);
+  return { initFrom: from, warnings: notes };
 }

@@ -90,7 +90,7 @@ export function planJob(
     bytesPerStepPerWorker: { down: weightBytes, up: weightBytes },
     workers,
     threads,
-    memory: { worker: workerMemory(engine, rows), coordinator: coordinatorMemory(averager, workers) },
+    memory: { worker: workerMemory(engine, rows), coordinator: coordinatorMemory(averager, rows, workers) },
     ...(start.initFrom === undefined ? {} : { initFrom: start.initFrom }),
     skippedRows: data.skippedRows,
     warnings: [...data.warnings, ...start.warnings],
@@ -126,11 +126,7 @@ export function renderPlan(path: string, plan: JobPlan, paint: Paint): string {
         `${formatBytes(worker.processBytes)} process`,
     ],
     ['', `${formatBytes(coordinator.peakBytes)} in the coordinator with ${plural(plan.workers, 'worker')}:`],
-    [
-      '',
-      `  ${formatBytes(coordinator.kernelBytes)} kernel, ${formatBytes(coordinator.broadcastBytes)} weights on their way, ` +
-        `${formatBytes(coordinator.checkpointBytes)} checkpoint, ${formatBytes(coordinator.processBytes)} process`,
-    ],
+    ['', `  ${coordinatorParts(coordinator)}`],
     ...(plan.initFrom === undefined
       ? []
       : [['start', `${plan.initFrom.file}, sha256 ${plan.initFrom.weightsSha256}`] as const]),
@@ -141,6 +137,16 @@ export function renderPlan(path: string, plan: JobPlan, paint: Paint): string {
     `${paint('green', '✓')} ${paint('bold', path)} can be trained: ${plan.task}`,
     ...rows.map(([name, value]) => `  ${paint('dim', name.padEnd(8))} ${value}`),
   ].join('\n');
+}
+
+function coordinatorParts(memory: CoordinatorMemory): string {
+  const { processBytes, readingBytes, kernelBytes, broadcastBytes, checkpointBytes } = memory;
+  const own = `${formatBytes(processBytes)} process`;
+  if (readingBytes > kernelBytes + broadcastBytes + checkpointBytes) {
+    return `${formatBytes(readingBytes)} while it reads the rows, ${own}`;
+  }
+  const [kernel, broadcast, checkpoint] = [kernelBytes, broadcastBytes, checkpointBytes].map(formatBytes);
+  return `${kernel} kernel, ${broadcast} weights on their way, ${checkpoint} checkpoint, ${own}`;
 }
 
 function tooManyWorkers({ workers, microBatches }: JobPlan): readonly (readonly [string, string])[] {

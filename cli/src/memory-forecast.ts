@@ -9,7 +9,7 @@
 import { type AveragerEngineOptions, averagerMemoryBytes, type WorkerEngineOptions, workerMemoryBytes } from '#engine';
 import { compileModel, optimizerSlotNames } from '#kernel';
 
-/** Bytes, and what they are for. `peakBytes` is their sum. */
+/** Bytes, and what they are for; `peakBytes` is their sum. */
 export interface WorkerMemory {
   readonly processBytes: number;
   readonly kernelBytes: number;
@@ -18,8 +18,11 @@ export interface WorkerMemory {
   readonly peakBytes: number;
 }
 
+/** `peakBytes` is the process and the larger of two: reading the rows, or the three that training needs. */
 export interface CoordinatorMemory {
   readonly processBytes: number;
+  /** Cells as they are read, before there is any kernel. */
+  readonly readingBytes: number;
   /** Weights, optimizer state and the gradients that come in. */
   readonly kernelBytes: number;
   /** Weights as they travel: one version on its way while the next is encoded. */
@@ -37,11 +40,14 @@ const COORDINATOR_PROCESS_BYTES = 148 * MB;
 const THREAD_BYTES = 11 * MB;
 const CONNECTION_BYTES = 2 * MB;
 
+/** Eight for the cell itself; the rest is text that waits for the garbage collector. 120,000 rows of 101 columns. */
+const BYTES_OF_A_CELL = 12.5;
+
 const FLOAT_BYTES = 4;
 const VERSIONS_ON_THE_WAY = 2;
 
 export interface ForecastRows {
-  /** Samples a worker keeps. */
+  /** Of all splits. */
   readonly samples: number;
   /** F + T: floats of one. */
   readonly floats: number;
@@ -56,12 +62,17 @@ export function workerMemory(engine: WorkerEngineOptions, rows: ForecastRows): W
 }
 
 /** @throws RangeError when the kernel's memory is more than WebAssembly can address */
-export function coordinatorMemory(engine: AveragerEngineOptions, workers: number): CoordinatorMemory {
+export function coordinatorMemory(
+  engine: AveragerEngineOptions,
+  rows: ForecastRows,
+  workers: number,
+): CoordinatorMemory {
   const weightBytes = FLOAT_BYTES * compileModel(engine.model).parameterCount;
   const processBytes = COORDINATOR_PROCESS_BYTES + engine.threads * THREAD_BYTES + workers * CONNECTION_BYTES;
   const kernelBytes = averagerMemoryBytes(engine, Math.min(workers, engine.microBatches));
   const broadcastBytes = VERSIONS_ON_THE_WAY * weightBytes;
   const checkpointBytes = weightBytes * (1 + optimizerSlotNames(engine.optimizer).length);
-  const peakBytes = processBytes + kernelBytes + broadcastBytes + checkpointBytes;
-  return { processBytes, kernelBytes, broadcastBytes, checkpointBytes, peakBytes };
+  const readingBytes = Math.round(BYTES_OF_A_CELL * rows.samples * rows.floats);
+  const peakBytes = processBytes + Math.max(readingBytes, kernelBytes + broadcastBytes + checkpointBytes);
+  return { processBytes, readingBytes, kernelBytes, broadcastBytes, checkpointBytes, peakBytes };
 }

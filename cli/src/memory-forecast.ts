@@ -5,6 +5,8 @@
  * /proc/<pid>/status on Node 20.20 (Linux, x86-64) for 5 thousand and 46 million parameters, one to three workers and one and
  * two threads: between 3 % below and 3 % above, but for workers that never had to compute a whole step alone and so
  * never touched a part of their kernel's memory.
+ * One run in six, on a busy machine, had for a moment one gradient or version of the weights more in a worker than is
+ * counted here.
  */
 import { type AveragerEngineOptions, averagerMemoryBytes, type WorkerEngineOptions, workerMemoryBytes } from '#engine';
 import { compileModel, optimizerSlotNames } from '#kernel';

@@ -2,11 +2,10 @@
  * The most memory each process will have resident at once, said before anything is started.
  *
  * What grows with the job is worked out; what does not was measured. The sum was held against `VmHWM` of
- * /proc/<pid>/status on Node 20.20 (Linux, x86-64) for 5 thousand and 46 million parameters, one to three workers and one and
- * two threads: between 3 % below and 3 % above, but for workers that never had to compute a whole step alone and so
- * never touched a part of their kernel's memory.
- * One run in six, on a busy machine, had for a moment one gradient or version of the weights more in a worker than is
- * counted here.
+ * /proc/<pid>/status on Node 20.20 (Linux, x86-64). 5 thousand parameters: 4 to 7 % too high. 13 million, one worker: 2 %
+ * too high at most. 46 million: the coordinator within 2 %; a worker that is alone within 3 %, but for one run in four, on a
+ * busy machine, that needed 20 % more, about one gradient or version of the weights. Two or three workers there never
+ * computed a whole step alone, did not touch a part of their kernel's memory, and stayed a fifth below.
  */
 import { type AveragerEngineOptions, averagerMemoryBytes, type WorkerEngineOptions, workerMemoryBytes } from '#engine';
 import { compileModel, optimizerSlotNames } from '#kernel';

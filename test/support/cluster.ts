@@ -6,7 +6,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { KernelChoice } from '#engine';
-import { connectClient, type RunClient } from '#protocol';
+import { connectClient, type LocalSubmission, type RunClient } from '#protocol';
 import { type RedisHandle, resolveRedis } from '#queues';
 import { type RunEvent, type RunId, runId } from '#training';
 
@@ -31,6 +31,8 @@ export interface TestJob {
   readonly text: string;
   /** Files by the path the job names them with. */
   readonly files: Readonly<Record<string, string>>;
+  /** A safetensors file to start from. */
+  readonly initFrom?: NonNullable<LocalSubmission['initFrom']>;
 }
 
 export interface TestCluster extends AsyncDisposable {
@@ -38,6 +40,7 @@ export interface TestCluster extends AsyncDisposable {
   readonly redis: RedisHandle;
   readonly grpc: string;
   readonly http: string;
+  readonly coordinator: ChildProcess;
   /** The living workers. */
   readonly workers: readonly TestWorker[];
   readonly runsDirectory: string;
@@ -95,7 +98,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     return worker;
   };
   const run = async (
-    { text, files }: TestJob,
+    { text, files, initFrom }: TestJob,
     onEvent?: (event: RunEvent) => void,
     named?: RunId,
   ): Promise<RunEvent> => {
@@ -104,6 +107,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
       jobText: text,
       jobFile: 'job.yaml',
       files: uploads,
+      ...(initFrom === undefined ? {} : { initFrom }),
       ...(named === undefined ? {} : { runId: named }),
     });
     const id: RunId = runId(submitted.run);
@@ -127,7 +131,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     return ended(worker.process, signal);
   };
   return {
-    ...{ client, redis, grpc, http, workers, runsDirectory, startWorker, run },
+    ...{ client, redis, grpc, http, coordinator, workers, runsDirectory, startWorker, run },
     drainWorker: async (worker) => {
       await gone(worker, 'SIGTERM');
       return worker.process.exitCode;

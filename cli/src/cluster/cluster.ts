@@ -52,6 +52,11 @@ export function threadsPerWorker(workers: number, cores: number): number {
   return Math.max(1, Math.floor(cores / workers));
 }
 
+/** Kernel threads of the coordinator: as many as a worker has, when the user says. */
+export function coordinatorThreads(wanted: number | undefined, cores: number): number {
+  return wanted ?? Math.min(MOST_COORDINATOR_THREADS, cores);
+}
+
 /**
  * Starts the whole cluster and resolves when every worker is ready. On a throw or an abort everything that was started is
  * stopped before this returns.
@@ -122,7 +127,7 @@ interface QueuePlace {
 }
 
 function startCoordinator(options: ClusterOptions, queue: QueuePlace, signal: AbortSignal): Promise<ServiceProcess> {
-  const threads = options.threads ?? Math.min(MOST_COORDINATOR_THREADS, availableParallelism());
+  const threads = coordinatorThreads(options.threads, availableParallelism());
   const args = [
     ...['--host', '127.0.0.1', '--port', String(options.port), '--http-port', String(options.httpPort)],
     ...['--runs', options.runsDirectory, '--threads', String(threads), '--kernel', options.kernel],

@@ -27,12 +27,19 @@ export function addCommand(program: Command, name: string, { group, description,
     .addHelpText('after', `\nExample:\n  ropeteam ${example}`);
 }
 
-/** `--set` and `--seed`. */
+/** `--set`, `--seed` and `--init-from`. */
 export function addJobChanges(to: Command): Command {
   const gather = (text: string, before: readonly string[]): readonly string[] => [...before, text];
   return to
     .option('--set <key=value>', 'change a setting of the job; may be repeated', gather, [])
-    .option('--seed <n>', 'the same as --set train.seed=<n>', wholeNumber(0, Number.MAX_SAFE_INTEGER));
+    .option('--seed <n>', 'the same as --set train.seed=<n>', wholeNumber(0, Number.MAX_SAFE_INTEGER))
+    .option('--init-from <file>', 'start from the weights of a safetensors file');
+}
+
+/** The same as a setting of the job, under the name users of other tools look for. */
+export function saveEveryOption(): Option {
+  const description = 'also a checkpoint every so many steps, and keep it';
+  return new Option('--save-every <steps>', description).argParser(wholeNumber(1, 1_000_000_000));
 }
 
 /** A switch, `false` unless it is given. */

@@ -133,8 +133,15 @@ describe('a job file', () => {
         stepsPerEpoch: 5,
         steps: 25,
         bytesPerStepPerWorker: { down: 52, up: 52 },
+        // 100 rows of two features and a target.
+        memory: { worker: { rowBytes: 1200 }, coordinator: { broadcastBytes: 104, checkpointBytes: 52 } },
       },
     });
+    const { memory } = JSON.parse(results).plan;
+    const { worker, coordinator } = memory;
+    expect(worker.processBytes + worker.kernelBytes + worker.rowBytes).toBe(worker.peakBytes);
+    const training = coordinator.kernelBytes + coordinator.broadcastBytes + coordinator.checkpointBytes;
+    expect(coordinator.processBytes + Math.max(training, coordinator.readingBytes)).toBe(coordinator.peakBytes);
     const text = await run(['validate', job]);
     expect(text.results).toContain('layers.0.weight  [3, 2]  6');
     expect(text.results).toContain('5 an epoch, 15 in 3 epochs');

@@ -64,7 +64,11 @@ function toJobFile(job: JobSpec): JobFileInput {
       stop: train.stop,
       seed: train.seed,
     },
-    checkpoint: { every: formatDuration(checkpoint.everyMs), keep: checkpoint.keep },
+    checkpoint: {
+      every: formatDuration(checkpoint.everyMs),
+      keep: checkpoint.keep,
+      ...(checkpoint.everySteps === undefined ? {} : { everySteps: checkpoint.everySteps }),
+    },
   };
 }
 

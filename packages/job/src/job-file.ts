@@ -29,6 +29,15 @@ const checkpoint = z
         expected: 'a duration from 1ms to 168h, such as 30s, 5m or 2h',
       }),
     keep: z.int().min(1).max(1000).default(3).meta({ description: 'How many of the newest checkpoints stay on disk.' }),
+    everySteps: z
+      .int()
+      .min(1)
+      .max(1_000_000_000)
+      .optional()
+      .meta({
+        description: 'Besides, a checkpoint after every so many steps. `keep` never deletes these. None when left out.',
+        examples: [500],
+      }),
   })
   .prefault({})
   .meta({ description: 'What a crash can cost.', examples: [{ every: '30s', keep: 3 }] });

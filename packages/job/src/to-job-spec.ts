@@ -47,7 +47,11 @@ export function toJobSpec(file: JobFile): JobSpec {
       },
       seed: train.seed,
     },
-    checkpoint: { everyMs: millisecondsOf(checkpoint.every), keep: checkpoint.keep },
+    checkpoint: {
+      everyMs: millisecondsOf(checkpoint.every),
+      keep: checkpoint.keep,
+      ...(checkpoint.everySteps === undefined ? {} : { everySteps: checkpoint.everySteps }),
+    },
   });
 }
 

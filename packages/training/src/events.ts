@@ -1,5 +1,6 @@
 /** Events of a run: one JSON object a line in `events.ndjson`, on `--json` and on the watch stream. Past tense. */
 import type { ErrorEnvelope } from './errors.js';
+import type { InitFrom } from './init-from.js';
 
 export interface Metrics {
   readonly loss: number;
@@ -53,6 +54,8 @@ export type RunEventBody =
       readonly dashboard: string;
       readonly metrics: string;
       readonly runPath: string;
+      /** Absent: the first weights were drawn from the seed. */
+      readonly initFrom?: InitFrom;
       readonly warnings: readonly string[];
     }
   | { readonly event: 'worker_joined'; readonly worker: string; readonly pid: number; readonly threads: number }

@@ -8,6 +8,7 @@ export { startEventLimit } from './event-limit.js';
 export type { Metrics, RunEvent, RunEventBody, RunSummary, StepPhases, StoppedBy } from './events.js';
 export type { Fence, RunId, Step, WeightVersion, WorkerId } from './identities.js';
 export { fence, runId, step, weightVersion, workerId } from './identities.js';
+export type { InitFrom } from './init-from.js';
 export type { DataSpec, JobSpec, SplitSource, Task } from './job-spec.js';
 export type { LedgerBlock, LedgerRecord } from './ledger-record.js';
 export type {

@@ -59,5 +59,10 @@ export interface JobSpec {
     };
     readonly seed: number;
   };
-  readonly checkpoint: { readonly everyMs: number; readonly keep: number };
+  readonly checkpoint: {
+    readonly everyMs: number;
+    readonly keep: number;
+    /** Besides: one after every so many steps, never deleted. */
+    readonly everySteps?: number;
+  };
 }

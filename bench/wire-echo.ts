@@ -21,7 +21,7 @@ const session = await connectCoordinator({
     protocolVersion: PROTOCOL_VERSION,
     host: 'here',
     threads: 1,
-    kernelId: 'none',
+    kernelIds: ['none'],
   },
   signal: ended.signal,
   handler: {

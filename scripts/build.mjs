@@ -1,4 +1,4 @@
-// Builds dist/: the kernel's WebAssembly module (AssemblyScript) and all TypeScript.
+// Builds dist/: the kernel's WebAssembly modules (AssemblyScript) and all TypeScript.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -23,13 +23,16 @@ rmSync(join(root, 'dist/.fingerprint'), { force: true });
 const assembly = join(root, 'packages/kernel/assembly/index.ts');
 if (existsSync(assembly)) {
   mkdirSync(join(root, 'dist/packages/kernel'), { recursive: true });
-  run(join(dirname(require.resolve('assemblyscript/package.json')), 'bin/asc.js'), [
-    'packages/kernel/assembly/index.ts',
-    '--config',
-    'packages/kernel/asconfig.json',
-    '--target',
-    'release',
-  ]);
+  // The same sources twice: plain SIMD, and relaxed SIMD for the fused multiply-add.
+  for (const target of ['plain', 'fma']) {
+    run(join(dirname(require.resolve('assemblyscript/package.json')), 'bin/asc.js'), [
+      'packages/kernel/assembly/index.ts',
+      '--config',
+      'packages/kernel/asconfig.json',
+      '--target',
+      target,
+    ]);
+  }
 }
 run(join(dirname(require.resolve('typescript/package.json')), 'bin/tsc'), ['-p', 'tsconfig.json']);
 removeOrphans();

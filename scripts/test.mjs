@@ -6,6 +6,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CheckoutError, installIfMissing, root } from './checkout.mjs';
+import { openblasEnvironment } from './openblas-for-tests.mjs';
 
 const folder = fileURLToPath(root);
 
@@ -16,14 +17,18 @@ async function main(words) {
   step('types and build', ['scripts/build.mjs']);
   step('dead code', [bin('knip', 'bin/knip.js'), '--no-progress']);
   await provideRedis();
-  step('tests', [bin('vitest', 'vitest.mjs'), 'run', ...words]);
+  step('tests', [bin('vitest', 'vitest.mjs'), 'run', ...words], await provideOpenblas());
 }
 
 /** Runs one of the checks with our terminal; the first that fails ends everything. */
-function step(name, args) {
+function step(name, args, environment = {}) {
   console.error(`\n── ${name}`);
   const startedAt = Date.now();
-  const done = spawnSync(process.execPath, args, { cwd: folder, stdio: 'inherit' });
+  const done = spawnSync(process.execPath, args, {
+    cwd: folder,
+    stdio: 'inherit',
+    env: { ...process.env, ...environment },
+  });
   if (done.signal !== null) throw new CheckoutError(`✗ ${name} was ended by ${done.signal}`, 130);
   if (done.status !== 0) throw new CheckoutError(`✗ ${name}`, 1);
   if (name !== 'tests') console.error(`✓ ${name} (${((Date.now() - startedAt) / 1000).toFixed(1)} s)`);
@@ -45,6 +50,17 @@ async function provideRedis() {
   } finally {
     rmSync(dataDirectory, { recursive: true, force: true });
   }
+}
+
+/** Environment with which the tests find an OpenBLAS; the kernel that needs one is skipped loudly without. */
+async function provideOpenblas() {
+  const { findKernel } = await import(new URL('dist/packages/engine/src/index.js', root).href);
+  const isInstalled = (await findKernel('blas')).kind === 'found';
+  const environment = openblasEnvironment(isInstalled);
+  console.error(
+    `── OpenBLAS for the tests: ${isInstalled ? 'the system’s' : (environment.ROPETEAM_BLAS_LIBRARY ?? 'none')}`,
+  );
+  return environment;
 }
 
 main(process.argv.slice(2)).catch((error) => {

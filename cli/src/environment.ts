@@ -10,6 +10,8 @@ export interface Environment {
   /** Show stack traces (`ROPETEAM_DEBUG=1`). */
   readonly debug: boolean;
   readonly redisUrl: string | undefined;
+  /** The one file to take OpenBLAS from, for `--kernel blas` and `auto`. */
+  readonly blasLibrary: string | undefined;
   /** Address of the coordinator that `submit`, `runs`, `watch` and `stop` talk to. */
   readonly coordinator: string | undefined;
   /** May a private copy of Redis be fetched? `ROPETEAM_NO_FETCH=1` forbids it. */
@@ -28,6 +30,7 @@ export function readEnvironment(variables: Readonly<Record<string, string | unde
     redraw: !isSet(variables.CI) && variables.TERM !== 'dumb',
     debug: isSet(variables.ROPETEAM_DEBUG),
     redisUrl: nonEmpty(variables.ROPETEAM_REDIS_URL),
+    blasLibrary: nonEmpty(variables.ROPETEAM_BLAS_LIBRARY),
     coordinator: nonEmpty(variables.ROPETEAM_COORDINATOR),
     allowFetch: !isSet(variables.ROPETEAM_NO_FETCH),
     cacheDirectory: join(nonEmpty(variables.XDG_CACHE_HOME) ?? join(homedir(), '.cache'), 'ropeteam'),

@@ -1,7 +1,7 @@
 /** What training a job takes, worked out from the job and its data without training anything. */
-import { averagerMemoryBytes, workerMemoryBytes } from '#engine';
 import { compileModel, type ModelSpec } from '#kernel';
-import { type DatasetInfo, fence, type JobSpec, runId, shapeRun } from '#training';
+import { type DatasetInfo, fence, type InitFrom, type JobSpec, runId, shapeRun } from '#training';
+import { type CoordinatorMemory, coordinatorMemory, type WorkerMemory, workerMemory } from './memory-forecast.js';
 import { formatBytes, formatCount, plural } from './plain-numbers.js';
 import type { Paint } from './terminal.js';
 import { alignColumns } from './text-columns.js';
@@ -24,11 +24,10 @@ export interface JobPlan {
   readonly bytesPerStepPerWorker: { readonly down: number; readonly up: number };
   readonly workers: number;
   readonly threads: number;
-  /** Kernel memory of one worker, all its rows not counted. */
-  readonly workerMemoryBytes: number;
-  /** Rows of the training split, which a worker keeps as it meets them. */
-  readonly rowBytes: number;
-  readonly coordinatorMemoryBytes: number;
+  /** The most each process will have resident at once. */
+  readonly memory: { readonly worker: WorkerMemory; readonly coordinator: CoordinatorMemory };
+  /** Absent: the first weights follow from the seed. */
+  readonly initFrom?: InitFrom;
   readonly skippedRows: number;
   readonly warnings: readonly string[];
 }
@@ -37,14 +36,29 @@ const FLOAT_BYTES = 4;
 
 export interface PlannedCluster {
   readonly workers: number;
+  /** Kernel threads of one worker. */
   readonly threads: number;
+  readonly coordinatorThreads: number;
 }
 
-export function planJob(job: JobSpec, model: ModelSpec, data: DatasetInfo, cluster: PlannedCluster): JobPlan {
+/** The weights a run would start from, and what to know about them. */
+export interface PlannedStart {
+  readonly initFrom?: InitFrom;
+  readonly warnings: readonly string[];
+}
+
+/** @throws RangeError when the model does not fit into the kernel's memory */
+export function planJob(
+  job: JobSpec,
+  model: ModelSpec,
+  data: DatasetInfo,
+  cluster: PlannedCluster,
+  start: PlannedStart,
+): JobPlan {
   const { parameters, parameterCount } = compileModel(model);
   const shape = shapeRun(runId(job.name), fence(0), job.train, data.samples, parameterCount);
   const { batch, microBatches, stepsPerEpoch, epochs, steps } = shape;
-  const { workers, threads } = cluster;
+  const { workers, threads, coordinatorThreads } = cluster;
   const kernel = 'wasm' as const;
   const engine = {
     kernel,
@@ -55,7 +69,9 @@ export function planJob(job: JobSpec, model: ModelSpec, data: DatasetInfo, clust
     batch,
     microBatches,
   };
-  const averager = { kernel, threads, model, optimizer: job.train.optimizer, microBatches };
+  const averager = { kernel, threads: coordinatorThreads, model, optimizer: job.train.optimizer, microBatches };
+  const { train, validation, test } = data.samples;
+  const rows = { samples: train + validation + test, floats: data.featureCount + data.targetCount };
   const weightBytes = FLOAT_BYTES * parameterCount;
   return {
     job: job.name,
@@ -74,16 +90,16 @@ export function planJob(job: JobSpec, model: ModelSpec, data: DatasetInfo, clust
     bytesPerStepPerWorker: { down: weightBytes, up: weightBytes },
     workers,
     threads,
-    workerMemoryBytes: workerMemoryBytes(engine),
-    rowBytes: FLOAT_BYTES * data.samples.train * (data.featureCount + data.targetCount),
-    coordinatorMemoryBytes: averagerMemoryBytes(averager, Math.min(workers, microBatches)),
+    memory: { worker: workerMemory(engine, rows), coordinator: coordinatorMemory(averager, rows, workers) },
+    ...(start.initFrom === undefined ? {} : { initFrom: start.initFrom }),
     skippedRows: data.skippedRows,
-    warnings: data.warnings,
+    warnings: [...data.warnings, ...start.warnings],
   };
 }
 
 export function renderPlan(path: string, plan: JobPlan, paint: Paint): string {
   const { samples, bytesPerStepPerWorker: wire } = plan;
+  const { worker, coordinator } = plan.memory;
   const outcome = plan.classes > 0 ? plural(plan.classes, 'class', 'classes') : plan.targets.join(', ');
   const layers = alignColumns(
     plan.layers.map(({ name, shape, parameters }) => [name, `[${shape.join(', ')}]`, formatCount(parameters)]),
@@ -103,11 +119,17 @@ export function renderPlan(path: string, plan: JobPlan, paint: Paint): string {
         `batches of ${plan.batch} in ${plural(plan.microBatches, 'micro-batch', 'micro-batches')}`,
     ],
     ['wire', `${formatBytes(wire.down)} to and ${formatBytes(wire.up)} from each worker, each step`],
+    ['memory', `${formatBytes(worker.peakBytes)} at the peak in a worker with ${plural(plan.threads, 'thread')}:`],
     [
-      'memory',
-      `${formatBytes(plan.workerMemoryBytes)} a worker (${plural(plan.threads, 'thread')}) and up to ` +
-        `${formatBytes(plan.rowBytes)} of rows; ${formatBytes(plan.coordinatorMemoryBytes)} in the coordinator`,
+      '',
+      `  ${formatBytes(worker.kernelBytes)} kernel, ${formatBytes(worker.rowBytes)} rows, ` +
+        `${formatBytes(worker.processBytes)} process`,
     ],
+    ['', `${formatBytes(coordinator.peakBytes)} in the coordinator with ${plural(plan.workers, 'worker')}:`],
+    ['', `  ${coordinatorParts(coordinator)}`],
+    ...(plan.initFrom === undefined
+      ? []
+      : [['start', `${plan.initFrom.file}, sha256 ${plan.initFrom.weightsSha256}`] as const]),
     ...tooManyWorkers(plan),
     ...plan.warnings.map((warning) => ['warning', warning] as const),
   ];
@@ -115,6 +137,16 @@ export function renderPlan(path: string, plan: JobPlan, paint: Paint): string {
     `${paint('green', '✓')} ${paint('bold', path)} can be trained: ${plan.task}`,
     ...rows.map(([name, value]) => `  ${paint('dim', name.padEnd(8))} ${value}`),
   ].join('\n');
+}
+
+function coordinatorParts(memory: CoordinatorMemory): string {
+  const { processBytes, readingBytes, kernelBytes, broadcastBytes, checkpointBytes } = memory;
+  const own = `${formatBytes(processBytes)} process`;
+  if (readingBytes > kernelBytes + broadcastBytes + checkpointBytes) {
+    return `${formatBytes(readingBytes)} while it reads the rows, ${own}`;
+  }
+  const [kernel, broadcast, checkpoint] = [kernelBytes, broadcastBytes, checkpointBytes].map(formatBytes);
+  return `${kernel} kernel, ${broadcast} weights on their way, ${checkpoint} checkpoint, ${own}`;
 }
 
 function tooManyWorkers({ workers, microBatches }: JobPlan): readonly (readonly [string, string])[] {

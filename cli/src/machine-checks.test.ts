@@ -76,8 +76,22 @@ test('a clock behind the program is a warning', () => {
   expect(checkClock(built - 60_000, built).status).toBe('ok');
 });
 
-test('the kernel computes the bits it must, on this machine too', async () => {
-  expect(await checkKernel()).toMatchObject({ status: 'ok', found: expect.stringContaining('GFLOP/s') });
+test.each([
+  ['wasm', 'wasm-simd128/1'],
+  ['js', 'js/1'],
+  ['wasm-fma', 'wasm-fma/1'],
+] as const)('the kernel %s computes the bits it must, on this machine too', async (name, id) => {
+  const found = expect.stringMatching(new RegExp(`^${id}, [\\d.]+ GFLOP/s`));
+  expect(await checkKernel(name)).toMatchObject({ subject: `kernel ${name}`, status: 'ok', found });
+});
+
+test('a library that is not there is a warning that says how to get it, not a problem', async () => {
+  expect(await checkKernel('blas', '/not/there/libopenblas.so')).toEqual({
+    subject: 'kernel blas',
+    status: 'warning',
+    found: expect.stringContaining('/not/there/libopenblas.so'),
+    fix: expect.stringContaining('apt-get install libopenblas0-pthread'),
+  });
 });
 
 test('findings line up, each fix under its finding, the verdict last', () => {

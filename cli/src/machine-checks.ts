@@ -3,7 +3,7 @@ import { access, constants, mkdtemp, open, rm, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import { kernelSelfTest } from '#engine';
+import { type KernelName, KernelUnavailableError, kernelSelfTest } from '#engine';
 import { findRedis, type RedisFinding } from '#queues';
 import { RopeteamError } from '#training';
 import type { Environment } from './environment.js';
@@ -134,25 +134,39 @@ export function describeRedis(finding: RedisFinding): Finding {
 /** Slower than plain loops on a ten year old machine: something is in the way. */
 const SLOW_GFLOPS = 1;
 
-/** Right bits, and how fast: the default kernel computes a gradient whose bits are known. */
-export async function checkKernel(): Promise<Finding> {
-  const subject = 'kernel';
+/** What each kernel is for, so that the list explains itself. */
+const kernelNotes: Readonly<Record<KernelName, string>> = {
+  wasm: 'default, bits as on every machine',
+  js: 'the readable twin, bits as on every machine',
+  'wasm-fma': 'bits as on every machine that has it',
+  blas: 'bits as with this library on this type of processor',
+};
+
+/** Every kernel: is it there, does it compute what it must, how fast. Only `wasm` and `js` have to be there. */
+export async function checkKernels(blasLibrary?: string): Promise<readonly Finding[]> {
+  const findings: Finding[] = [];
+  // One after the other: their speed is only worth saying when nothing else runs.
+  for (const name of ['wasm', 'js', 'wasm-fma', 'blas'] as const) findings.push(await checkKernel(name, blasLibrary));
+  return findings;
+}
+
+/** Right bits, and how fast: the kernel computes a gradient that is known. */
+export async function checkKernel(name: KernelName, blasLibrary?: string): Promise<Finding> {
+  const subject = `kernel ${name}`;
   try {
-    const { id, ok: isRight, gflops } = await kernelSelfTest('wasm');
+    const { id, ok: isRight, gflops } = await kernelSelfTest(name, blasLibrary);
     const found = `${id}, ${gflops.toFixed(1)} GFLOP/s a thread`;
     if (!isRight) {
-      const fix = 'update Node; do not compare weights from this machine with others, and please report it';
-      return { subject, status: 'problem', found: `${found}, but with other bits than it must have`, fix };
+      const fix = 'update Node; do not compare weights from this kernel here with others, and please report it';
+      return { subject, status: 'problem', found: `${found}, but with other results than it must have`, fix };
     }
-    if (gflops >= SLOW_GFLOPS) return ok(subject, `${found}, bits as on every machine`);
-    return {
-      subject,
-      status: 'warning',
-      found,
-      fix: 'end other programs, or check that this machine is not throttled',
-    };
+    if (gflops >= SLOW_GFLOPS || name === 'js') return ok(subject, `${found}, ${kernelNotes[name]}`);
+    const fix = 'end other programs, or check that this machine is not throttled';
+    return { subject, status: 'warning', found, fix };
   } catch (error) {
-    return { subject, status: 'problem', found: messageOf(error), fix: 'build the project again: npm run build' };
+    if (!(error instanceof KernelUnavailableError)) throw error;
+    const status = name === 'wasm' || name === 'js' ? 'problem' : 'warning';
+    return { subject, status, found: error.what, fix: error.fix };
   }
 }
 

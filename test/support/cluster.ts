@@ -5,14 +5,17 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { connectClient, type RunClient } from '#protocol';
+import type { KernelChoice } from '#engine';
+import { connectClient, type LocalSubmission, type RunClient } from '#protocol';
 import { type RedisHandle, resolveRedis } from '#queues';
 import { type RunEvent, type RunId, runId } from '#training';
 
 export interface TestClusterOptions {
   readonly workers: number;
   readonly threads?: number;
-  readonly kernel?: 'js' | 'wasm';
+  readonly kernel?: KernelChoice;
+  /** Default: the coordinator's. */
+  readonly workerKernel?: KernelChoice;
   /** The Node.js to run the services on; default: this one. */
   readonly node?: string;
 }
@@ -28,6 +31,8 @@ export interface TestJob {
   readonly text: string;
   /** Files by the path the job names them with. */
   readonly files: Readonly<Record<string, string>>;
+  /** A safetensors file to start from. */
+  readonly initFrom?: NonNullable<LocalSubmission['initFrom']>;
 }
 
 export interface TestCluster extends AsyncDisposable {
@@ -35,6 +40,7 @@ export interface TestCluster extends AsyncDisposable {
   readonly redis: RedisHandle;
   readonly grpc: string;
   readonly http: string;
+  readonly coordinator: ChildProcess;
   /** The living workers. */
   readonly workers: readonly TestWorker[];
   readonly runsDirectory: string;
@@ -54,7 +60,7 @@ export interface TestCluster extends AsyncDisposable {
 const SERVICES = fileURLToPath(new URL('../../services/', import.meta.url));
 
 export async function startTestCluster(options: TestClusterOptions): Promise<TestCluster> {
-  const { threads = 1, kernel = 'wasm', node = process.execPath } = options;
+  const { threads = 1, kernel = 'wasm', workerKernel = kernel, node = process.execPath } = options;
   const directory = await mkdtemp(join(tmpdir(), 'ropeteam-test-'));
   const redis = await resolveRedis({
     allowFetch: true,
@@ -65,14 +71,10 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
   });
   const runsDirectory = join(directory, 'runs');
   const start = async (service: string, args: readonly string[]): Promise<[ChildProcess, Record<string, string>]> => {
-    const child = spawn(
-      node,
-      [join(SERVICES, service, 'src/main.js'), ...args, '--kernel', kernel, '--log-level', 'warn'],
-      {
-        stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-        env: { ...process.env, ROPETEAM_REDIS_URL: redis.url },
-      },
-    );
+    const child = spawn(node, [join(SERVICES, service, 'src/main.js'), ...args, '--log-level', 'warn'], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: { ...process.env, ROPETEAM_REDIS_URL: redis.url },
+    });
     const [message] = await Promise.race([
       once(child, 'message'),
       once(child, 'exit').then(([code]) =>
@@ -81,7 +83,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     ]);
     return [child, message as Record<string, string>];
   };
-  const coordinatorArgs = ['--port', '0', '--http-port', '0', '--runs', runsDirectory];
+  const coordinatorArgs = ['--port', '0', '--http-port', '0', '--runs', runsDirectory, '--kernel', kernel];
   const [coordinator, { grpc = '', http = '' }] = await start('coordinator', coordinatorArgs);
   const client = connectClient(grpc);
   const workers: TestWorker[] = [];
@@ -89,13 +91,14 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
 
   const startWorker = async (): Promise<TestWorker> => {
     const name = `w${born++}`;
-    const [child] = await start('worker', ['--coordinator', grpc, '--name', name, '--threads', String(threads)]);
+    const own = ['--name', name, '--threads', String(threads), '--kernel', workerKernel];
+    const [child] = await start('worker', ['--coordinator', grpc, ...own]);
     const worker = { name, process: child };
     workers.push(worker);
     return worker;
   };
   const run = async (
-    { text, files }: TestJob,
+    { text, files, initFrom }: TestJob,
     onEvent?: (event: RunEvent) => void,
     named?: RunId,
   ): Promise<RunEvent> => {
@@ -104,6 +107,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
       jobText: text,
       jobFile: 'job.yaml',
       files: uploads,
+      ...(initFrom === undefined ? {} : { initFrom }),
       ...(named === undefined ? {} : { runId: named }),
     });
     const id: RunId = runId(submitted.run);
@@ -127,7 +131,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     return ended(worker.process, signal);
   };
   return {
-    ...{ client, redis, grpc, http, workers, runsDirectory, startWorker, run },
+    ...{ client, redis, grpc, http, coordinator, workers, runsDirectory, startWorker, run },
     drainWorker: async (worker) => {
       await gone(worker, 'SIGTERM');
       return worker.process.exitCode;

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { KernelChoice } from '#engine';
 import { type RedisHandle, resolveRedis } from '#queues';
 import { RopeteamError } from '#training';
 import type { Environment } from '../environment.js';
@@ -10,8 +11,6 @@ import { untilAborted } from '../interrupts.js';
 import { readableLogLine } from './log-line.js';
 import { type ServiceProcess, startService, unexpectedExit } from './service-process.js';
 import { superviseWorker, type WorkerSupervisor } from './worker-supervisor.js';
-
-export type KernelChoice = 'wasm' | 'js' | 'auto';
 
 export interface ClusterOptions {
   readonly workers: number;
@@ -51,6 +50,11 @@ const MOST_COORDINATOR_THREADS = 4;
 /** Kernel threads of one worker when the user leaves the choice to us. */
 export function threadsPerWorker(workers: number, cores: number): number {
   return Math.max(1, Math.floor(cores / workers));
+}
+
+/** Kernel threads of the coordinator: as many as a worker has, when the user says. */
+export function coordinatorThreads(wanted: number | undefined, cores: number): number {
+  return wanted ?? Math.min(MOST_COORDINATOR_THREADS, cores);
 }
 
 /**
@@ -123,7 +127,7 @@ interface QueuePlace {
 }
 
 function startCoordinator(options: ClusterOptions, queue: QueuePlace, signal: AbortSignal): Promise<ServiceProcess> {
-  const threads = options.threads ?? Math.min(MOST_COORDINATOR_THREADS, availableParallelism());
+  const threads = coordinatorThreads(options.threads, availableParallelism());
   const args = [
     ...['--host', '127.0.0.1', '--port', String(options.port), '--http-port', String(options.httpPort)],
     ...['--runs', options.runsDirectory, '--threads', String(threads), '--kernel', options.kernel],

@@ -19,6 +19,7 @@ import {
   portOption,
   redisOption,
   runIdOption,
+  saveEveryOption,
   threadsOption,
   workersOption,
 } from './options.js';
@@ -44,6 +45,7 @@ function addTrain(program: Command, context: Context, onExit: OnExit): void {
     .addOption(kernelOption())
     .addOption(outOption())
     .addOption(runIdOption())
+    .addOption(saveEveryOption())
     .addOption(redisOption())
     .addOption(jsonFlag('events on stdout, one JSON object a line'))
     .addOption(everyStepFlag())

@@ -1,5 +1,6 @@
 /** The options that several commands share, and how their values are read. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { KernelChoice } from '#engine';
 import { type RunId, runId } from '#training';
 import { DEFAULT_PORT } from '../default-ports.js';
 
@@ -26,12 +27,19 @@ export function addCommand(program: Command, name: string, { group, description,
     .addHelpText('after', `\nExample:\n  ropeteam ${example}`);
 }
 
-/** `--set` and `--seed`. */
+/** `--set`, `--seed` and `--init-from`. */
 export function addJobChanges(to: Command): Command {
   const gather = (text: string, before: readonly string[]): readonly string[] => [...before, text];
   return to
     .option('--set <key=value>', 'change a setting of the job; may be repeated', gather, [])
-    .option('--seed <n>', 'the same as --set train.seed=<n>', wholeNumber(0, Number.MAX_SAFE_INTEGER));
+    .option('--seed <n>', 'the same as --set train.seed=<n>', wholeNumber(0, Number.MAX_SAFE_INTEGER))
+    .option('--init-from <file>', 'start from the weights of a safetensors file');
+}
+
+/** The same as a setting of the job, under the name users of other tools look for. */
+export function saveEveryOption(): Option {
+  const description = 'also a checkpoint every so many steps, and keep it';
+  return new Option('--save-every <steps>', description).argParser(wholeNumber(1, 1_000_000_000));
 }
 
 /** A switch, `false` unless it is given. */
@@ -56,9 +64,18 @@ export function threadsOption(): Option {
   return new Option('--threads <n>', description).argParser(wholeNumber(1, 1024));
 }
 
+/** Written out, so that `--help` need not load the engine; the type keeps it complete. */
+const kernelChoices = Object.keys({
+  wasm: true,
+  js: true,
+  'wasm-fma': true,
+  blas: true,
+  auto: true,
+} satisfies Record<KernelChoice, true>);
+
 export function kernelOption(): Option {
-  const description = 'the bits are the same, wasm is faster';
-  return new Option('--kernel <name>', description).choices(['auto', 'wasm', 'js']).default('auto');
+  const description = 'what computes: wasm and js have the same bits, wasm-fma, blas and auto are faster';
+  return new Option('--kernel <name>', description).choices(kernelChoices).default('wasm');
 }
 
 export function outOption(): Option {

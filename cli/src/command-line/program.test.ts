@@ -78,7 +78,12 @@ describe('wrong usage is told shortly, with what was probably meant, and exits w
     ['an argument too many', ['doctor', 'now'], 'too many arguments', 'ropeteam --help'],
     ['a number that is none', ['train', 'j', '--workers', 'two'], 'must be a whole number from 1 to 256', ''],
     ['a number out of range', ['up', '--port', '70000'], 'must be a whole number from 0 to 65535', ''],
-    ['an engine that is none', ['train', 'j', '--kernel', 'gpu'], 'Allowed choices are auto, wasm, js', ''],
+    [
+      'an engine that is none',
+      ['train', 'j', '--kernel', 'gpu'],
+      'Allowed choices are wasm, js, wasm-fma, blas, auto',
+      '',
+    ],
     ['a run id that is none', ['stop', 'Not An Id'], 'a run id has 1..63 characters', ''],
   ])('%s', async (_what, words, message, hint) => {
     const { exitCode, results, talk } = await run(words);
@@ -128,8 +133,15 @@ describe('a job file', () => {
         stepsPerEpoch: 5,
         steps: 25,
         bytesPerStepPerWorker: { down: 52, up: 52 },
+        // 100 rows of two features and a target.
+        memory: { worker: { rowBytes: 1200 }, coordinator: { broadcastBytes: 104, checkpointBytes: 52 } },
       },
     });
+    const { memory } = JSON.parse(results).plan;
+    const { worker, coordinator } = memory;
+    expect(worker.processBytes + worker.kernelBytes + worker.rowBytes).toBe(worker.peakBytes);
+    const training = coordinator.kernelBytes + coordinator.broadcastBytes + coordinator.checkpointBytes;
+    expect(coordinator.processBytes + Math.max(training, coordinator.readingBytes)).toBe(coordinator.peakBytes);
     const text = await run(['validate', job]);
     expect(text.results).toContain('layers.0.weight  [3, 2]  6');
     expect(text.results).toContain('5 an epoch, 15 in 3 epochs');

@@ -14,6 +14,7 @@ import {
   parseRunId,
   REMOTE,
   runIdOption,
+  saveEveryOption,
 } from './options.js';
 
 export function addRemoteCommands(program: Command, context: Context, onExit: OnExit): void {
@@ -33,6 +34,7 @@ function addSubmit(program: Command, context: Context, onExit: OnExit): void {
     .argument('<job>', 'job file')
     .addOption(coordinatorOption())
     .addOption(runIdOption())
+    .addOption(saveEveryOption())
     .addOption(flag('--watch', 'follow the run to its end'))
     .addOption(jsonFlag('the run, with --watch its events, as JSON'))
     .addOption(everyStepFlag())

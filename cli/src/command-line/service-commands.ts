@@ -36,7 +36,7 @@ export function addServiceCommands(program: Command, context: Context, onExit: O
 /** What both have in common. */
 function finish(kind: ServiceKind, command: Command, context: Context, onExit: OnExit): void {
   command
-    .option('--kernel <name>', 'auto, wasm or js (default: auto)')
+    .option('--kernel <name>', 'wasm, js, wasm-fma, blas or auto (default: wasm)')
     .option('--name <name>', 'name in logs and events, unique in the cluster')
     .option('--namespace <name>', 'prefix of all keys in Redis, one for a cluster (default: ropeteam)')
     .option('--log-level <level>', 'debug, info, warn or error (default: info)')

@@ -9,7 +9,7 @@ import {
   checkClock,
   checkCores,
   checkDisk,
-  checkKernel,
+  checkKernels,
   checkMemory,
   checkNode,
   checkPorts,
@@ -43,8 +43,11 @@ export async function doctor(options: DoctorOptions, context: Context): Promise<
     checkRedis({ environment, signal: interrupts.orderly, ...named }),
     checkClock(Date.now(), built.mtimeMs),
   ]);
-  // The kernel last and alone: its speed is only worth saying when nothing else runs.
-  const findings = [...(await untilAborted(beside, interrupts.orderly)), await checkKernel()];
+  // The kernels last and alone: their speed is only worth saying when nothing else runs.
+  const findings = [
+    ...(await untilAborted(beside, interrupts.orderly)),
+    ...(await checkKernels(environment.blasLibrary)),
+  ];
   if (options.json) terminal.result(JSON.stringify({ ready: isReady(findings), checks: findings }));
   else terminal.result(renderFindings(findings, terminal.paintResult));
   return isReady(findings) ? 0 : EXIT_NOT_READY;

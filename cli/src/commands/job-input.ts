@@ -1,7 +1,9 @@
 /** A job file as the user names it, checked here before anything is started or sent. */
-import { dirname, resolve } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { formatJob, parseJob, readJobFile } from '#job';
-import { resolveInside } from '#storage';
+import type { LocalFile, LocalSubmission } from '#protocol';
+import { checkInitialWeights, MODEL_FILES, resolveInside } from '#storage';
 import type { JobSpec } from '#training';
 
 export interface JobInput {
@@ -10,7 +12,9 @@ export interface JobInput {
   readonly text: string;
   readonly file: string;
   /** Data files: as the job writes them, and where they are. */
-  readonly files: readonly { readonly path: string; readonly absolutePath: string }[];
+  readonly files: readonly LocalFile[];
+  /** The weights to start from, and the description beside them if there is one. */
+  readonly initFrom?: NonNullable<LocalSubmission['initFrom']>;
 }
 
 export interface JobOverrides {
@@ -18,18 +22,58 @@ export interface JobOverrides {
   readonly set: readonly string[];
   /** `--seed 5` is `--set train.seed=5`. */
   readonly seed?: number;
+  /** `--save-every 500` is `--set checkpoint.everySteps=500`. */
+  readonly saveEvery?: number;
+  /** `--init-from`: a safetensors file; relative to where the user is, not to the job. */
+  readonly initFrom?: string;
 }
 
-/** Reads and checks a job file with the command line's changes applied. @throws RopeteamError CONFIG.* with frames, DATA.OUTSIDE_ROOT, DATA.FILE */
+/** Reads and checks a job file with the command line's changes applied. @throws RopeteamError CONFIG.* with frames, DATA.OUTSIDE_ROOT, DATA.FILE, MODEL.INIT */
 export async function loadJob(path: string, directory: string, overrides: JobOverrides): Promise<JobInput> {
   const { text: written } = await readJobFile(path);
-  const changes = [...overrides.set, ...(overrides.seed === undefined ? [] : [`train.seed=${overrides.seed}`])];
+  const changes = changesOf(overrides);
   const job = parseJob(written, path, changes);
   // A job file may come from anybody: it names files of its own folder, and what is uploaded is only those.
   const root = resolve(directory, dirname(path));
   const files: { path: string; absolutePath: string }[] = [];
   for (const one of dataPaths(job)) files.push({ path: one, absolutePath: await resolveInside(root, one) });
-  return { job, text: changes.length === 0 ? written : formatJob(job), file: path, files };
+  const initFrom =
+    overrides.initFrom === undefined ? {} : { initFrom: await initialFiles(overrides.initFrom, directory) };
+  return { job, text: changes.length === 0 ? written : formatJob(job), file: path, files, ...initFrom };
+}
+
+/** What is submitted of it. */
+export function submissionOf(input: JobInput, runId: string | undefined): LocalSubmission {
+  const { text, file, files, initFrom } = input;
+  return {
+    jobText: text,
+    jobFile: file,
+    files,
+    ...(runId === undefined ? {} : { runId }),
+    ...(initFrom === undefined ? {} : { initFrom }),
+  };
+}
+
+function changesOf({ set, seed, saveEvery }: JobOverrides): readonly string[] {
+  return [
+    ...set,
+    ...(seed === undefined ? [] : [`train.seed=${seed}`]),
+    ...(saveEvery === undefined ? [] : [`checkpoint.everySteps=${saveEvery}`]),
+  ];
+}
+
+/** A file that can't be one of weights is refused here, before anything is started or sent. */
+async function initialFiles(path: string, directory: string): Promise<NonNullable<JobInput['initFrom']>> {
+  const absolutePath = resolve(directory, path);
+  const name = basename(absolutePath);
+  await checkInitialWeights({ path: absolutePath, name: path });
+  const weights = { path: name, absolutePath };
+  const beside = join(dirname(absolutePath), MODEL_FILES.description);
+  const isThere = await stat(beside).then(
+    (status) => status.isFile(),
+    () => false,
+  );
+  return isThere ? { weights, model: { path: MODEL_FILES.description, absolutePath: beside } } : { weights };
 }
 
 /** Every file a job names, as it names them. */

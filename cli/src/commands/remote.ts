@@ -8,7 +8,7 @@ import { formatCount, formatSignificant } from '../plain-numbers.js';
 import { openReporter, type ReporterOptions } from '../progress/reporter.js';
 import { alignColumns } from '../text-columns.js';
 import { followRun, LONG_PATIENCE_MS, openClient, reportEnd, SHORT_PATIENCE_MS } from './follow-run.js';
-import { type JobOverrides, loadJob } from './job-input.js';
+import { type JobOverrides, loadJob, submissionOf } from './job-input.js';
 
 export interface RemoteOptions {
   /** `host:port`; absent: ROPETEAM_COORDINATOR, or this machine's default. */
@@ -33,9 +33,8 @@ export interface StopOptions extends RemoteOptions {
 export async function submit(path: string, options: SubmitOptions, context: Context): Promise<number> {
   const input = await loadJob(path, context.directory, options);
   using client = connect(options, context);
-  const named = options.runId === undefined ? {} : { runId: options.runId };
-  const submission = { jobText: input.text, jobFile: input.file, files: input.files, ...named };
-  const summary = await untilAborted(client.submit(submission), context.interrupts.orderly);
+  const submitted = client.submit(submissionOf(input, options.runId));
+  const summary = await untilAborted(submitted, context.interrupts.orderly);
   if (options.watch) {
     using patient = connect(options, context, LONG_PATIENCE_MS);
     return await follow(patient, runId(summary.run), options, context);

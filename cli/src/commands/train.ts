@@ -1,14 +1,15 @@
 /** `ropeteam train JOB`: one run on this machine, from a job file to a trained model, leaving nothing else behind. */
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { KernelChoice } from '#engine';
 import type { RunClient } from '#protocol';
 import { type RunId, runId } from '#training';
-import { type Cluster, type KernelChoice, openCluster } from '../cluster/cluster.js';
+import { type Cluster, openCluster } from '../cluster/cluster.js';
 import type { Context } from '../context.js';
 import { untilAborted } from '../interrupts.js';
 import { openReporter, type Reporter } from '../progress/reporter.js';
 import { type FinalEvent, followRun, openClient, reportEnd, SHORT_PATIENCE_MS } from './follow-run.js';
-import { type JobInput, type JobOverrides, loadJob } from './job-input.js';
+import { type JobInput, type JobOverrides, loadJob, submissionOf } from './job-input.js';
 
 export interface TrainOptions extends JobOverrides {
   readonly workers: number;
@@ -65,6 +66,10 @@ function nextCommand(path: string, options: TrainOptions, last: FinalEvent, comm
   const changes = [
     ...(options.seed === undefined ? [] : ['--seed', String(options.seed)]),
     ...options.set.flatMap((change) => ['--set', change]),
+    // Another kernel has other bits.
+    ...(options.kernel === 'wasm' ? [] : ['--kernel', options.kernel]),
+    ...(options.saveEvery === undefined ? [] : ['--save-every', String(options.saveEvery)]),
+    ...(options.initFrom === undefined ? [] : ['--init-from', options.initFrom]),
   ];
   const again = [commandName, 'train', ...[path, ...changes].map(forShell)].join(' ');
   if (last.event === 'run_finished' && last.stoppedBy === 'user') return `${again}   trains to the end`;
@@ -91,13 +96,8 @@ interface Running {
 async function runToEnd(input: JobInput, named: RunId | undefined, running: Running): Promise<FinalEvent> {
   const { cluster, client, reporter, everyStep } = running;
   const { orderly, immediate } = running.context.interrupts;
-  const submission = {
-    jobText: input.text,
-    jobFile: input.file,
-    files: input.files,
-    ...(named === undefined ? {} : { runId: named }),
-  };
-  const queued = await Promise.race([untilAborted(client.submit(submission), orderly), cluster.broken]);
+  const submitted = client.submit(submissionOf(input, named));
+  const queued = await Promise.race([untilAborted(submitted, orderly), cluster.broken]);
   const run = runId(queued.run);
   const stop = (): void => {
     reporter.note('stopping: finishing the step and saving the model; press Ctrl-C again to leave at once');

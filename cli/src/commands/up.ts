@@ -1,8 +1,9 @@
 /** `ropeteam up`: the cluster of `train`, kept running for jobs from other terminals until Ctrl-C. */
 import { createServer } from 'node:net';
 import { resolve } from 'node:path';
+import type { KernelChoice } from '#engine';
 import { RopeteamError } from '#training';
-import { type Cluster, type ClusterOptions, type KernelChoice, openCluster } from '../cluster/cluster.js';
+import { type Cluster, type ClusterOptions, openCluster } from '../cluster/cluster.js';
 import type { Context } from '../context.js';
 import { Interrupted, untilAborted } from '../interrupts.js';
 import { plural } from '../plain-numbers.js';

@@ -3,11 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { resolveModel } from '#job';
-import { prepareDataset } from '#storage';
-import { RopeteamError, toEnvelope } from '#training';
-import { threadsPerWorker } from '../cluster/cluster.js';
+import { compileModel, type ModelSpec } from '#kernel';
+import { prepareDataset, readInitialWeights } from '#storage';
+import { type DatasetInfo, RopeteamError, toEnvelope } from '#training';
+import { coordinatorThreads, threadsPerWorker } from '../cluster/cluster.js';
 import type { Context } from '../context.js';
-import { type JobPlan, planJob, renderPlan } from '../job-plan.js';
+import { type JobPlan, type PlannedStart, planJob, renderPlan } from '../job-plan.js';
 import { type JobInput, type JobOverrides, loadJob } from './job-input.js';
 
 export interface ValidateOptions extends JobOverrides {
@@ -33,7 +34,8 @@ export async function validate(path: string, options: ValidateOptions, context: 
 }
 
 /** Reads the data as the coordinator will, into a folder that is gone afterwards. */
-async function planOf({ job, files }: JobInput, options: ValidateOptions, context: Context): Promise<JobPlan> {
+async function planOf(input: JobInput, options: ValidateOptions, context: Context): Promise<JobPlan> {
+  const { job, files } = input;
   const directory = await mkdtemp(join(tmpdir(), 'ropeteam-validate-'));
   const places = new Map(files.map(({ path, absolutePath }) => [path, absolutePath]));
   try {
@@ -44,9 +46,33 @@ async function planOf({ job, files }: JobInput, options: ValidateOptions, contex
       directory,
       signal: context.interrupts.orderly,
     });
-    const threads = options.threads ?? threadsPerWorker(options.workers, availableParallelism());
-    return planJob(job, resolveModel(job, dataset.info), dataset.info, { workers: options.workers, threads });
+    const cores = availableParallelism();
+    const cluster = {
+      workers: options.workers,
+      threads: options.threads ?? threadsPerWorker(options.workers, cores),
+      coordinatorThreads: coordinatorThreads(options.threads, cores),
+    };
+    const model = resolveModel(job, dataset.info);
+    const start = await startOf(input, model, dataset.info, context.interrupts.orderly);
+    return planJob(job, model, dataset.info, cluster, start);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Reads the weights as the coordinator will; they are gone afterwards too. */
+async function startOf(
+  { initFrom }: JobInput,
+  spec: ModelSpec,
+  dataset: DatasetInfo,
+  signal: AbortSignal,
+): Promise<PlannedStart> {
+  if (initFrom === undefined) return { warnings: [] };
+  const { weights, model } = initFrom;
+  const { parameters, parameterCount } = compileModel(spec);
+  const modelPath = model === undefined ? {} : { modelPath: model.absolutePath };
+  const file = { path: weights.absolutePath, name: weights.path, ...modelPath };
+  const into = new Float32Array(parameterCount);
+  const { from, notes } = await readInitialWeights(file, { parameters, spec, dataset }, into, signal);
+  return { initFrom: from, warnings: notes };
 }

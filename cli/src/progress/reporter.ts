@@ -4,7 +4,7 @@ import { createLogUpdate } from 'log-update';
 import type { RunEvent } from '#training';
 import type { Terminal } from '../terminal.js';
 import { renderBlock, renderLine } from './progress-block.js';
-import { advanceView, emptyView, epochNumber, formatMetrics, noticeOf, type RunView } from './run-view.js';
+import { advanceView, emptyView, epochNumber, formatMetrics, noticeOf, type RunView, remarksOf } from './run-view.js';
 
 export interface Reporter extends Disposable {
   event(event: RunEvent): void;
@@ -54,17 +54,19 @@ function liveReporter(terminal: Terminal): Reporter {
     draw(renderBlock(view, terminal.columns(), terminal.paintTalk).join('\n'));
   };
   const timer = setInterval(redraw, REDRAW_MS);
+  const note = (text: string): void => {
+    draw.clear();
+    terminal.say(text);
+    dirty = true;
+    redraw();
+  };
   return {
     event: (event) => {
+      for (const remark of remarksOf(event)) note(remark);
       view = advanceView(view, event);
       dirty = true;
     },
-    note: (text) => {
-      draw.clear();
-      terminal.say(text);
-      dirty = true;
-      redraw();
-    },
+    note,
     [Symbol.dispose]: () => {
       clearInterval(timer);
       redraw();
@@ -83,6 +85,7 @@ function lineReporter(terminal: Terminal): Reporter {
       if (text === undefined) return;
       if (event.event === 'step_committed') lineAtMs = Date.parse(event.time);
       terminal.say(text);
+      for (const remark of remarksOf(event)) terminal.say(remark);
     },
     note: (text) => terminal.say(text),
     [Symbol.dispose]: () => undefined,

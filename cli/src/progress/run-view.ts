@@ -204,6 +204,17 @@ export function noticeOf(event: RunEvent): string | undefined {
   }
 }
 
+/** What to know about a run before its first step: too important to scroll away with the notices. */
+export function remarksOf(event: RunEvent): readonly string[] {
+  if (event.event !== 'run_started') return [];
+  const { initFrom, warnings } = event;
+  const from =
+    initFrom === undefined
+      ? []
+      : [`starts from the weights of ${initFrom.file}, sha256 ${initFrom.weightsSha256.slice(0, 16)}…`];
+  return [...from, ...warnings.map((warning) => `warning: ${warning}`)];
+}
+
 /** `accuracy 97.1 %  loss 0.0912`, best known first. */
 export function formatMetrics(metrics: Metrics): string {
   const quality =

@@ -17,6 +17,12 @@ test('the summary says how good, why it ended, how fast, what it is and what com
   ]);
 });
 
+test('a kernel that was left to the program is told with the reason', () => {
+  const reason = 'wasm-fma/1 is the fastest this machine has; no blas: no OpenBLAS was found';
+  const lines = renderSummary({ ...finished, kernel: 'wasm-fma/1', kernelReason: reason }, 'x', plain).split('\n');
+  expect(lines[lines.findIndex((line) => line.includes('kernel wasm-fma/1')) + 1]?.trim()).toBe(`auto: ${reason}`);
+});
+
 test('faults are told when there were any', () => {
   const summary = renderSummary({ ...finished, workersLost: 1, blocksReissued: 3 }, 'x', plain);
   expect(summary).toContain('faults   1 worker lost, 3 blocks run again; the weights are the same as without');

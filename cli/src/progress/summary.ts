@@ -29,6 +29,7 @@ export function renderSummary(finished: Finished, next: string, paint: Paint): s
     ...(finished.workersLost + finished.blocksReissued === 0 ? [] : [['faults', faults(finished)] as const]),
     ['weights', `sha256 ${finished.weightsSha256}`],
     ['ran on', `${finished.redis.engine} ${finished.redis.version} · kernel ${finished.kernel}`],
+    ...(finished.kernelReason === undefined ? [] : [['', `auto: ${finished.kernelReason}`] as const]),
     ['model', finished.modelPath],
     ['next', next],
   ];

@@ -2,7 +2,7 @@ import { AVERAGE, averagerTableLength, SQUARE_NORM, writeAverageArguments } from
 import { createControlBlock, ENDED_MS, RESULTS, STARTED_MS } from './control-block.js';
 import type { AverageRequest, AverageResult, AveragerEngine, AveragerEngineOptions } from './engine.js';
 import { hashDigits } from './hash-digits.js';
-import { loadWasmModule } from './kernel-loading.js';
+import { checkThreadLimit, loadKernel } from './kernel-loading.js';
 import { createSharedMemory, floatsAt, growTo } from './linear-memory.js';
 import { averagerBytes, planAveragerMemory } from './memory-plan.js';
 import { oneAtATime } from './one-at-a-time.js';
@@ -16,14 +16,15 @@ import { piecesOf } from './update-pieces.js';
  * Opens the coordinator's kernel: allocates weights, optimizer state and one inbox slot, all zero, loads the kernel and
  * starts its threads.
  * @throws RangeError for options out of range and for a model that outgrows WebAssembly, before anything is allocated
- * @throws Error when the kernel cannot be loaded
+ * @throws KernelUnavailableError when this machine lacks what the kernel needs
  */
 export async function openAveragerEngine(options: AveragerEngineOptions): Promise<AveragerEngine> {
-  const { kernel, threads, microBatches } = options;
+  const { threads, microBatches } = options;
   checkL2(options);
   const plan = planAveragerMemory(options);
   const { parameterCount } = plan;
-  const wasmModule = await loadWasmModule(kernel);
+  const kernel = await loadKernel(options);
+  checkThreadLimit(kernel, threads);
   const memory = createSharedMemory(averagerBytes(plan, 1));
   const pieces = piecesOf(options);
   const ranges = pieces.length;
@@ -32,7 +33,7 @@ export async function openAveragerEngine(options: AveragerEngineOptions): Promis
   const control = createControlBlock(threads, averagerTableLength(microBatches, ranges, normPieces));
   const setups = Array.from(
     { length: threads },
-    (_, index): ThreadSetup => ({ role: 'averager', index, control, memory, wasmModule, options, plan }),
+    (_, index): ThreadSetup => ({ role: 'averager', index, control, memory, kernel, options, plan }),
   );
   const crew = await openThreadCrew(new URL('./kernel-thread.js', import.meta.url), setups, control);
 

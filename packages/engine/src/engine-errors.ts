@@ -1,4 +1,4 @@
-import type { SplitName } from './engine.js';
+import type { KernelName, SplitName } from './engine.js';
 
 /** A row was asked for that lies in no shard added so far. The engine goes on: add the shard and ask again. */
 export class MissingRowError extends Error {
@@ -26,5 +26,23 @@ export class KernelThreadError extends Error {
     this.name = 'KernelThreadError';
     this.thread = thread;
     this.fatal = fatal;
+  }
+}
+
+/** This machine lacks what a kernel needs. */
+export class KernelUnavailableError extends Error {
+  readonly code = 'ENGINE.KERNEL_UNAVAILABLE';
+  readonly kernel: KernelName;
+  /** What is lacking. */
+  readonly what: string;
+  /** What to do, one imperative sentence. */
+  readonly fix: string;
+
+  constructor(kernel: KernelName, what: string, fix: string, cause?: unknown) {
+    super(`kernel ${kernel} cannot be used here: ${what}`, cause === undefined ? undefined : { cause });
+    this.name = 'KernelUnavailableError';
+    this.kernel = kernel;
+    this.what = what;
+    this.fix = fix;
   }
 }

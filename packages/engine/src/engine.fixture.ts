@@ -28,6 +28,19 @@ export const WIDE_MODEL: ModelSpec = {
   inputs: 700,
 };
 
+/** With layers that drop units at random. */
+export const DROPOUT_MODEL: ModelSpec = {
+  ...MODEL,
+  layers: [
+    { kind: 'dropout', rate: 0.1 },
+    { kind: 'dense', units: 33 },
+    { kind: 'layerNorm', epsilon: 1e-5 },
+    { kind: 'gelu' },
+    { kind: 'dropout', rate: 0.5 },
+    { kind: 'dense', units: 5 },
+  ],
+};
+
 export const TRAIN_SAMPLES = 150;
 export const BATCH = 61;
 export const MICRO_BATCHES = 8;
@@ -83,11 +96,15 @@ export interface Expected {
 }
 
 /** The definition of a block's gradient: micro-batches one by one with the plain kernel, then left + right, recursively. */
-export function expectedGradient(request: GradientRequest, weights: Float32Array = initialWeights()): Expected {
-  const program = compileModel(MODEL);
-  const { inputs } = MODEL;
+export function expectedGradient(
+  request: GradientRequest,
+  weights: Float32Array = initialWeights(),
+  model: ModelSpec = MODEL,
+): Expected {
+  const program = compileModel(model);
+  const { inputs } = model;
   const indexOf = samplePermutation(11, request.epoch, TRAIN_SAMPLES);
-  const rows = rowsOf('train', 0, TRAIN_SAMPLES);
+  const rows = rowsOf('train', 0, TRAIN_SAMPLES, model);
   const reduce = (begin: number, end: number): Expected => {
     if (end - begin > 1) {
       const middle = (begin + end) / 2;
@@ -103,7 +120,8 @@ export function expectedGradient(request: GradientRequest, weights: Float32Array
       run.features.set(rows.features.subarray(index * inputs, (index + 1) * inputs), row * inputs);
       run.targets[row] = rows.targets[index]!;
     }
-    const sums = run.kernel.gradient(program, run.at);
+    const draws = { seed: 11, epoch: request.epoch, firstPosition: range.begin };
+    const sums = run.kernel.gradient(program, { ...run.at, draws });
     return { gradient: run.gradient, sums };
   };
   return reduce(request.begin, request.end);

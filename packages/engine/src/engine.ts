@@ -1,7 +1,12 @@
 import type { LossSums, ModelSpec, OptimizerSpec } from '#kernel';
 
-/** `js` is the readable twin, `wasm` the fast one. Both give the same bits; the id is still part of every handshake. */
-export type KernelName = 'js' | 'wasm';
+/**
+ * `js` is the readable twin and `wasm` the fast one with the same bits, on every machine. `wasm-fma` (a fused
+ * multiply-add) and `blas` (OpenBLAS) are faster and have bits of their own; a run is computed by one kernel throughout.
+ */
+export const KERNEL_NAMES = ['js', 'wasm', 'wasm-fma', 'blas'] as const;
+
+export type KernelName = (typeof KERNEL_NAMES)[number];
 
 /** Names of the parts a data set is split into. */
 export type SplitName = 'train' | 'validation' | 'test';
@@ -19,6 +24,8 @@ export interface ShardRows {
 
 export interface WorkerEngineOptions {
   readonly kernel: KernelName;
+  /** The one file to take OpenBLAS from; absent: the usual names and places. */
+  readonly blasLibrary?: string;
   /** Kernel threads, at least 1. Never changes the result. */
   readonly threads: number;
   readonly model: ModelSpec;
@@ -75,6 +82,8 @@ export interface WorkerEngine extends AsyncDisposable {
 
 export interface AveragerEngineOptions {
   readonly kernel: KernelName;
+  /** As in `WorkerEngineOptions`. */
+  readonly blasLibrary?: string;
   readonly threads: number;
   readonly model: ModelSpec;
   readonly optimizer: OptimizerSpec;

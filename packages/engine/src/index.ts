@@ -14,8 +14,17 @@ export type {
   WorkerEngine,
   WorkerEngineOptions,
 } from './engine.js';
-export { KernelThreadError, MissingRowError } from './engine-errors.js';
-export { kernelIdOf } from './kernel-loading.js';
+export { KERNEL_NAMES } from './engine.js';
+export { KernelThreadError, KernelUnavailableError, MissingRowError } from './engine-errors.js';
+export {
+  type ChosenKernel,
+  chooseKernel,
+  findKernel,
+  KERNEL_CHOICES,
+  type KernelChoice,
+  type KernelFinding,
+  offeredKernels,
+} from './kernel-choice.js';
 export { type KernelSelfTest, kernelSelfTest } from './kernel-self-test.js';
 export { averagerMemoryBytes, workerMemoryBytes } from './memory-plan.js';
 export { openWorkerEngine } from './worker-engine.js';

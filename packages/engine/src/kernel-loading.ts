@@ -1,32 +1,104 @@
+/**
+ * Getting a kernel ready: once a process what can be handed to threads (`loadKernel`), once a thread the kernel itself
+ * (`instantiateKernel`). A kernel that this machine lacks is a `KernelUnavailableError` of `loadKernel`.
+ */
 import { readFile } from 'node:fs/promises';
-import { createJsKernel, createWasmKernel, KERNEL_IDS, type Kernel } from '#kernel';
+import { setFlagsFromString } from 'node:v8';
+import { createJsKernel, createWasmKernel, isMultiplyAddFused, KERNEL_IDS, type Kernel } from '#kernel';
+import { openBlas } from './blas-library.js';
+import { blasMultiply } from './blas-multiply.js';
 import type { KernelName } from './engine.js';
-import { compileWasm, instantiateWasm, type SharedMemory } from './linear-memory.js';
+import { KernelUnavailableError } from './engine-errors.js';
+import { compileWasm, createSharedMemory, instantiateWasm, isValidWasm, type SharedMemory } from './linear-memory.js';
 
-/** The id a kernel will have: part of the handshake and the ledger, because a run never mixes ids. */
-export function kernelIdOf(kernel: KernelName): string {
-  return KERNEL_IDS[kernel];
+export interface KernelSource {
+  readonly kernel: KernelName;
+  /** The one file to take OpenBLAS from; absent: the usual names and places. */
+  readonly blasLibrary?: string;
 }
 
-/** Where the build puts the kernel's WebAssembly module, seen from this file in `dist/`. */
-const WASM_FILE = new URL('../../kernel/kernel.wasm', import.meta.url);
+/** A kernel that was found. Plain data and a compiled module: it can be handed to a thread. */
+export interface LoadedKernel {
+  readonly name: KernelName;
+  /** Part of the handshake and the ledger, because a run never mixes ids. */
+  readonly id: string;
+  /** A `WebAssembly.Module`; absent: the plain kernel. */
+  readonly module: object | undefined;
+  /** Where OpenBLAS was found, for `blas`. */
+  readonly blasPath: string | undefined;
+  /** Threads that may use it at once. */
+  readonly mostThreads: number;
+  /** What of this machine decides over its bits, for people; absent: nothing does. */
+  readonly description: string | undefined;
+}
 
-/** Compiles the module once a process; threads instantiate it. @returns a `WebAssembly.Module`; nothing for `js` */
-export async function loadWasmModule(kernel: KernelName): Promise<object | undefined> {
-  if (kernel === 'js') return undefined;
-  try {
-    return await compileWasm(await readFile(WASM_FILE));
-  } catch (cause) {
-    throw new Error(
-      `the WebAssembly kernel ${WASM_FILE.pathname} could not be loaded; build the project ("npm run build"), ` +
-        'use a Node.js of 20.19 or later on a CPU with SIMD, or the kernel "js"',
-      { cause },
-    );
+/** Where the build puts the WebAssembly modules, seen from this file in `dist/`. */
+const WASM_FILE = new URL('../../kernel/kernel.wasm', import.meta.url);
+const FMA_FILE = new URL('../../kernel/kernel-fma.wasm', import.meta.url);
+
+/** @throws KernelUnavailableError when this machine lacks what the kernel needs */
+export async function loadKernel({ kernel, blasLibrary }: KernelSource): Promise<LoadedKernel> {
+  const found = { name: kernel, blasPath: undefined, mostThreads: Number.POSITIVE_INFINITY, description: undefined };
+  switch (kernel) {
+    case 'js':
+      return { ...found, id: KERNEL_IDS.js, module: undefined };
+    case 'wasm':
+      return { ...found, id: KERNEL_IDS.wasm, module: await loadModule(kernel, WASM_FILE) };
+    case 'wasm-fma':
+      return { ...found, id: KERNEL_IDS['wasm-fma'], module: await loadFusedModule() };
+    case 'blas': {
+      const { path, kernelId, mostThreads, description } = await openBlas(blasLibrary);
+      const module = await loadModule(kernel, WASM_FILE);
+      return { name: kernel, id: kernelId, module, blasPath: path, mostThreads, description };
+    }
+    default:
+      return kernel satisfies never;
   }
 }
 
-/** The kernel of the calling thread, over the memory all threads share: WebAssembly where there is a module, else plain. */
-export function instantiateKernel(memory: SharedMemory, wasmModule: object | undefined): Kernel {
-  if (wasmModule === undefined) return createJsKernel(memory);
-  return createWasmKernel(instantiateWasm(wasmModule, memory), memory);
+/** @throws KernelUnavailableError for more threads than the kernel bears */
+export function checkThreadLimit({ name, mostThreads }: LoadedKernel, threads: number): void {
+  if (threads <= mostThreads) return;
+  const what = `the library was built for at most ${mostThreads} threads, not ${threads}`;
+  throw new KernelUnavailableError(name, what, `use --threads ${mostThreads}, or --kernel wasm`);
+}
+
+/** The kernel of the calling thread, over the memory all threads share. */
+export async function instantiateKernel(memory: SharedMemory, loaded: LoadedKernel): Promise<Kernel> {
+  const { id, module, blasPath } = loaded;
+  if (module === undefined) return createJsKernel(memory);
+  const exports = instantiateWasm(module, memory);
+  if (blasPath === undefined) return createWasmKernel(exports, memory, { id });
+  const { sgemm, addressOf } = await openBlas(blasPath);
+  const base = addressOf(memory);
+  return createWasmKernel(exports, memory, { id, multiply: (own) => blasMultiply(sgemm, base, own) });
+}
+
+async function loadModule(kernel: KernelName, file: URL): Promise<object> {
+  try {
+    return await compileWasm(await readFile(file));
+  } catch (cause) {
+    const fix =
+      'build the project ("npm run build"), use a Node.js of 20.19 or later on a CPU with SIMD, or the kernel "js"';
+    throw new KernelUnavailableError(kernel, `${file.pathname} could not be loaded`, fix, cause);
+  }
+}
+
+/** Node 20 has relaxed SIMD behind a flag that it takes at run time (NODE_OPTIONS refuses it); later ones just have it. */
+async function loadFusedModule(): Promise<object> {
+  const bytes = await readFile(FMA_FILE).catch((cause: unknown) => {
+    const fix = 'build the project ("npm run build")';
+    throw new KernelUnavailableError('wasm-fma', `${FMA_FILE.pathname} is not there`, fix, cause);
+  });
+  if (!isValidWasm(bytes) && process.versions.node.startsWith('20.')) {
+    setFlagsFromString('--experimental-wasm-relaxed-simd');
+  }
+  const instead = 'use --kernel wasm';
+  if (!isValidWasm(bytes)) {
+    const what = `Node.js ${process.versions.node} has no relaxed SIMD on this processor`;
+    throw new KernelUnavailableError('wasm-fma', what, `use Node.js 22 or later, or ${instead}`);
+  }
+  const module = await compileWasm(bytes);
+  if (isMultiplyAddFused(instantiateWasm(module, createSharedMemory(1)))) return module;
+  throw new KernelUnavailableError('wasm-fma', 'this processor has no fused multiply-add', instead);
 }

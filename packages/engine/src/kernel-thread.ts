@@ -7,7 +7,7 @@ import type { ThreadSetup } from './thread-setup.js';
 import { createWorkerPerformer } from './worker-performer.js';
 
 const setup: ThreadSetup = workerData; // only the engines start this file
-const kernel = instantiateKernel(setup.memory, setup.wasmModule);
+const kernel = await instantiateKernel(setup.memory, setup.kernel);
 serveCommands(
   setup.index,
   setup.control,

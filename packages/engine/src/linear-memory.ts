@@ -12,12 +12,16 @@ export interface SharedMemory {
 /** Of the WebAssembly interface of JavaScript, which the ES library of TypeScript does not describe, what is used here. */
 interface WebAssemblyInterface {
   readonly Memory: new (descriptor: { initial: number; maximum: number; shared: true }) => SharedMemory;
+  validate(bytes: Uint8Array): boolean;
   compile(bytes: Uint8Array): Promise<object>;
   readonly Instance: new (module: object, imports: object) => { readonly exports: object };
 }
 
 /** Every Node has it; only the type is missing. */
 const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: WebAssemblyInterface };
+
+/** Does this Node.js, with the flags it has now, know everything the module uses? */
+export const isValidWasm = (bytes: Uint8Array): boolean => WebAssembly.validate(bytes);
 
 export const compileWasm = (bytes: Uint8Array): Promise<object> => WebAssembly.compile(bytes);
 

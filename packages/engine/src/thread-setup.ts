@@ -1,5 +1,6 @@
 import type { ControlBlock } from './control-block.js';
 import type { AveragerEngineOptions, WorkerEngineOptions } from './engine.js';
+import type { LoadedKernel } from './kernel-loading.js';
 import type { SharedMemory } from './linear-memory.js';
 import type { AveragerMemoryPlan, WorkerMemoryPlan } from './memory-plan.js';
 
@@ -8,8 +9,7 @@ export type ThreadSetup = {
   readonly index: number;
   readonly control: ControlBlock;
   readonly memory: SharedMemory;
-  /** The compiled module, a `WebAssembly.Module`; absent: the plain kernel. */
-  readonly wasmModule: object | undefined;
+  readonly kernel: LoadedKernel;
 } & (
   | { readonly role: 'worker'; readonly options: WorkerEngineOptions; readonly plan: WorkerMemoryPlan }
   | { readonly role: 'averager'; readonly options: AveragerEngineOptions; readonly plan: AveragerMemoryPlan }

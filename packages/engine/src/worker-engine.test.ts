@@ -5,6 +5,7 @@ import { compileModel } from '#kernel';
 import {
   assertSameBits,
   BATCH,
+  DROPOUT_MODEL,
   expectedEvaluation,
   expectedGradient,
   initialWeights,
@@ -66,6 +67,31 @@ for (const kernel of KERNELS) {
     assert.match([...hashes][0]!, /^[0-9a-f]{16}$/);
   });
 }
+
+test.each(KERNELS)(
+  '%s: the same units are dropped whoever computes which block, with any number of threads',
+  async (kernel) => {
+    const weights = initialWeights(DROPOUT_MODEL);
+    for (const threads of [1, 3]) {
+      await using engine = await openWorkerEngine(optionsOf(kernel, threads, DROPOUT_MODEL));
+      prepare(engine, DROPOUT_MODEL);
+      for (const [begin, end] of [
+        [0, MICRO_BATCHES],
+        [2, 4],
+        [5, 6],
+      ] as const) {
+        const request = { ...WHOLE_STEP, begin, end };
+        const expected = expectedGradient(request, weights, DROPOUT_MODEL);
+        const result = await engine.computeGradient(request);
+        assertSameBits(result.gradient, expected.gradient);
+        assert.deepEqual(sumsOf(result), expected.sums);
+      }
+      const other = await engine.computeGradient({ ...WHOLE_STEP, epoch: 2 });
+      const again = expectedGradient({ ...WHOLE_STEP, epoch: 2 }, weights, DROPOUT_MODEL);
+      assertSameBits(other.gradient, again.gradient);
+    }
+  },
+);
 
 test('every block of a short last batch has the bits of its definition, empty micro-batches included', async () => {
   const blocks = fc

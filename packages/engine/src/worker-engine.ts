@@ -9,7 +9,7 @@ import type {
   WorkerEngineOptions,
 } from './engine.js';
 import { hashDigits } from './hash-digits.js';
-import { loadWasmModule } from './kernel-loading.js';
+import { checkThreadLimit, loadKernel } from './kernel-loading.js';
 import { createSharedMemory, floatsAt } from './linear-memory.js';
 import { foldLossSumsTable, LOSS_SUMS_LENGTH, NO_LOSS, readLossSums } from './loss-sums.js';
 import { EVALUATION_CHUNK, planWorkerMemory, RANGE_FLOATS } from './memory-plan.js';
@@ -34,18 +34,19 @@ const EVALUATION_WAVE = 1024;
  * Opens a worker's kernel: plans and allocates its memory, loads the kernel and starts its threads. Weights and staged
  * weights are zero.
  * @throws RangeError for options out of range and for a model that outgrows WebAssembly, before anything is allocated
- * @throws Error when the kernel cannot be loaded
+ * @throws KernelUnavailableError when this machine lacks what the kernel needs
  */
 export async function openWorkerEngine(options: WorkerEngineOptions): Promise<WorkerEngine> {
-  const { kernel, threads, model, microBatches } = options;
+  const { threads, model, microBatches } = options;
   const plan = planWorkerMemory(options);
   const { parameterCount, subtreeGradients } = plan;
-  const wasmModule = await loadWasmModule(kernel);
+  const kernel = await loadKernel(options);
+  checkThreadLimit(kernel, threads);
   const memory = createSharedMemory(plan.bytes);
   const control = createControlBlock(threads, LOSS_SUMS_LENGTH * Math.max(microBatches, EVALUATION_WAVE));
   const setups = Array.from(
     { length: threads },
-    (_, index): ThreadSetup => ({ role: 'worker', index, control, memory, wasmModule, options, plan }),
+    (_, index): ThreadSetup => ({ role: 'worker', index, control, memory, kernel, options, plan }),
   );
   const crew = await openThreadCrew(new URL('./kernel-thread.js', import.meta.url), setups, control);
 

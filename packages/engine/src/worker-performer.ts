@@ -61,7 +61,9 @@ export function createWorkerPerformer(setup: ThreadSetup & { role: 'worker' }, k
     const indexOf = indexesOf(epoch);
     const computeLeaf = (microBatch: number, gradient: number): void => {
       const range = microBatchRange(firstPosition, endPosition, microBatches, microBatch);
-      const sums = kernel.gradient(program, stage('train', range.begin, range.end, indexOf, { weights, gradient }));
+      const at = stage('train', range.begin, range.end, indexOf, { weights, gradient });
+      const draws = { seed, epoch, firstPosition: range.begin };
+      const sums = kernel.gradient(program, { ...at, draws });
       writeLossSums(control.numbers, TABLE, microBatch - begin, sums);
     };
     const fold = (into: number, right: number): void => kernel.fold(into, right, P);

@@ -3,7 +3,7 @@
  * that they are heard together with problems elsewhere; what is of the wrong type is left to the schema.
  */
 import { dataConflicts } from './data-conflicts.js';
-import { exclusiveSettings } from './job-file.js';
+import { exclusiveInLayers, exclusiveSettings } from './job-file.js';
 import { modelConflicts } from './model-conflicts.js';
 import type { Problem } from './problem.js';
 import { dotted, oneOf } from './schema-shape.js';
@@ -46,7 +46,9 @@ function toProblem({ path, message, hint, code, atName, tooLargeBytes }: Conflic
 
 /** Settings that exclude each other, and groups that need one of several. */
 function rivals(tree: SourceNode): Conflict[] {
-  return exclusiveSettings.flatMap(({ parent, keys }) => {
+  const layers = nodeAt(tree, ['model', 'layers'])?.node;
+  const groups = [...exclusiveInLayers(layers?.kind === 'list' ? layers.items.length : 0), ...exclusiveSettings];
+  return groups.flatMap(({ parent, keys, needed }) => {
     const group = nodeAt(tree, parent)?.node;
     if (group?.kind !== 'map') return [];
     const given = [...group.entries].filter(([key]) => keys.includes(key));
@@ -64,8 +66,8 @@ function rivals(tree: SourceNode): Conflict[] {
         },
       ];
     }
-    if (given.length === 0 && group.entries.size === 0 && dotted(parent) === 'train.optimizer') {
-      return [{ path: parent, message: 'train.optimizer names no optimizer', hint: `write ${oneOf(keys)}` }];
+    if (needed !== undefined && group.entries.size === 0) {
+      return [{ path: parent, message: `${dotted(parent)} names no ${needed}`, hint: `write ${oneOf(keys)}` }];
     }
     return [];
   });

@@ -50,7 +50,18 @@ const after = fc.oneof(
 
 const layer = fc.oneof(
   whole(1, 4096).map((units) => ({ kind: 'dense', units }) as const),
-  fc.constantFrom('relu' as const, 'sigmoid' as const, 'tanh' as const).map((kind) => ({ kind })),
+  fc
+    .constantFrom('relu' as const, 'gelu' as const, 'sigmoid' as const, 'tanh' as const, 'softmax' as const)
+    .map((kind) => ({ kind })),
+  share.map((slope) => ({ kind: 'leakyRelu', slope }) as const),
+  belowOne.map((rate) => ({ kind: 'dropout', rate }) as const),
+  factor.map((epsilon) => ({ kind: 'layerNorm', epsilon }) as const),
+);
+
+const loss = fc.oneof(
+  fc.constant(undefined),
+  fc.constant({ kind: 'meanSquaredError' } as const),
+  factor.map((delta) => ({ kind: 'huber', delta }) as const),
 );
 
 /** Any job that is right: the losses and tasks that do not go together are left to the table of refusals. */
@@ -73,8 +84,15 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
     missing: fc.constantFrom('error' as const, 'mean' as const, 'zero' as const, 'drop' as const),
     maxCategories: whole(2, 65_536),
     layers: fc.array(layer, { maxLength: 6 }),
-    loss: fc.constantFrom('meanSquaredError' as const, undefined),
-    init: fc.constantFrom('auto' as const, 'he' as const, 'glorot' as const),
+    loss: loss,
+    init: fc.constantFrom(
+      'auto' as const,
+      'he' as const,
+      'heNormal' as const,
+      'glorot' as const,
+      'glorotNormal' as const,
+      'torch' as const,
+    ),
     limit: fc.oneof(
       whole(1, 1e6).map((epochs) => ({ kind: 'epochs', epochs }) as const),
       whole(1001, 1e9).map((steps) => ({ kind: 'steps', steps }) as const),

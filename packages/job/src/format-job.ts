@@ -48,8 +48,8 @@ function toJobFile(job: JobSpec): JobFileInput {
       maxCategories: data.maxCategories,
     },
     model: {
-      layers: model.layers.map((layer) => (layer.kind === 'dense' ? { dense: layer.units } : layer.kind)),
-      ...(model.loss === undefined ? {} : { loss: model.loss }),
+      layers: model.layers.map(layerValue),
+      ...(model.loss === undefined ? {} : { loss: lossValue(model.loss) }),
       init: model.init,
     },
     train: {
@@ -64,12 +64,38 @@ function toJobFile(job: JobSpec): JobFileInput {
       stop: train.stop,
       seed: train.seed,
     },
-    checkpoint: { every: formatDuration(checkpoint.everyMs), keep: checkpoint.keep },
+    checkpoint: {
+      every: formatDuration(checkpoint.everyMs),
+      keep: checkpoint.keep,
+      ...(checkpoint.everySteps === undefined ? {} : { everySteps: checkpoint.everySteps }),
+    },
   };
 }
 
 const splitValue = (source: SplitSource): number | string =>
   source.kind === 'fraction' ? source.fraction : source.path;
+
+function layerValue(layer: JobSpec['model']['layers'][number]): JobFileInput['model']['layers'][number] {
+  switch (layer.kind) {
+    case 'dense':
+      return { dense: layer.units };
+    case 'leakyRelu':
+      return { leakyRelu: { slope: layer.slope } };
+    case 'dropout':
+      return { dropout: layer.rate };
+    case 'layerNorm':
+      return { layerNorm: { epsilon: layer.epsilon } };
+    default:
+      return layer.kind;
+  }
+}
+
+function lossValue({
+  kind,
+  ...settings
+}: NonNullable<JobSpec['model']['loss']>): NonNullable<JobFileInput['model']['loss']> {
+  return Object.keys(settings).length === 0 ? kind : { [kind]: settings };
+}
 
 type Train = NonNullable<JobFileInput['train']>;
 

@@ -5,7 +5,8 @@
 import { z } from 'zod';
 import { dataSettings } from './data-settings.js';
 import { durationPattern, parseDuration } from './duration.js';
-import { modelSettings } from './model-settings.js';
+import { layerNames, lossNames, modelSettings } from './model-settings.js';
+import type { PathStep } from './source-tree.js';
 import { optimizerNames, scheduleKinds, trainSettings } from './train-settings.js';
 
 export const apiVersion = 'ropeteam/v1';
@@ -28,6 +29,15 @@ const checkpoint = z
         expected: 'a duration from 1ms to 168h, such as 30s, 5m or 2h',
       }),
     keep: z.int().min(1).max(1000).default(3).meta({ description: 'How many of the newest checkpoints stay on disk.' }),
+    everySteps: z
+      .int()
+      .min(1)
+      .max(1_000_000_000)
+      .optional()
+      .meta({
+        description: 'Besides, a checkpoint after every so many steps. `keep` never deletes these. None when left out.',
+        examples: [500],
+      }),
   })
   .prefault({})
   .meta({ description: 'What a crash can cost.', examples: [{ every: '30s', keep: 3 }] });
@@ -58,9 +68,27 @@ export type JobFileInput = z.input<typeof jobFile>;
 /** A job file with its defaults filled in, still in the file's own form. */
 export type JobFile = z.output<typeof jobFile>;
 
-/** Settings that exclude each other; `--set` of one takes the place of another. */
-export const exclusiveSettings: readonly { readonly parent: readonly string[]; readonly keys: readonly string[] }[] = [
+/** Settings of one group that exclude each other. */
+export interface ExclusiveSettings {
+  readonly parent: readonly PathStep[];
+  readonly keys: readonly string[];
+  /** Given where one of them is needed: what it is. */
+  readonly needed?: string;
+}
+
+/** `--set` of one takes the place of another. */
+export const exclusiveSettings: readonly ExclusiveSettings[] = [
+  { parent: ['model', 'loss'], keys: lossNames, needed: 'loss' },
   { parent: ['train'], keys: ['epochs', 'steps'] },
-  { parent: ['train', 'optimizer'], keys: optimizerNames },
+  { parent: ['train', 'optimizer'], keys: optimizerNames, needed: 'optimizer' },
   { parent: ['train', 'schedule'], keys: scheduleKinds },
 ];
+
+/** The same for each layer of a job that lists so many. */
+export function exclusiveInLayers(numLayers: number): readonly ExclusiveSettings[] {
+  return Array.from({ length: numLayers }, (_, index) => ({
+    parent: ['model', 'layers', index],
+    keys: layerNames,
+    needed: 'layer',
+  }));
+}

@@ -14,10 +14,11 @@ export function modelConflicts(settings: Settings): Conflict[] {
   ];
 }
 
-const classLosses: readonly unknown[] = ['binaryCrossEntropy', 'softmaxCrossEntropy'];
+const classLosses: readonly unknown[] = ['binaryCrossEntropy', 'softmaxCrossEntropy', 'hinge'];
+const numberLosses: readonly unknown[] = ['meanSquaredError', 'huber'];
 
 function lossForTask(settings: Settings): Conflict[] {
-  const loss = settings('model', 'loss');
+  const loss = nameOf(settings('model', 'loss'));
   const task = settings('data', 'task');
   const target = settings('data', 'target');
   const path = ['model', 'loss'];
@@ -25,8 +26,8 @@ function lossForTask(settings: Settings): Conflict[] {
     const message = `${String(loss)} is a loss for classes, data.task is regression`;
     return [{ path, message, hint: 'set model.loss: meanSquaredError, or data.task: classification' }];
   }
-  if (loss === 'meanSquaredError' && task === 'classification') {
-    const message = 'meanSquaredError is a loss for numbers, data.task is classification';
+  if (numberLosses.includes(loss) && task === 'classification') {
+    const message = `${String(loss)} is a loss for numbers, data.task is classification`;
     return [{ path, message, hint: 'remove model.loss: it follows from the number of classes' }];
   }
   if (classLosses.includes(loss) && Array.isArray(target) && target.length > 1 && task === undefined) {
@@ -37,7 +38,7 @@ function lossForTask(settings: Settings): Conflict[] {
 }
 
 function firstWeights(settings: Settings): Conflict[] {
-  if (settings('model', 'init') !== 'zeros' || denseLayers(settings).length === 0) return [];
+  if (settings('model', 'init') !== 'zeros' || sizedLayers(settings).every(({ kind }) => kind !== 'dense')) return [];
   return [
     {
       path: ['model', 'init'],
@@ -49,7 +50,7 @@ function firstWeights(settings: Settings): Conflict[] {
 
 /** Without the data the widths of the first and the last layer are unknown; between hidden layers they are not. */
 function size(settings: Settings): Conflict[] {
-  const parameters = parameterCount(0, denseLayers(settings));
+  const parameters = parameterCount(0, sizedLayers(settings));
   const large = tooLarge(parameters);
   if (large === undefined) return [];
   const { message, bytes } = large;
@@ -85,11 +86,18 @@ function twoDecays(settings: Settings): Conflict[] {
   return [{ path: ['train', 'l2'], message, hint }];
 }
 
-function denseLayers(settings: Settings): LayerSpec[] {
+/** The layers that have parameters, as far as they are written as they should be. */
+function sizedLayers(settings: Settings): LayerSpec[] {
   const layers = settings('model', 'layers');
   if (!Array.isArray(layers)) return [];
-  return layers.flatMap((layer: unknown) => {
+  return layers.flatMap((layer: unknown): LayerSpec[] => {
     const units = typeof layer === 'object' && layer !== null && 'dense' in layer ? layer.dense : undefined;
-    return typeof units === 'number' ? [{ kind: 'dense', units } as const] : [];
+    if (typeof units === 'number') return [{ kind: 'dense', units }];
+    return nameOf(layer) === 'layerNorm' ? [{ kind: 'layerNorm', epsilon: 1 }] : [];
   });
+}
+
+/** `huber` of `huber` and of `{ huber: … }`. */
+function nameOf(value: unknown): unknown {
+  return typeof value === 'object' && value !== null ? Object.keys(value)[0] : value;
 }

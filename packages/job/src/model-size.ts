@@ -9,11 +9,12 @@ export type LayerSpec = JobSpec['model']['layers'][number];
  */
 const mostParameters = 2 ** 28;
 
-/** Parameters of dense layers one after the other: (inputs + 1) * units each. */
+/** Parameters of layers one after the other: (inputs + 1) * units of a dense one, two for each number of a layerNorm. */
 export function parameterCount(inputs: number, layers: readonly LayerSpec[]): number {
   let width = inputs;
   let count = 0;
   for (const layer of layers) {
+    if (layer.kind === 'layerNorm') count += 2 * width;
     if (layer.kind !== 'dense') continue;
     count += (width + 1) * layer.units;
     width = layer.units;

@@ -31,7 +31,11 @@ test('every form of the contract is read into its spec', () => {
       missing: 'error',
       maxCategories: 64,
     },
-    model: { layers: [{ kind: 'dense', units: 64 }, { kind: 'relu' }], loss: 'softmaxCrossEntropy', init: 'auto' },
+    model: {
+      layers: [{ kind: 'dense', units: 64 }, { kind: 'relu' }],
+      loss: { kind: 'softmaxCrossEntropy' },
+      init: 'auto',
+    },
     train: {
       limit: { kind: 'epochs', epochs: 30 },
       batch: 256,
@@ -115,7 +119,7 @@ test('a problem shows the line it is on, at most 120 characters of it', () => {
 });
 
 test('all problems of a file and of --set are reported together, in the order of the file', () => {
-  const broken = job.replace('name: digits', 'name: Digits!').replace('seed: 7', 'sede: 7').replace('relu]', 'gelu]');
+  const broken = job.replace('name: digits', 'name: Digits!').replace('seed: 7', 'sede: 7').replace('relu]', 'selu]');
   const error = refusal(broken, ['train.batch=x', 'train.epohcs=3']);
   expect(error.code).toBe('CONFIG.SEVERAL');
   expect(error.message).toBe('5 problems in job.yaml');

@@ -1,8 +1,10 @@
 /** The complete model of a job, once the data set says how many inputs, outputs and classes there are. */
-import { type DatasetInfo, type JobSpec, type LossName, RopeteamError, type RunPlan } from '#training';
+import { type DatasetInfo, type JobSpec, RopeteamError, type RunPlan } from '#training';
 import { parameterCount, tooLarge } from './model-size.js';
 
 type ModelSpec = RunPlan['model'];
+type LossSpec = ModelSpec['loss'];
+type LossName = LossSpec['kind'];
 export type ModelData = Pick<DatasetInfo, 'task' | 'featureCount' | 'targetCount' | 'classes'>;
 
 /**
@@ -10,38 +12,41 @@ export type ModelData = Pick<DatasetInfo, 'task' | 'featureCount' | 'targetCount
  *
  * Left out, the loss is meanSquaredError for a regression (one output a target), binaryCrossEntropy for exactly two
  * classes (one output) and softmaxCrossEntropy for more (one output a class); softmaxCrossEntropy named for two
- * classes has two outputs.
+ * classes has two outputs. A hinge has one output for two classes and one a class for more.
  * @throws RopeteamError `CONFIG.CONFLICT` when the loss does not suit the data, `MODEL.TOO_LARGE`
  */
 export function resolveModel(job: JobSpec, data: ModelData): ModelSpec {
   const loss = job.model.loss ?? defaultLoss(data);
-  const unsuited = data.task === 'classification' ? classConflict(loss, data) : numberConflict(loss, data);
+  const unsuited = data.task === 'classification' ? classConflict(loss.kind, data) : numberConflict(loss.kind, data);
   if (unsuited !== undefined) {
     throw new RopeteamError('CONFIG.CONFLICT', { key: unsuited.key }, unsuited.message, { hint: unsuited.hint });
   }
-  const outputs = outputsOf(loss, data);
+  const outputs = outputsOf(loss.kind, data);
   const layers = [...job.model.layers, { kind: 'dense', units: outputs } as const];
   const large = tooLarge(parameterCount(data.featureCount, layers));
   if (large !== undefined) {
     const hint = `make the dense layers smaller, or use fewer than the ${data.featureCount} inputs there are`;
     throw new RopeteamError('MODEL.TOO_LARGE', { bytes: large.bytes }, large.message, { hint });
   }
-  return { inputs: data.featureCount, outputs, layers, loss: { kind: loss }, init: job.model.init };
+  return { inputs: data.featureCount, outputs, layers, loss, init: job.model.init };
 }
 
-function defaultLoss(data: ModelData): LossName {
-  if (data.task === 'regression') return 'meanSquaredError';
-  return data.classes.length === 2 ? 'binaryCrossEntropy' : 'softmaxCrossEntropy';
+function defaultLoss(data: ModelData): LossSpec {
+  if (data.task === 'regression') return { kind: 'meanSquaredError' };
+  return { kind: data.classes.length === 2 ? 'binaryCrossEntropy' : 'softmaxCrossEntropy' };
 }
 
 function outputsOf(loss: LossName, data: ModelData): number {
   switch (loss) {
     case 'meanSquaredError':
+    case 'huber':
       return data.targetCount;
     case 'binaryCrossEntropy':
       return 1;
     case 'softmaxCrossEntropy':
       return data.classes.length;
+    case 'hinge':
+      return data.classes.length === 2 ? 1 : data.classes.length;
     default:
       return loss satisfies never;
   }
@@ -60,8 +65,8 @@ function classConflict(loss: LossName, data: ModelData): Unsuited | undefined {
     const message = `the target has ${classes === 1 ? `one class, ${JSON.stringify(data.classes[0])}` : 'no classes'}; there is nothing to tell apart`;
     return { key: 'data.target', message, hint: 'name a target column with at least two different labels' };
   }
-  if (loss === 'meanSquaredError') {
-    const message = `meanSquaredError is a loss for numbers, the target has ${classes} classes`;
+  if (loss === 'meanSquaredError' || loss === 'huber') {
+    const message = `${loss} is a loss for numbers, the target has ${classes} classes`;
     return { key, message, hint: 'remove model.loss, or set data.task: regression' };
   }
   if (loss === 'binaryCrossEntropy' && classes !== 2) {
@@ -72,7 +77,7 @@ function classConflict(loss: LossName, data: ModelData): Unsuited | undefined {
 }
 
 function numberConflict(loss: LossName, data: ModelData): Unsuited | undefined {
-  if (loss === 'meanSquaredError') return undefined;
+  if (loss === 'meanSquaredError' || loss === 'huber') return undefined;
   const what = data.targetCount === 1 ? 'a number' : `${data.targetCount} numbers`;
   return {
     key: 'model.loss',

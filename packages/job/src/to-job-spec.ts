@@ -2,6 +2,7 @@
 import type { JobSpec, SplitSource } from '#training';
 import { parseDuration } from './duration.js';
 import { apiVersion, type JobFile } from './job-file.js';
+import { layers, losses } from './model-settings.js';
 import { defaultEpochs, optimizers, schedules } from './train-settings.js';
 
 /** The frozen job. Defaults that are not fixed values are filled in here. */
@@ -25,10 +26,8 @@ export function toJobSpec(file: JobFile): JobSpec {
       maxCategories: data.maxCategories,
     },
     model: {
-      layers: model.layers.map((layer) =>
-        typeof layer === 'string' ? { kind: layer } : { kind: 'dense', units: layer.dense },
-      ),
-      ...(model.loss === undefined ? {} : { loss: model.loss }),
+      layers: model.layers.map(layerOf),
+      ...(model.loss === undefined ? {} : { loss: lossOf(model.loss) }),
       init: model.init,
     },
     train: {
@@ -48,12 +47,45 @@ export function toJobSpec(file: JobFile): JobSpec {
       },
       seed: train.seed,
     },
-    checkpoint: { everyMs: millisecondsOf(checkpoint.every), keep: checkpoint.keep },
+    checkpoint: {
+      everyMs: millisecondsOf(checkpoint.every),
+      keep: checkpoint.keep,
+      ...(checkpoint.everySteps === undefined ? {} : { everySteps: checkpoint.everySteps }),
+    },
   });
 }
 
 const splitSource = (value: number | string): SplitSource =>
   typeof value === 'number' ? { kind: 'fraction', fraction: value } : { kind: 'file', path: value };
+
+type Layer = JobFile['model']['layers'][number];
+
+function layerOf(given: Layer): JobSpec['model']['layers'][number] {
+  if (given === 'leakyRelu') return layerOf({ leakyRelu: layers.leakyRelu.parse({}) });
+  if (given === 'layerNorm') return layerOf({ layerNorm: layers.layerNorm.parse({}) });
+  if (typeof given === 'string') return { kind: given };
+  const { dense, leakyRelu, dropout, layerNorm } = given;
+  if (dense !== undefined) return { kind: 'dense', units: dense };
+  if (leakyRelu !== undefined) return { kind: 'leakyRelu', ...leakyRelu };
+  if (dropout !== undefined) return { kind: 'dropout', rate: dropout };
+  if (layerNorm !== undefined) return { kind: 'layerNorm', ...layerNorm };
+  throw new Error('a layer without a name passed the checks');
+}
+
+function lossOf(given: NonNullable<JobFile['model']['loss']>): NonNullable<JobSpec['model']['loss']> {
+  if (given === 'huber') return lossOf({ huber: losses.huber.parse({}) });
+  if (typeof given === 'string') return { kind: given };
+  const { huber, binaryCrossEntropy, softmaxCrossEntropy } = given;
+  if (huber !== undefined) return { kind: 'huber', ...huber };
+  if (binaryCrossEntropy !== undefined) return smoothed('binaryCrossEntropy', binaryCrossEntropy.labelSmoothing);
+  if (softmaxCrossEntropy !== undefined) return smoothed('softmaxCrossEntropy', softmaxCrossEntropy.labelSmoothing);
+  throw new Error('a loss without a name passed the checks');
+}
+
+/** Smoothing by 0 is the loss by its name alone, however it was written. */
+function smoothed(kind: 'binaryCrossEntropy' | 'softmaxCrossEntropy', labelSmoothing: number) {
+  return labelSmoothing === 0 ? { kind } : { kind, labelSmoothing };
+}
 
 type Train = JobFile['train'];
 

@@ -9,6 +9,15 @@ import {
   LN2_HIGH,
   LN2_LOW,
   LOG2_E,
+  NORMAL_0,
+  NORMAL_1,
+  NORMAL_2,
+  NORMAL_3,
+  NORMAL_4,
+  NORMAL_5,
+  NORMAL_6,
+  NORMAL_7,
+  NORMAL_T,
   ROUNDING_SHIFT,
   TANH_0,
   TANH_1,
@@ -56,6 +65,28 @@ export function tanh(x: v128): v128 {
   const far = f32x4.sub(one, f32x4.div(f32x4.mul(splat(2), e), f32x4.add(one, e)));
   const signed = v128.bitselect(x, far, i32x4.splat(0x80000000));
   return v128.bitselect(near, signed, f32x4.lt(size, splat(TANH_POLYNOMIAL_END)));
+}
+
+/** e^(-x²/2). */
+@inline
+export function bell(x: v128): v128 {
+  return expOfNonPositive(f32x4.mul(f32x4.mul(x, x), splat(-0.5)));
+}
+
+/** Φ(x), the share of a normal distribution below x; `e` is bell(x). */
+@inline
+export function normalCumulative(x: v128, e: v128): v128 {
+  const one = splat(1);
+  const t = f32x4.div(one, f32x4.add(one, f32x4.mul(splat(NORMAL_T), f32x4.abs(x))));
+  let p = f32x4.add(f32x4.mul(splat(NORMAL_7), t), splat(NORMAL_6));
+  p = f32x4.add(f32x4.mul(p, t), splat(NORMAL_5));
+  p = f32x4.add(f32x4.mul(p, t), splat(NORMAL_4));
+  p = f32x4.add(f32x4.mul(p, t), splat(NORMAL_3));
+  p = f32x4.add(f32x4.mul(p, t), splat(NORMAL_2));
+  p = f32x4.add(f32x4.mul(p, t), splat(NORMAL_1));
+  p = f32x4.add(f32x4.mul(p, t), splat(NORMAL_0));
+  const tail = f32x4.mul(f32x4.mul(p, t), e);
+  return v128.bitselect(tail, f32x4.sub(one, tail), f32x4.lt(x, splat(0)));
 }
 
 /** Natural logarithm in double for x in [1, 2^53). */

@@ -3,6 +3,7 @@
  * Each sum is formed exactly as the tiles form it: in the order of k, from 0, by blocks of DEPTH_BLOCK.
  */
 import { DEPTH_BLOCK } from '../src/tile-sizes';
+import { multiplyAdd, multiplyAddOne } from './multiply-add';
 
 /**
  * into[r] = sum_k matrix[r, k] * vector[k], rows of the matrix along k and `rowStride` floats apart, elements of the
@@ -91,13 +92,13 @@ function sumFourRows(from: usize, rowBytes: usize, vector: usize, step: usize, d
     const abHigh = i32x4.shuffle(a, b, 2, 6, 3, 7);
     const cdLow = i32x4.shuffle(c, d, 0, 4, 1, 5);
     const cdHigh = i32x4.shuffle(c, d, 2, 6, 3, 7);
-    sum = f32x4.add(sum, f32x4.mul(i64x2.shuffle(abLow, cdLow, 0, 2), v128.load32_splat(vector)));
+    sum = multiplyAdd(sum, i64x2.shuffle(abLow, cdLow, 0, 2), v128.load32_splat(vector));
     vector += step;
-    sum = f32x4.add(sum, f32x4.mul(i64x2.shuffle(abLow, cdLow, 1, 3), v128.load32_splat(vector)));
+    sum = multiplyAdd(sum, i64x2.shuffle(abLow, cdLow, 1, 3), v128.load32_splat(vector));
     vector += step;
-    sum = f32x4.add(sum, f32x4.mul(i64x2.shuffle(abHigh, cdHigh, 0, 2), v128.load32_splat(vector)));
+    sum = multiplyAdd(sum, i64x2.shuffle(abHigh, cdHigh, 0, 2), v128.load32_splat(vector));
     vector += step;
-    sum = f32x4.add(sum, f32x4.mul(i64x2.shuffle(abHigh, cdHigh, 1, 3), v128.load32_splat(vector)));
+    sum = multiplyAdd(sum, i64x2.shuffle(abHigh, cdHigh, 1, 3), v128.load32_splat(vector));
     vector += step;
     from += 16;
   }
@@ -106,7 +107,7 @@ function sumFourRows(from: usize, rowBytes: usize, vector: usize, step: usize, d
     column = v128.load_lane<f32>(from + rowBytes, column, 1);
     column = v128.load_lane<f32>(from + (rowBytes << 1), column, 2);
     column = v128.load_lane<f32>(from + rowBytes * 3, column, 3);
-    sum = f32x4.add(sum, f32x4.mul(column, v128.load32_splat(vector)));
+    sum = multiplyAdd(sum, column, v128.load32_splat(vector));
     from += 4;
     vector += step;
   }
@@ -117,7 +118,7 @@ function sumFourRows(from: usize, rowBytes: usize, vector: usize, step: usize, d
 function sumRow(from: usize, vector: usize, step: usize, depth: i32): f32 {
   let sum: f32 = 0;
   for (; depth > 0; depth--) {
-    sum += load<f32>(from) * load<f32>(vector);
+    sum = multiplyAddOne(sum, load<f32>(from), load<f32>(vector));
     from += 4;
     vector += step;
   }
@@ -139,10 +140,10 @@ function sumSixteenColumns(
   let s3 = s0;
   for (; depth > 0; depth--) {
     const factor = v128.load32_splat(vector);
-    s0 = f32x4.add(s0, f32x4.mul(factor, v128.load(from)));
-    s1 = f32x4.add(s1, f32x4.mul(factor, v128.load(from, 16)));
-    s2 = f32x4.add(s2, f32x4.mul(factor, v128.load(from, 32)));
-    s3 = f32x4.add(s3, f32x4.mul(factor, v128.load(from, 48)));
+    s0 = multiplyAdd(s0, factor, v128.load(from));
+    s1 = multiplyAdd(s1, factor, v128.load(from, 16));
+    s2 = multiplyAdd(s2, factor, v128.load(from, 32));
+    s3 = multiplyAdd(s3, factor, v128.load(from, 48));
     vector += step;
     from += rowBytes;
   }
@@ -162,7 +163,7 @@ function sumSixteenColumns(
 function sumFourColumns(vector: usize, step: usize, from: usize, rowBytes: usize, depth: i32): v128 {
   let sum = f32x4.splat(0);
   for (; depth > 0; depth--) {
-    sum = f32x4.add(sum, f32x4.mul(v128.load32_splat(vector), v128.load(from)));
+    sum = multiplyAdd(sum, v128.load32_splat(vector), v128.load(from));
     vector += step;
     from += rowBytes;
   }
@@ -173,7 +174,7 @@ function sumFourColumns(vector: usize, step: usize, from: usize, rowBytes: usize
 function sumColumn(vector: usize, step: usize, from: usize, rowBytes: usize, depth: i32): f32 {
   let sum: f32 = 0;
   for (; depth > 0; depth--) {
-    sum += load<f32>(vector) * load<f32>(from);
+    sum = multiplyAddOne(sum, load<f32>(vector), load<f32>(from));
     vector += step;
     from += rowBytes;
   }

@@ -2,14 +2,11 @@
  * Matrix product by blocks: operands are packed into panels as tall as the register tile is, so that the innermost
  * loop reads memory in a straight line whatever the operands' strides were. Structure after Goto and van de Geijn,
  * "Anatomy of High-Performance Matrix Multiplication", 2008.
- *
- * The register tile is 4x8. V8 on Node 20 loads everything a turn of the loop needs before it multiplies: beside 8
- * accumulators that fits 16 vector registers, beside the 10 of a 5x8 tile it spills. Measured, GFLOP/s in cache on one
- * core of a Zen 4: 4x8 39 and 45 on Node 20 and 24; 5x8 24 and 46; 3x12 22 and 45. Unrolling the loop over k spills.
  */
-import { COLUMN_BLOCK, DEPTH_BLOCK, ROW_BLOCK, TILE_COLUMNS, TILE_ROWS } from '../src/tile-sizes';
+import { COLUMN_BLOCK, DEPTH_BLOCK, ROW_BLOCK, TILE_COLUMNS } from '../src/tile-sizes';
 import { multiplyByVector, multiplyVectorBy } from './multiply-vector';
 import { packColumns, packRows } from './packing';
+import { multiplyTile, TILE_ROWS } from './register-tile';
 
 /** See `Routines.multiply`. */
 export function multiply(
@@ -41,8 +38,8 @@ export function multiply(
     multiplyVectorBy(columns, depth, left, leftColumnStride, right, rightRowStride, into);
     return;
   }
-  const edge = packing;
-  const packedLeft = edge + (TILE_ROWS * TILE_COLUMNS << 2);
+  const spare = packing;
+  const packedLeft = spare + (TILE_ROWS * TILE_COLUMNS << 2);
   for (let column = 0; column < columns; column += COLUMN_BLOCK) {
     const blockColumns = min(COLUMN_BLOCK, columns - column);
     for (let k = 0; k < depth; k += DEPTH_BLOCK) {
@@ -68,13 +65,17 @@ export function multiply(
           packedLeft,
         );
         const corner = at(into, row, columns, column, 1);
-        multiplyBlock(blockRows, blockColumns, blockDepth, packedLeft, packedRight, corner, columns, k != 0, edge);
+        multiplyBlock(blockRows, blockColumns, blockDepth, packedLeft, packedRight, corner, columns, k != 0, spare);
       }
     }
   }
 }
 
-/** All tiles of one packed block. A tile that hangs over the edge goes through `edge`, with the same arithmetic. */
+/**
+ * All tiles of one packed block. A tile that hangs over the edge, or has to be added to what earlier terms left, goes
+ * through `spare`, with the same arithmetic: were there another way out of the register tile's loop, V8 on Node 20
+ * would keep accumulators in memory (fused: 23 instead of 55 GFLOP/s).
+ */
 function multiplyBlock(
   rows: i32,
   columns: i32,
@@ -84,79 +85,47 @@ function multiplyBlock(
   into: usize,
   stride: i32,
   add: bool,
-  edge: usize,
+  spare: usize,
 ): void {
   for (let column = 0; column < columns; column += TILE_COLUMNS) {
     const panelRight = packedRight + ((<usize>column * depth) << 2);
+    const tileColumns = min(TILE_COLUMNS, columns - column);
     for (let row = 0; row < rows; row += TILE_ROWS) {
       const panelLeft = packedLeft + ((<usize>row * depth) << 2);
+      const tileRows = min(TILE_ROWS, rows - row);
       const corner = at(into, row, stride, column, 1);
-      if (row + TILE_ROWS <= rows && column + TILE_COLUMNS <= columns) {
-        multiplyTile(depth, panelLeft, panelRight, corner, <usize>stride << 2, add);
+      if (!add && tileRows == TILE_ROWS && tileColumns == TILE_COLUMNS) {
+        multiplyTile(depth, panelLeft, panelRight, corner, <usize>stride << 2);
       } else {
-        multiplyTile(depth, panelLeft, panelRight, edge, TILE_COLUMNS << 2, false);
-        storeEdge(edge, min(TILE_ROWS, rows - row), min(TILE_COLUMNS, columns - column), corner, stride, add);
+        multiplyTile(depth, panelLeft, panelRight, spare, TILE_COLUMNS << 2);
+        if (tileColumns == TILE_COLUMNS) storeRows(spare, tileRows, corner, <usize>stride << 2, add);
+        else storeCorner(spare, tileRows, tileColumns, corner, <usize>stride << 2, add);
       }
     }
   }
 }
 
-/** The register tile: [4, depth] · [depth, 8] from packed panels. `stride` in bytes. */
-function multiplyTile(depth: i32, left: usize, right: usize, into: usize, stride: usize, add: bool): void {
-  let c00 = f32x4.splat(0);
-  let c01 = c00;
-  let c10 = c00;
-  let c11 = c00;
-  let c20 = c00;
-  let c21 = c00;
-  let c30 = c00;
-  let c31 = c00;
-  const end = right + (<usize>depth << 5);
-  while (right < end) {
-    const b0 = v128.load(right);
-    const b1 = v128.load(right, 16);
-    let a = v128.load32_splat(left);
-    c00 = f32x4.add(c00, f32x4.mul(a, b0));
-    c01 = f32x4.add(c01, f32x4.mul(a, b1));
-    a = v128.load32_splat(left, 4);
-    c10 = f32x4.add(c10, f32x4.mul(a, b0));
-    c11 = f32x4.add(c11, f32x4.mul(a, b1));
-    a = v128.load32_splat(left, 8);
-    c20 = f32x4.add(c20, f32x4.mul(a, b0));
-    c21 = f32x4.add(c21, f32x4.mul(a, b1));
-    a = v128.load32_splat(left, 12);
-    c30 = f32x4.add(c30, f32x4.mul(a, b0));
-    c31 = f32x4.add(c31, f32x4.mul(a, b1));
-    left += TILE_ROWS << 2;
-    right += TILE_COLUMNS << 2;
+/** The first `rows` rows of a tile, each whole. */
+function storeRows(tile: usize, rows: i32, into: usize, stride: usize, add: bool): void {
+  for (; rows > 0; rows--) {
+    const low = v128.load(tile);
+    const high = v128.load(tile, 16);
+    v128.store(into, add ? f32x4.add(v128.load(into), low) : low);
+    v128.store(into, add ? f32x4.add(v128.load(into, 16), high) : high, 16);
+    tile += TILE_COLUMNS << 2;
+    into += stride;
   }
-  storeRow(into, c00, c01, add);
-  into += stride;
-  storeRow(into, c10, c11, add);
-  into += stride;
-  storeRow(into, c20, c21, add);
-  into += stride;
-  storeRow(into, c30, c31, add);
 }
 
-@inline
-function storeRow(into: usize, low: v128, high: v128, add: bool): void {
-  if (add) {
-    low = f32x4.add(v128.load(into), low);
-    high = f32x4.add(v128.load(into, 16), high);
-  }
-  v128.store(into, low);
-  v128.store(into, high, 16);
-}
-
-/** The part of a tile that lies inside the result. */
-function storeEdge(edge: usize, rows: i32, columns: i32, into: usize, stride: i32, add: bool): void {
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      const address = at(into, row, stride, column, 1);
-      const value = load<f32>(at(edge, row, TILE_COLUMNS, column, 1));
-      store<f32>(address, add ? load<f32>(address) + value : value);
+/** The first `columns` columns of the first `rows` rows of a tile. */
+function storeCorner(tile: usize, rows: i32, columns: i32, into: usize, stride: usize, add: bool): void {
+  for (; rows > 0; rows--) {
+    for (let offset: usize = 0; offset < <usize>columns << 2; offset += 4) {
+      const value = load<f32>(tile + offset);
+      store<f32>(into + offset, add ? load<f32>(into + offset) + value : value);
     }
+    tile += TILE_COLUMNS << 2;
+    into += stride;
   }
 }
 

@@ -14,3 +14,19 @@ export function storeSome(address: usize, vector: v128, count: i32): void {
   if (count > 1) v128.store_lane<f32>(address, vector, 1, 4);
   if (count > 2) v128.store_lane<f32>(address, vector, 2, 8);
 }
+
+/** All bits set in the first `count` lanes, none in the others. */
+@inline
+export function firstLanes(count: i32): v128 {
+  return i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(count));
+}
+
+/** (lane 0 + lane 1) + (lane 2 + lane 3): what all sums in four lanes end with. */
+@inline
+export function joinLanes(sums: v128): f32 {
+  return (
+    f32x4.extract_lane(sums, 0) +
+    f32x4.extract_lane(sums, 1) +
+    (f32x4.extract_lane(sums, 2) + f32x4.extract_lane(sums, 3))
+  );
+}

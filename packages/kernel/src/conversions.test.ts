@@ -5,10 +5,10 @@ import { createJsKernel } from './js-kernel.js';
 import { memoryPlan, noise } from './kernel.fixture.js';
 import type { Kernel } from './kernel.js';
 import { createWasmKernel } from './wasm-kernel.js';
-import { wasmInstance } from './wasm-module.fixture.js';
+import { wasmBytes, wasmInstance, wasmMemory } from './wasm-module.fixture.js';
 
-const { memory, exports } = wasmInstance(16);
-const kernels = [createJsKernel(memory), createWasmKernel(exports, memory)];
+const memory = wasmMemory(16);
+const kernels = [createJsKernel(memory), createWasmKernel(wasmInstance(wasmBytes, memory), memory)];
 const floats = new Float32Array(memory.buffer);
 
 const anyFloat = fc.float({ noNaN: false });

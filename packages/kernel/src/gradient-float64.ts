@@ -1,10 +1,13 @@
 /**
  * Loss and gradient straight from the formulas, in double precision: the truth the kernels' tests are held against.
- * It shares no code with them and is not part of the package.
+ * It shares no code with them but the generator of random words, and is not part of the package.
  *
  * Legend: B samples, F features, K outputs, P parameters.
  */
-import type { LayerSpec, LossSpec, ModelSpec } from './model-spec.js';
+import type { SampleDraws } from './kernel.js';
+import { type LayerGradient, layerBackward64, layerOutput64, parametersOf64 } from './layer-float64.js';
+import { loss64 } from './loss-float64.js';
+import type { ModelSpec } from './model-spec.js';
 
 export interface Batch64 {
   readonly samples: number;
@@ -12,12 +15,8 @@ export interface Batch64 {
   readonly features: Float64Array;
   /** [B, T] */
   readonly targets: Float64Array;
-}
-
-interface LossOfRow {
-  readonly loss: number;
-  /** [K], with respect to the outputs. */
-  readonly gradient: Float64Array;
+  /** Absent: as in an evaluation, nothing is dropped. */
+  readonly draws?: SampleDraws;
 }
 
 /** Sum of the samples' losses, and its gradient [P]. */
@@ -30,33 +29,31 @@ export function gradient64(
   const targetCount = batch.targets.length / Math.max(1, batch.samples);
   let lossSum = 0;
   for (let sample = 0; sample < batch.samples; sample++) {
-    const inputs = layerInputs(spec, weights, row(batch.features, sample, spec.inputs));
-    const { loss, gradient: outputs } = lossOf(spec.loss, inputs.at(-1)!, row(batch.targets, sample, targetCount));
+    const { draws } = batch;
+    const drawn = draws && { ...draws, firstPosition: draws.firstPosition + sample };
+    const inputs = layerInputs(spec, weights, row(batch.features, sample, spec.inputs), drawn);
+    const { loss, gradient: outputs } = loss64(spec.loss, inputs.at(-1)!, row(batch.targets, sample, targetCount));
     lossSum += loss;
-    backward(spec, weights, inputs, outputs, gradient);
+    backward(spec, weights, inputs, outputs, drawn, gradient);
   }
   return { lossSum, gradient };
 }
 
 /** What goes into each layer for one sample, and last the model's outputs. */
-function layerInputs(spec: ModelSpec, weights: Float64Array, features: Float64Array): Float64Array[] {
+function layerInputs(
+  spec: ModelSpec,
+  weights: Float64Array,
+  features: Float64Array,
+  draws: SampleDraws | undefined,
+): Float64Array[] {
   const inputs = [features];
   let offset = 0;
-  for (const layer of spec.layers) {
+  for (const [index, layer] of spec.layers.entries()) {
     const x = inputs.at(-1)!;
-    if (layer.kind !== 'dense') {
-      inputs.push(x.map((value) => activationOf(layer, value)));
-      continue;
-    }
-    const biases = offset + layer.units * x.length;
-    const weightOffset = offset;
-    inputs.push(
-      new Float64Array(layer.units).map((_, unit) => {
-        const first = weightOffset + unit * x.length;
-        return x.reduce((sum, value, i) => sum + value * weights[first + i]!, weights[biases + unit]!);
-      }),
-    );
-    offset = biases + layer.units;
+    const size = parametersOf64(layer, x.length);
+    const own = weights.subarray(offset, offset + size);
+    inputs.push(layerOutput64(layer, x, own, draws && { ...draws, layer: index }));
+    offset += size;
   }
   return inputs;
 }
@@ -67,6 +64,7 @@ function backward(
   weights: Float64Array,
   inputs: readonly Float64Array[],
   outputs: Float64Array,
+  draws: SampleDraws | undefined,
   into: Float64Array,
 ): void {
   let gradient = outputs;
@@ -74,78 +72,12 @@ function backward(
   for (let index = spec.layers.length - 1; index >= 0; index--) {
     const layer = spec.layers[index]!;
     const x = inputs[index]!;
-    if (layer.kind !== 'dense') {
-      gradient = gradient.map((g, i) => g * derivativeOf(layer, x[i]!));
-      continue;
-    }
-    const biases = end - layer.units;
-    const first = biases - layer.units * x.length;
-    const towardsInput = new Float64Array(x.length);
-    for (const [unit, g] of gradient.entries()) {
-      into[biases + unit]! += g;
-      for (const [i, value] of x.entries()) {
-        into[first + unit * x.length + i]! += g * value;
-        towardsInput[i]! += g * weights[first + unit * x.length + i]!;
-      }
-    }
-    gradient = towardsInput;
+    const first = end - parametersOf64(layer, x.length);
+    const own = weights.subarray(first, end);
+    const back: LayerGradient = layerBackward64(layer, x, own, gradient, draws && { ...draws, layer: index });
+    for (const [p, value] of back.parameters.entries()) into[first + p]! += value;
+    gradient = back.input;
     end = first;
-  }
-}
-
-function lossOf(loss: LossSpec, outputs: Float64Array, targets: Float64Array): LossOfRow {
-  switch (loss.kind) {
-    case 'meanSquaredError':
-      return {
-        loss: outputs.reduce((sum, p, k) => sum + (p - targets[k]!) ** 2, 0) / outputs.length,
-        gradient: outputs.map((p, k) => (2 * (p - targets[k]!)) / outputs.length),
-      };
-    case 'binaryCrossEntropy': {
-      const p = 1 / (1 + Math.exp(-outputs[0]!));
-      return {
-        loss: -Math.log(targets[0] === 1 ? p : 1 - p),
-        gradient: Float64Array.of(p - targets[0]!),
-      };
-    }
-    case 'softmaxCrossEntropy': {
-      const largest = Math.max(...outputs);
-      const total = outputs.reduce((sum, z) => sum + Math.exp(z - largest), 0);
-      const probabilities = outputs.map((z) => Math.exp(z - largest) / total);
-      return {
-        loss: -Math.log(probabilities[targets[0]!]!),
-        gradient: probabilities.map((p, j) => p - (j === targets[0] ? 1 : 0)),
-      };
-    }
-    default:
-      return loss satisfies never;
-  }
-}
-
-type ActivationSpec = Exclude<LayerSpec, { readonly kind: 'dense' }>;
-
-function activationOf(layer: ActivationSpec, x: number): number {
-  switch (layer.kind) {
-    case 'relu':
-      return Math.max(0, x);
-    case 'sigmoid':
-      return 1 / (1 + Math.exp(-x));
-    case 'tanh':
-      return Math.tanh(x);
-    default:
-      return layer satisfies never;
-  }
-}
-
-function derivativeOf(layer: ActivationSpec, x: number): number {
-  switch (layer.kind) {
-    case 'relu':
-      return x > 0 ? 1 : 0;
-    case 'sigmoid':
-      return 1 / ((1 + Math.exp(-x)) * (1 + Math.exp(x)));
-    case 'tanh':
-      return 1 - Math.tanh(x) ** 2;
-    default:
-      return layer satisfies never;
   }
 }
 

@@ -33,6 +33,66 @@ test.each<[InitSpec, number, number]>([
   expect(variance / (limit ** 2 / 3)).toBeLessThan(1.2);
 });
 
+test.each<[InitSpec, number, number]>([
+  ['heNormal', 0, Math.sqrt(2 / 50)],
+  ['glorotNormal', 0, Math.sqrt(2 / 151)],
+])('%s weights of parameter %i are normal with a deviation of %f', (init, parameter, deviation) => {
+  const weights = weightsOf(init, 3, parameter).map((weight) => weight / deviation);
+  const moment = (power: number): number => weights.reduce((sum, z) => sum + z ** power, 0) / weights.length;
+  /** Six standard errors: the variance of z^n is (2n-1)!! - ((n-1)!!)² for even n, (2n-1)!! for odd. */
+  const bound = (variance: number): number => 6 * Math.sqrt(variance / weights.length);
+  expect(Math.abs(moment(1))).toBeLessThan(bound(1));
+  expect(Math.abs(moment(2) - 1)).toBeLessThan(bound(2));
+  expect(Math.abs(moment(3))).toBeLessThan(bound(15));
+  expect(Math.abs(moment(4) - 3)).toBeLessThan(bound(96));
+  const shares = [-1.5, -0.5, 0, 1].map((z) => weights.filter((weight) => weight < z).length / weights.length);
+  for (const [i, share] of [0.0668, 0.3085, 0.5, 0.8413].entries()) {
+    expect(Math.abs(shares[i]! - share)).toBeLessThan(bound(0.25));
+  }
+  const neighbours = weights.reduce((sum, z, i) => sum + z * (weights[i + 1] ?? 0), 0) / weights.length;
+  expect(Math.abs(neighbours)).toBeLessThan(bound(1));
+});
+
+test('torch draws weights and biases within 1 / sqrt(inputs)', () => {
+  for (const [parameter, inputs] of [
+    [0, 50],
+    [1, 50],
+    [2, 101],
+    [3, 101],
+  ] as const) {
+    const values = weightsOf('torch', 3, parameter).map(Math.abs);
+    expect(Math.max(...values)).toBeLessThan(1 / Math.sqrt(inputs));
+    expect(Math.max(...values)).toBeGreaterThan(0);
+  }
+  expect(Math.max(...weightsOf('torch', 3, 1))).toBeGreaterThan(0.9 / Math.sqrt(50));
+});
+
+test.each<[string, readonly LayerSpec[], number]>([
+  ['a leaky relu', [{ kind: 'leakyRelu', slope: 0.1 }], 6 / 50],
+  ['a gelu', [{ kind: 'gelu' }], 6 / 50],
+  [
+    'a relu behind dropout and layer norm',
+    [{ kind: 'dropout', rate: 0.1 }, { kind: 'layerNorm', epsilon: 1e-5 }, { kind: 'relu' }],
+    6 / 50,
+  ],
+  ['a softmax', [{ kind: 'softmax' }], 6 / 151],
+  ['another dense layer', [], 6 / 151],
+])('auto knows what comes next: %s', (_what, behind, square) => {
+  const compiled = program('auto', [{ kind: 'dense', units: 101 }, ...behind, { kind: 'dense', units: 3 }]);
+  const largest = Math.max(...initialWeights(compiled, 3).subarray(0, compiled.parameters[0]!.size));
+  expect(largest / Math.sqrt(square)).toBeGreaterThan(0.99);
+  expect(largest / Math.sqrt(square)).toBeLessThan(1.0000001);
+});
+
+test.each<InitSpec>(['auto', 'heNormal', 'torch', 'zeros'])('under %s a layer norm starts as the identity', (init) => {
+  const compiled = program(init, [
+    { kind: 'layerNorm', epsilon: 1e-5 },
+    { kind: 'dense', units: 3 },
+  ]);
+  const weights = initialWeights(compiled, 3);
+  expect([...weights.subarray(0, 100)]).toEqual([...new Array<number>(50).fill(1), ...new Array<number>(50).fill(0)]);
+});
+
 test('biases start at zero, and so does everything under zeros', () => {
   expect(weightsOf('auto', 3, 1).every((bias) => bias === 0)).toBe(true);
   expect(initialWeights(program('zeros'), 3).every((weight) => weight === 0)).toBe(true);

@@ -4,11 +4,16 @@ import { KERNEL_IDS } from './kernel-ids.js';
 import { type LinearMemory, memoryViews } from './linear-memory.js';
 import { activate, activateBackward, addBias } from './plain/activations.js';
 import { foldBfloat16, toBfloat16 } from './plain/bfloat16.js';
+import { dropout } from './plain/dropout.js';
 import { fold, scale, scaleSquareSum, squareSum } from './plain/elementwise.js';
+import { gelu, geluBackward } from './plain/gelu.js';
+import { hinge, multiClassHinge } from './plain/hinge.js';
 import { foldInt8, toInt8 } from './plain/int8.js';
-import { binaryCrossEntropy, meanSquaredError, softmaxCrossEntropy } from './plain/losses.js';
+import { layerNorm, layerNormBackward } from './plain/layer-norm.js';
+import { binaryCrossEntropy, huber, meanSquaredError, softmaxCrossEntropy } from './plain/losses.js';
 import { multiply, sumRows } from './plain/multiply.js';
 import { adagrad, adam, lambDirection, momentum, rmsprop, sgd } from './plain/optimizers.js';
+import { softmax, softmaxBackward } from './plain/softmax.js';
 import { xxh64 } from './plain/xxh64.js';
 import type { Routines } from './routines.js';
 
@@ -23,10 +28,20 @@ export function createJsKernel(memory: LinearMemory): Kernel {
     addBias: (...operands) => addBias(views(), ...operands),
     activate: (...operands) => activate(views(), ...operands),
     activateBackward: (...operands) => activateBackward(views(), ...operands),
+    gelu: (...operands) => gelu(views(), ...operands),
+    geluBackward: (...operands) => geluBackward(views(), ...operands),
+    softmax: (...operands) => softmax(views(), ...operands),
+    softmaxBackward: (...operands) => softmaxBackward(views(), ...operands),
+    dropout: (...operands) => dropout(views(), ...operands),
+    layerNorm: (...operands) => layerNorm(views(), ...operands),
+    layerNormBackward: (...operands) => layerNormBackward(views(), ...operands),
     sumRows: (...operands) => sumRows(views(), ...operands),
     meanSquaredError: (...operands) => meanSquaredError(views(), ...operands),
+    huber: (...operands) => huber(views(), ...operands),
     binaryCrossEntropy: (...operands) => binaryCrossEntropy(views(), ...operands),
     softmaxCrossEntropy: (...operands) => softmaxCrossEntropy(views(), ...operands),
+    hinge: (...operands) => hinge(views(), ...operands),
+    multiClassHinge: (...operands) => multiClassHinge(views(), ...operands),
     fold: (...operands) => fold(views(), ...operands),
     scale: (...operands) => scale(views(), ...operands),
     squareSum: (...operands) => squareSum(views(), ...operands),

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { compileModel } from './compile-model.js';
 import { initialWeights } from './initial-weights.js';
-import type { Kernel, LossSums, Program } from './kernel.js';
+import type { Kernel, LossSums, Program, SampleDraws } from './kernel.js';
 import type { LinearMemory } from './linear-memory.js';
 import type { LayerSpec, LossSpec, ModelSpec } from './model-spec.js';
 import { philox4x32 } from './philox.js';
@@ -14,7 +14,12 @@ export interface TestCase {
   readonly features: Float32Array;
   readonly targets: Float32Array;
   readonly samples: number;
+  /** Absent: random layers draw for the first samples of epoch 3. */
+  readonly draws?: SampleDraws;
 }
+
+/** What test cases draw from unless they say otherwise. */
+export const testDraws: SampleDraws = { seed: 77, epoch: 3, firstPosition: 0 };
 
 /** What a kernel made of a test case. */
 export interface TestResult {
@@ -65,10 +70,12 @@ export function runCase(kernel: Kernel, memory: LinearMemory, begin: number, giv
     gradient: put(noise(5, program.parameterCount)),
     scratch: take(program.scratchBytes(samples)),
     samples,
+    draws: given.draws ?? testDraws,
   };
   new Uint8Array(memory.buffer, at.scratch, program.scratchBytes(samples)).fill(0xff);
   const sums = kernel.gradient(program, at);
   const gradient = new Float32Array(memory.buffer, at.gradient, program.parameterCount).slice();
+  if (isRandom(program.spec)) return { sums, gradient };
   const evaluated = kernel.evaluate(program, { ...at, gradient: 0 });
   for (const [name, value] of Object.entries(sums)) {
     if (!Object.is(value, evaluated[name as keyof LossSums])) throw new Error(`evaluate differs in ${name}`);
@@ -81,35 +88,68 @@ export function bits(values: Float32Array): Uint32Array {
   return new Uint32Array(values.buffer, values.byteOffset, values.length);
 }
 
-const losses: readonly LossSpec['kind'][] = ['meanSquaredError', 'binaryCrossEntropy', 'softmaxCrossEntropy'];
+/** Whether training computes something else than evaluating. */
+export function isRandom(spec: ModelSpec): boolean {
+  return spec.layers.some(({ kind }) => kind === 'dropout');
+}
+
+/** Every loss, with settings that matter. */
+export const allLosses: readonly LossSpec[] = [
+  { kind: 'meanSquaredError' },
+  { kind: 'huber', delta: 0.4 },
+  { kind: 'binaryCrossEntropy' },
+  { kind: 'binaryCrossEntropy', labelSmoothing: 0.2 },
+  { kind: 'softmaxCrossEntropy' },
+  { kind: 'softmaxCrossEntropy', labelSmoothing: 0.1 },
+  { kind: 'hinge' },
+];
+
+/** Every layer but dense, with settings that matter. */
+const otherLayers: readonly LayerSpec[] = [
+  { kind: 'relu' },
+  { kind: 'leakyRelu', slope: 0.2 },
+  { kind: 'gelu' },
+  { kind: 'sigmoid' },
+  { kind: 'tanh' },
+  { kind: 'softmax' },
+  { kind: 'dropout', rate: 0.4 },
+  // A small epsilon makes much of the last digits of a row whose numbers are nearly equal, in truth as in the kernel.
+  { kind: 'layerNorm', epsilon: 0.1 },
+];
 
 /** Models of up to three hidden layers in any order of kinds, of odd sizes below `widest`. */
 export function anyModel(widest: number): fc.Arbitrary<ModelSpec> {
   const width = fc.integer({ min: 1, max: widest });
   const layer: fc.Arbitrary<LayerSpec> = fc.oneof(
     width.map((units): LayerSpec => ({ kind: 'dense', units })),
-    fc.constantFrom<LayerSpec>({ kind: 'relu' }, { kind: 'sigmoid' }, { kind: 'tanh' }),
+    fc.constantFrom(...otherLayers),
   );
   return fc
     .record({
       inputs: width,
       hidden: fc.array(layer, { maxLength: 5 }),
-      loss: fc.constantFrom(...losses),
+      loss: fc.constantFrom(...allLosses),
       classes: fc.integer({ min: 2, max: 13 }),
+      binary: fc.boolean(),
     })
-    .map(({ inputs, hidden, loss, classes }) => {
-      const outputs = loss === 'binaryCrossEntropy' ? 1 : classes;
+    .map(({ inputs, hidden, loss, classes, binary }) => {
+      const single = loss.kind === 'binaryCrossEntropy' || (loss.kind === 'hinge' && binary);
+      const outputs = single ? 1 : classes;
       const layers: LayerSpec[] = [...hidden, { kind: 'dense', units: outputs }];
-      return { inputs, outputs, layers, loss: { kind: loss }, init: 'auto' };
+      return { inputs, outputs, layers, loss, init: 'auto' };
     });
 }
 
 function labelOf(spec: ModelSpec, value: number): number {
   switch (spec.loss.kind) {
     case 'meanSquaredError':
+    case 'huber':
       return value;
     case 'binaryCrossEntropy':
       return value > 0 ? 1 : 0;
+    case 'hinge':
+      if (spec.outputs === 1) return value > 0 ? 1 : 0;
+      return Math.floor(((value + 1) / 2) * spec.outputs);
     case 'softmaxCrossEntropy':
       return Math.floor(((value + 1) / 2) * spec.outputs);
     default:

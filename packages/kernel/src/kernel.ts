@@ -4,7 +4,7 @@ import type { LambSpec, ModelSpec, SingleUpdateSpec } from './model-spec.js';
 export interface Parameter {
   /** As PyTorch's `nn.Sequential` under the name `layers` would call it: `layers.<index>.weight`, `layers.<index>.bias`. */
   readonly name: string;
-  /** Dense weight: [units, inputs]; bias: [units]. */
+  /** Dense weight: [units, inputs], bias: [units]; layerNorm weight and bias: [width]. */
   readonly shape: readonly number[];
   /** In floats from the start of the weights. */
   readonly offset: number;
@@ -46,6 +46,17 @@ export interface MicroBatchAddresses {
   /** `program.scratchBytes(samples)` bytes. */
   readonly scratch: number;
   readonly samples: number;
+  /** What random layers draw from; needed by `gradient` of a program that has such layers. */
+  readonly draws?: SampleDraws;
+}
+
+/** What says which numbers a random layer draws for a sample: nothing of how samples are cut into micro-batches. */
+export interface SampleDraws {
+  /** The run's seed, a whole number in [0, 2⁵³). */
+  readonly seed: number;
+  readonly epoch: number;
+  /** Position in the epoch of the micro-batch's first sample; the others follow. */
+  readonly firstPosition: number;
 }
 
 /**

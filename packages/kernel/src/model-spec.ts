@@ -4,27 +4,54 @@
  * Legend: B samples in a micro-batch, F features of a sample, K outputs of the model, P parameters of the model.
  */
 
-/** One layer. `layers` of a model is the complete list: the output layer is an ordinary `dense` at its end. */
+/**
+ * One layer. `layers` of a model is the complete list: the output layer is an ordinary `dense` at its end.
+ *
+ * - `leakyRelu`: x above 0, else slope · x; slope in [0, 1]
+ * - `gelu`: x · Φ(x), Φ the normal distribution's cumulative function: PyTorch's `gelu` without `approximate`
+ * - `softmax`: over the numbers of each sample
+ * - `dropout`: in training each number is 0 with probability `rate` and divided by 1 - rate otherwise; rate in [0, 1)
+ * - `layerNorm`: over the numbers of each sample, then weight · x + bias, both learned, as PyTorch's `LayerNorm`
+ */
 export type LayerSpec =
   | { readonly kind: 'dense'; readonly units: number }
   | { readonly kind: 'relu' }
+  | { readonly kind: 'leakyRelu'; readonly slope: number }
+  | { readonly kind: 'gelu' }
   | { readonly kind: 'sigmoid' }
-  | { readonly kind: 'tanh' };
+  | { readonly kind: 'tanh' }
+  | { readonly kind: 'softmax' }
+  | { readonly kind: 'dropout'; readonly rate: number }
+  | { readonly kind: 'layerNorm'; readonly epsilon: number };
 
 /**
  * The loss of one sample; a micro-batch's loss is the sum over its samples.
  *
  * - `meanSquaredError`: mean over the K outputs of (prediction - target)²; targets [B, K]
+ * - `huber`: mean over the K outputs of ½·error² up to |error| = delta, delta·(|error| - ½·delta) beyond; targets [B, K]
  * - `binaryCrossEntropy`: on K = 1 logits; targets [B, 1], each 0 or 1
  * - `softmaxCrossEntropy`: on K logits; targets [B, 1], each a class index 0..K-1 stored as float32
+ * - `hinge`: K = 1: max(0, 1 - y·z), y = ±1 for the labels 1 and 0 (a linear support vector machine); K > 1: mean over
+ *   the K outputs of max(0, 1 - z_t + z_j), j other than t (Weston and Watkins, 1999); targets as of a cross-entropy
+ *
+ * `labelSmoothing` in [0, 1), 0 when absent, as PyTorch's `label_smoothing`: that share of each target is spread evenly
+ * over all classes.
  */
 export type LossSpec =
   | { readonly kind: 'meanSquaredError' }
-  | { readonly kind: 'binaryCrossEntropy' }
-  | { readonly kind: 'softmaxCrossEntropy' };
+  | { readonly kind: 'huber'; readonly delta: number }
+  | { readonly kind: 'binaryCrossEntropy'; readonly labelSmoothing?: number }
+  | { readonly kind: 'softmaxCrossEntropy'; readonly labelSmoothing?: number }
+  | { readonly kind: 'hinge' };
 
-/** `auto`: He (uniform, fan-in) before a relu, Glorot (uniform) otherwise. Biases start at zero. */
-export type InitSpec = 'auto' | 'he' | 'glorot' | 'zeros';
+/**
+ * How weights start; see `initialWeights` for the formulas.
+ *
+ * - `auto`: He before a relu, leaky relu or gelu, Glorot otherwise
+ * - `he`, `glorot`: uniform; `heNormal`, `glorotNormal`: normal, with the same variances
+ * - `torch`: uniform within 1 / sqrt(inputs), biases too, as PyTorch's `Linear` starts
+ */
+export type InitSpec = 'auto' | 'he' | 'heNormal' | 'glorot' | 'glorotNormal' | 'torch' | 'zeros';
 
 export interface ModelSpec {
   /** F: numbers in one encoded sample. */

@@ -6,10 +6,10 @@ import type { Kernel, UpdateAddresses, UpdateTerms } from './kernel.js';
 import type { LambSpec, OptimizerSpec, SingleUpdateSpec } from './model-spec.js';
 import { optimizerSlotNames, optimizerSlots } from './optimizer-slots.js';
 import { createWasmKernel } from './wasm-kernel.js';
-import { wasmInstance } from './wasm-module.fixture.js';
+import { wasmBytes, wasmInstance, wasmMemory } from './wasm-module.fixture.js';
 
-const { memory, exports } = wasmInstance(16);
-const kernels = [createJsKernel(memory), createWasmKernel(exports, memory)];
+const memory = wasmMemory(16);
+const kernels = [createJsKernel(memory), createWasmKernel(wasmInstance(wasmBytes, memory), memory)];
 const floats = new Float32Array(memory.buffer);
 
 const ADAM = { learningRate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;

@@ -6,25 +6,44 @@ import { anyModel, bits, memoryPlan, noise, runCase, testCase } from './kernel.f
 import type { LayerSpec, ModelSpec } from './model-spec.js';
 import { packingBytes } from './operations.js';
 import type { Routines } from './routines.js';
-import { createWasmKernel, KERNEL_RESERVED_BYTES } from './wasm-kernel.js';
-import { wasmBytes, wasmExports, wasmImports, wasmInstance } from './wasm-module.fixture.js';
+import { createWasmKernel, isMultiplyAddFused, KERNEL_RESERVED_BYTES } from './wasm-kernel.js';
+import {
+  fusedWasmBytes,
+  wasmBytes,
+  wasmExports,
+  wasmImports,
+  wasmInstance,
+  wasmMemory,
+} from './wasm-module.fixture.js';
 
-const { memory, exports } = wasmInstance(512);
+const memory = wasmMemory(512);
+const exports = wasmInstance(wasmBytes, memory);
 const wasm = createWasmKernel(exports, memory);
 const js = createJsKernel(memory);
 const kernels = [js, wasm];
 const floats = new Float32Array(memory.buffer);
 
-describe('the module', () => {
+describe.each([
+  ['kernel.wasm', wasmBytes],
+  ['kernel-fma.wasm', fusedWasmBytes],
+])('the module %s', (_name, bytes) => {
   test('imports the memory and nothing else, and exports nothing but functions', () => {
-    expect(wasmImports()).toEqual([{ module: 'env', name: 'memory', kind: 'memory' }]);
-    expect(wasmExports().filter(({ kind }) => kind !== 'function')).toEqual([]);
+    expect(wasmImports(bytes)).toEqual([{ module: 'env', name: 'memory', kind: 'memory' }]);
+    expect(wasmExports(bytes).filter(({ kind }) => kind !== 'function')).toEqual([]);
   });
 
-  test('holds no static data, is small, and leaves the reserved bytes alone', () => {
-    const dataSections = sectionsOf(wasmBytes).filter((id) => id === 11 || id === 12);
-    expect(dataSections).toEqual([]);
-    expect(wasmBytes.length).toBeLessThan(64 * 1024);
+  test('holds no static data and is small', () => {
+    expect(sectionsOf(bytes).filter((id) => id === 11 || id === 12)).toEqual([]);
+    expect(bytes.length).toBeLessThan(64 * 1024);
+  });
+});
+
+describe('the module', () => {
+  test('rounds a product before it is added', () => {
+    expect(isMultiplyAddFused(exports)).toBe(false);
+  });
+
+  test('leaves the reserved bytes alone', () => {
     expect([...new Uint8Array(memory.buffer, 0, KERNEL_RESERVED_BYTES)].every((byte) => byte === 0)).toBe(true);
   });
 
@@ -193,12 +212,21 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
 );
 
 test.each(kernels)('in $id a NaN among the features reaches the loss through every activation', (kernel) => {
-  for (const kind of ['relu', 'sigmoid', 'tanh'] as const) {
-    const layers: LayerSpec[] = [{ kind: 'dense', units: 5 }, { kind }, { kind: 'dense', units: 3 }];
+  const between: readonly LayerSpec[] = [
+    { kind: 'relu' },
+    { kind: 'leakyRelu', slope: 0.1 },
+    { kind: 'gelu' },
+    { kind: 'sigmoid' },
+    { kind: 'tanh' },
+    { kind: 'softmax' },
+    { kind: 'layerNorm', epsilon: 1e-5 },
+  ];
+  for (const layer of between) {
+    const layers: LayerSpec[] = [{ kind: 'dense', units: 5 }, layer, { kind: 'dense', units: 3 }];
     const loss = { kind: 'softmaxCrossEntropy' } as const;
     const given = testCase({ inputs: 4, outputs: 3, layers, loss, init: 'auto' }, 6, 2);
     const features = given.features.map((value, i) => (i === 9 ? Number.NaN : value));
-    expect(runCase(kernel, memory, 64, { ...given, features }).sums.lossSum, kind).toBeNaN();
+    expect(runCase(kernel, memory, 64, { ...given, features }).sums.lossSum, layer.kind).toBeNaN();
   }
 });
 

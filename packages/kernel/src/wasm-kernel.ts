@@ -18,14 +18,38 @@ export const WASM_MEMORY_IMPORT = { module: 'env', name: 'memory', minimumPages:
  */
 export const KERNEL_RESERVED_BYTES = 64;
 
+/** How a kernel over the module's routines differs from `wasm-simd128/1`. */
+export interface WasmKernelVariant {
+  readonly id: string;
+  /** Puts another product in the place of the module's own, which it is given. */
+  readonly multiply?: (own: Routines['multiply']) => Routines['multiply'];
+}
+
 /**
- * The kernel on an instance of `dist/packages/kernel/kernel.wasm`, which the caller has loaded and given `memory`.
+ * The kernel on an instance of `dist/packages/kernel/kernel.wasm` or `kernel-fma.wasm`, which the caller has loaded and
+ * given `memory`.
  * @param exports the instance's exports
  * @throws TypeError when `exports` are not those of this version's module
  */
-export function createWasmKernel(exports: object, memory: LinearMemory): Kernel {
+export function createWasmKernel(
+  exports: object,
+  memory: LinearMemory,
+  { id, multiply = (own) => own }: WasmKernelVariant = { id: KERNEL_IDS.wasm },
+): Kernel {
   assertRoutines(exports);
-  return createKernel(KERNEL_IDS.wasm, memory, exports);
+  return createKernel(id, memory, { ...exports, multiply: multiply(exports.multiply) });
+}
+
+/**
+ * Does the multiply-add of this instance's products round once? Asks for (1 + 2⁻¹²)² - (1 + 2⁻¹¹), which is 2⁻²⁴: a
+ * product rounded on its own has lost that bit already.
+ * @param exports of either module
+ */
+export function isMultiplyAddFused(exports: object): boolean {
+  const probe: unknown = new Map<string, unknown>(Object.entries(exports)).get('probeMultiplyAdd');
+  if (typeof probe !== 'function') throw new TypeError('the module lacks probeMultiplyAdd: build again');
+  const factor = 1 + 2 ** -12;
+  return probe(-(1 + 2 ** -11), factor, factor) === 2 ** -24;
 }
 
 const ROUTINE_NAMES: Readonly<Record<keyof Routines, true>> = {
@@ -33,10 +57,20 @@ const ROUTINE_NAMES: Readonly<Record<keyof Routines, true>> = {
   addBias: true,
   activate: true,
   activateBackward: true,
+  gelu: true,
+  geluBackward: true,
+  softmax: true,
+  softmaxBackward: true,
+  dropout: true,
+  layerNorm: true,
+  layerNormBackward: true,
   sumRows: true,
   meanSquaredError: true,
+  huber: true,
   binaryCrossEntropy: true,
   softmaxCrossEntropy: true,
+  hinge: true,
+  multiClassHinge: true,
   fold: true,
   scale: true,
   squareSum: true,
@@ -58,6 +92,8 @@ function assertRoutines(exports: object): asserts exports is Routines {
   const found = new Map<string, unknown>(Object.entries(exports));
   const missing = Object.keys(ROUTINE_NAMES).filter((name) => typeof found.get(name) !== 'function');
   if (missing.length > 0) {
-    throw new TypeError(`kernel.wasm lacks ${missing.join(', ')}: it was built from other sources; build again`);
+    throw new TypeError(
+      `the kernel's module lacks ${missing.join(', ')}: it was built from other sources; build again`,
+    );
   }
 }

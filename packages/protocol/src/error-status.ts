@@ -36,6 +36,7 @@ const answers: { readonly [Code in ErrorCode]: Answer } = {
   'DATA.TOO_FEW': wrongInput,
   'DATA.LIMIT': { status: 'RESOURCE_EXHAUSTED', retryable: false },
   'DATA.SHARD': { status: 'DATA_LOSS', retryable: false },
+  'MODEL.INIT': wrongInput,
   'MODEL.SHAPE': wrongInput,
   'MODEL.TOO_LARGE': { status: 'RESOURCE_EXHAUSTED', retryable: false },
   'RUN.UNKNOWN': { status: 'NOT_FOUND', retryable: false },
@@ -58,6 +59,7 @@ const answers: { readonly [Code in ErrorCode]: Answer } = {
   'WIRE.STATUS': { status: 'UNKNOWN', retryable: false },
   'USAGE.ARGUMENT': wrongInput,
   'ENVIRONMENT.PROCESS': { status: 'INTERNAL', retryable: false },
+  'ENVIRONMENT.KERNEL': { status: 'INTERNAL', retryable: false },
 };
 
 /** Whether the same call may succeed later without anybody changing anything. */

@@ -10,6 +10,6 @@ export { collectFrameGarbageAtOnce } from './frame-garbage.js';
 export { encodeWeights } from './frames.js';
 export type { WireBytes } from './listener.js';
 export { type ClientOptions, connectClient, type RunClient } from './run-client.js';
-export type { LocalSubmission } from './run-submit.js';
+export type { LocalFile, LocalSubmission } from './run-submit.js';
 export { copyBytes } from './shared-copy.js';
 export { type Clock, systemClock } from './silence-watch.js';

@@ -224,16 +224,33 @@ test('a plan comes out as it went in: model, shards and preprocessing included',
 
 test('every layer, loss, start, task and scale has its number in the .proto files', () => {
   const { model, dataset } = examplePlan;
+  const losses: readonly RunPlan['model']['loss'][] = [
+    { kind: 'meanSquaredError' },
+    { kind: 'huber', delta: 0.25 },
+    { kind: 'binaryCrossEntropy' },
+    { kind: 'binaryCrossEntropy', labelSmoothing: 0.1 },
+    { kind: 'softmaxCrossEntropy' },
+    { kind: 'softmaxCrossEntropy', labelSmoothing: 0.1 },
+    { kind: 'hinge' },
+  ];
+  const layers: readonly RunPlan['model']['layers'][number][] = [
+    { kind: 'dense', units: 3 },
+    { kind: 'relu' },
+    { kind: 'leakyRelu', slope: 0.1 },
+    { kind: 'gelu' },
+    { kind: 'sigmoid' },
+    { kind: 'tanh' },
+    { kind: 'softmax' },
+    { kind: 'dropout', rate: 0.1 },
+    { kind: 'layerNorm', epsilon: 1e-5 },
+  ];
   const plans: RunPlan[] = [
-    ...(['meanSquaredError', 'binaryCrossEntropy', 'softmaxCrossEntropy'] as const).map((kind) => ({
+    ...losses.map((loss) => ({ ...examplePlan, model: { ...model, loss } })),
+    ...(['auto', 'he', 'heNormal', 'glorot', 'glorotNormal', 'torch', 'zeros'] as const).map((init) => ({
       ...examplePlan,
-      model: { ...model, loss: { kind } },
+      model: { ...model, init },
     })),
-    ...(['auto', 'he', 'glorot', 'zeros'] as const).map((init) => ({ ...examplePlan, model: { ...model, init } })),
-    ...(['dense', 'relu', 'sigmoid', 'tanh'] as const).map((kind) => ({
-      ...examplePlan,
-      model: { ...model, layers: [kind === 'dense' ? { kind, units: 3 } : { kind }] },
-    })),
+    ...layers.map((layer) => ({ ...examplePlan, model: { ...model, layers: [layer] } })),
     ...(['classification', 'regression'] as const).map((task) => ({ ...examplePlan, dataset: { ...dataset, task } })),
     ...(['standard', 'minmax', 'none'] as const).map((scale) => ({
       ...examplePlan,
@@ -262,6 +279,22 @@ test('a hello of another version is refused with both versions, whatever else is
   const bytes = sessionRequest.encode({ hello: { protocolVersion: 99, workerId: '' } });
   const facts = { expected: `protocol ${PROTOCOL_VERSION}`, found: 'protocol 99' };
   expect(() => decodeWorkerWord(bytes)).toThrow(expect.objectContaining({ code: 'WORKER.PROTOCOL_MISMATCH', facts }));
+});
+
+test('a layer, a loss or a start that a later version added is refused by its place in the plan', () => {
+  const { runStarted } = sessionResponse.decode(encodeCoordinatorWord({ kind: 'run-started', plan: examplePlan })) as {
+    readonly runStarted: { readonly plan: { readonly model: object } };
+  }; // as it was just encoded
+  for (const [field, change] of [
+    ['layers[0]', { layers: [{}] }],
+    ['loss', { loss: 77 }],
+    ['init', { init: 77 }],
+  ] as const) {
+    const plan = { ...runStarted.plan, model: { ...runStarted.plan.model, ...change } };
+    const bytes = sessionResponse.encode({ runStarted: { plan } });
+    const facts = { argument: `runStarted.plan.model.${field}` };
+    expect(() => decodeCoordinatorWord(bytes)).toThrow(expect.objectContaining({ code: 'USAGE.ARGUMENT', facts }));
+  }
 });
 
 test('any bytes at all are a message, WIRE.CORRUPT, USAGE.ARGUMENT or a protocol mismatch', () => {

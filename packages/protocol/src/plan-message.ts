@@ -8,14 +8,19 @@ import type { PlainMessage } from './proto-definitions.js';
 
 const losses = {
   LOSS_MEAN_SQUARED_ERROR: 'meanSquaredError',
+  LOSS_HUBER: 'huber',
   LOSS_BINARY_CROSS_ENTROPY: 'binaryCrossEntropy',
   LOSS_SOFTMAX_CROSS_ENTROPY: 'softmaxCrossEntropy',
+  LOSS_HINGE: 'hinge',
 } as const satisfies Record<string, LossSpec['kind']>;
 
 const inits = {
   INIT_AUTO: 'auto',
   INIT_HE: 'he',
+  INIT_HE_NORMAL: 'heNormal',
   INIT_GLOROT: 'glorot',
+  INIT_GLOROT_NORMAL: 'glorotNormal',
+  INIT_TORCH: 'torch',
   INIT_ZEROS: 'zeros',
 } as const satisfies Record<string, InitSpec>;
 
@@ -55,17 +60,42 @@ function modelToMessage(model: ModelSpec): PlainMessage {
     outputs: model.outputs,
     layers: model.layers.map(layerToMessage),
     loss: inverted(losses)[model.loss.kind],
+    ...lossSettings(model.loss),
     init: inverted(inits)[model.init],
   };
+}
+
+/** Settings of a loss stand beside its name; the others keep 0, proto3's absence. */
+function lossSettings(loss: LossSpec): PlainMessage {
+  switch (loss.kind) {
+    case 'huber':
+      return { huberDelta: loss.delta };
+    case 'binaryCrossEntropy':
+    case 'softmaxCrossEntropy':
+      return { labelSmoothing: loss.labelSmoothing ?? 0 };
+    case 'meanSquaredError':
+    case 'hinge':
+      return {};
+    default:
+      return loss satisfies never;
+  }
 }
 
 function layerToMessage(layer: LayerSpec): PlainMessage {
   switch (layer.kind) {
     case 'dense':
       return { dense: { units: layer.units } };
+    case 'leakyRelu':
+      return { leakyRelu: { slope: layer.slope } };
+    case 'dropout':
+      return { dropout: { rate: layer.rate } };
+    case 'layerNorm':
+      return { layerNorm: { epsilon: layer.epsilon } };
     case 'relu':
+    case 'gelu':
     case 'sigmoid':
     case 'tanh':
+    case 'softmax':
       return { [layer.kind]: {} };
     default:
       return layer satisfies never;
@@ -77,13 +107,35 @@ function modelFromMessage(fields: Fields): ModelSpec {
     inputs: fields.positive('inputs'),
     outputs: fields.positive('outputs'),
     layers: fields.messages('layers').map(layerFromMessage),
-    loss: { kind: fields.choice('loss', losses) },
+    loss: lossFromMessage(fields),
     init: fields.choice('init', inits),
   };
 }
 
+function lossFromMessage(fields: Fields): LossSpec {
+  const kind = fields.choice('loss', losses);
+  switch (kind) {
+    case 'huber':
+      return { kind, delta: fields.finite('huberDelta') };
+    case 'binaryCrossEntropy':
+    case 'softmaxCrossEntropy': {
+      const labelSmoothing = fields.finite('labelSmoothing');
+      return labelSmoothing === 0 ? { kind } : { kind, labelSmoothing };
+    }
+    case 'meanSquaredError':
+    case 'hinge':
+      return { kind };
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** A kind that a later version added is a `oneof` without a member here. Ranges are checked when the model is compiled. */
 function layerFromMessage(fields: Fields): LayerSpec {
   if (fields.has('dense')) return { kind: 'dense', units: fields.message('dense').positive('units') };
-  for (const kind of ['relu', 'sigmoid', 'tanh'] as const) if (fields.has(kind)) return { kind };
+  if (fields.has('leakyRelu')) return { kind: 'leakyRelu', slope: fields.message('leakyRelu').finite('slope') };
+  if (fields.has('dropout')) return { kind: 'dropout', rate: fields.message('dropout').finite('rate') };
+  if (fields.has('layerNorm')) return { kind: 'layerNorm', epsilon: fields.message('layerNorm').finite('epsilon') };
+  for (const kind of ['relu', 'gelu', 'sigmoid', 'tanh', 'softmax'] as const) if (fields.has(kind)) return { kind };
   throw invalidField(fields.path, 'is a layer this version does not know');
 }

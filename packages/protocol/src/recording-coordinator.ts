@@ -95,7 +95,7 @@ export function exampleHello(worker: string): WorkerHello {
     protocolVersion: PROTOCOL_VERSION,
     host: 'localhost',
     threads: 2,
-    kernelId: 'wasm-simd128/1',
+    kernelIds: ['wasm-fma/1', 'wasm-simd128/1'],
   };
 }
 

@@ -216,7 +216,9 @@ const begin = (path: string, bytes: number) => ({ fileBegin: { path, bytes } });
 const chunk = (text: string, crc32?: number) => ({
   fileChunk: { payload: Buffer.from(text), crc32: crc32 ?? { abc: 0x352441c2 }[text] ?? 0 },
 });
+const beginWeights = (path: string) => ({ initialWeightsBegin: { path, bytes: 0 } });
 const header = { header: { jobText: 'x', jobFile: 'job.yaml' } };
+const oneFile = { header: { ...header.header, files: 1 } };
 
 test.each([
   ['no header', [begin('a', 3), chunk('abc')], 'header'],
@@ -230,6 +232,8 @@ test.each([
   ['the next file too early', [header, begin('a', 4), chunk('abc'), begin('b', 0)], 'fileChunk'],
   ['one path twice', [header, begin('a', 3), chunk('abc'), begin('a', 0)], 'fileBegin.path'],
   ['a NUL in a path', [header, begin('a\0', 0)], 'fileBegin.path'],
+  ['weights to start from twice', [header, beginWeights('a'), beginWeights('b')], 'initialWeightsBegin.path'],
+  ['a description without weights', [oneFile, { initialModelBegin: { path: 'm', bytes: 0 } }], 'initialModelBegin'],
 ])('a submission with %s is refused by name and leaves nothing behind', async (_what, messages, argument) => {
   const { server, coordinator } = await serve();
   const failure = await submitRaw(server.address, messages.map(submitRunRequest.encode));

@@ -1,5 +1,5 @@
 /** Uploads a job and its files. */
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { type ClientWritableStream, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { FRAME_BYTES, RopeteamError, type RunSummary } from '#training';
@@ -17,7 +17,14 @@ export interface LocalSubmission {
   readonly jobFile: string;
   readonly runId?: string;
   /** `path` as the job file writes it, and where that is here. Empty: the coordinator reads the paths itself. */
-  readonly files: readonly { readonly path: string; readonly absolutePath: string }[];
+  readonly files: readonly LocalFile[];
+  /** Weights to start from, and the `model.json` beside them; `path` is what they are called in messages. */
+  readonly initFrom?: { readonly weights: LocalFile; readonly model?: LocalFile };
+}
+
+export interface LocalFile {
+  readonly path: string;
+  readonly absolutePath: string;
 }
 
 /** Milliseconds a message may wait for the coordinator to take it. */
@@ -70,27 +77,35 @@ function startCall(channel: Channel): { call: ClientWritableStream<Uint8Array>; 
 }
 
 async function send(submission: LocalSubmission, writer: PacedWriter, progress: () => void): Promise<void> {
-  const { jobText, jobFile, runId, files } = submission;
+  const { jobText, jobFile, runId, files, initFrom } = submission;
   const write = async (message: Record<string, unknown>) => {
     await writer.write(submitRunRequest.encode(message));
     progress();
   };
-  await write({ header: { jobText, jobFile, files: files.length, ...(runId === undefined ? {} : { runId }) } });
-  for (const file of files) {
+  const parts = [
+    ...files.map((file) => ({ begins: 'fileBegin', file })),
+    ...(initFrom === undefined ? [] : [{ begins: 'initialWeightsBegin', file: initFrom.weights }]),
+    ...(initFrom?.model === undefined ? [] : [{ begins: 'initialModelBegin', file: initFrom.model }]),
+  ];
+  await write({ header: { jobText, jobFile, files: parts.length, ...(runId === undefined ? {} : { runId }) } });
+  for (const { begins, file } of parts) {
     await using handle = await openFile(file.absolutePath);
     const { size } = await handle.stat();
-    await write({ fileBegin: { path: file.path, bytes: size } });
-    // Exactly the size announced: a file that grows meanwhile is cut there, one that shrinks is noticed at the other end.
-    for (let at = 0; at < size; ) {
-      const chunk = Buffer.allocUnsafe(Math.min(FRAME_BYTES, size - at));
-      const { bytesRead } = await handle.read(chunk, 0, chunk.length, at);
-      if (bytesRead === 0) break;
-      const payload = chunk.subarray(0, bytesRead);
-      await write({ fileChunk: { payload, crc32: crc32(payload) } });
-      at += bytesRead;
-    }
+    await write({ [begins]: { path: file.path, bytes: size } });
+    await sendBytes(handle, size, (payload) => write({ fileChunk: { payload, crc32: crc32(payload) } }));
   }
   await writer.flushed();
+}
+
+/** Exactly the size announced: a file that grows meanwhile is cut there, one that shrinks is noticed at the other end. */
+async function sendBytes(handle: FileHandle, size: number, write: (payload: Buffer) => Promise<void>): Promise<void> {
+  for (let at = 0; at < size; ) {
+    const chunk = Buffer.allocUnsafe(Math.min(FRAME_BYTES, size - at));
+    const { bytesRead } = await handle.read(chunk, 0, chunk.length, at);
+    if (bytesRead === 0) break;
+    await write(chunk.subarray(0, bytesRead));
+    at += bytesRead;
+  }
 }
 
 async function openFile(file: string) {

@@ -38,24 +38,27 @@ export async function receiveSubmission(
   const folder = join(uploadsDirectory, randomUUID());
   const discard = () => rm(folder, { recursive: true, force: true });
   let header: Header | undefined;
-  const files: UploadedFile[] = [];
+  const parts: ReceivedPart[] = [];
   let receiving: ReceivingFile | undefined;
   try {
     for await (const bytes of messages) {
       const fields = decodeMessage(submitRunRequest, bytes, 'a message of a submission');
       if (header === undefined) header = readHeader(fields);
-      else if (fields.has('fileBegin')) {
+      else if (fields.has('fileChunk') && receiving !== undefined) await receiving.write(fields.message('fileChunk'));
+      else {
+        const kind = partKinds.find((one) => fields.has(one));
+        if (kind === undefined)
+          throw invalidField('part', receiving === undefined ? 'must be a file_begin' : 'must be a file');
         if (receiving !== undefined) await receiving.finish();
-        receiving = await beginFile(fields.message('fileBegin'), files, folder, limits);
-        files.push(receiving.file);
-      } else if (fields.has('fileChunk') && receiving !== undefined) await receiving.write(fields.message('fileChunk'));
-      else throw invalidField('part', receiving === undefined ? 'must be a file_begin' : 'must be a file');
+        receiving = await beginFile(kind, fields.message(kind), parts, folder, limits);
+        parts.push({ kind, file: receiving.file });
+      }
     }
     if (receiving !== undefined) await receiving.finish();
     if (header === undefined) throw invalidField('header', 'is missing');
     const { announced, ...rest } = header;
-    if (files.length !== announced) throw invalidField('header.files', `is ${announced}, ${files.length} came`);
-    return { submission: { ...rest, files }, discard };
+    if (parts.length !== announced) throw invalidField('header.files', `is ${announced}, ${parts.length} came`);
+    return { submission: { ...rest, ...sorted(parts) }, discard };
   } catch (error) {
     await receiving?.abandon();
     await discard();
@@ -63,7 +66,28 @@ export async function receiveSubmission(
   }
 }
 
-type Header = Omit<Submission, 'files'> & { readonly announced: number };
+/** The messages a file of a submission can begin with: each says what the file is for. */
+const partKinds = ['fileBegin', 'initialWeightsBegin', 'initialModelBegin'] as const;
+type PartKind = (typeof partKinds)[number];
+
+interface ReceivedPart {
+  readonly kind: PartKind;
+  readonly file: UploadedFile;
+}
+
+function sorted(parts: readonly ReceivedPart[]): Pick<Submission, 'files' | 'initFrom'> {
+  const of = (kind: PartKind) => parts.filter((part) => part.kind === kind).map(({ file }) => file);
+  const [weights] = of('initialWeightsBegin');
+  const [model] = of('initialModelBegin');
+  const files = of('fileBegin');
+  if (weights === undefined) {
+    if (model !== undefined) throw invalidField('initialModelBegin', 'came without initial weights');
+    return { files };
+  }
+  return { files, initFrom: { weights, ...(model === undefined ? {} : { model }) } };
+}
+
+type Header = Omit<Submission, 'files' | 'initFrom'> & { readonly announced: number };
 
 function readHeader(message: Fields): Header {
   if (!message.has('header')) throw invalidField('header', 'must come first');
@@ -83,17 +107,19 @@ interface ReceivingFile {
 }
 
 async function beginFile(
+  kind: PartKind,
   begin: Fields,
-  before: readonly UploadedFile[],
+  before: readonly ReceivedPart[],
   folder: string,
   limits: UploadLimits,
 ): Promise<ReceivingFile> {
   const path = begin.text('path', 4096);
-  if (path === '' || path.includes('\0')) throw invalidField('fileBegin.path', 'is empty or holds a NUL');
-  if (before.some((file) => file.path === path)) throw invalidField('fileBegin.path', `names ${path} a second time`);
+  if (path === '' || path.includes('\0')) throw invalidField(`${kind}.path`, 'is empty or holds a NUL');
+  const isTwice = before.some((part) => part.kind === kind && (kind !== 'fileBegin' || part.file.path === path));
+  if (isTwice) throw invalidField(`${kind}.path`, `names ${path} a second time`);
   const bytes = begin.natural('bytes');
   if (before.length >= limits.maxFiles) throw tooMuch(path, `more than ${limits.maxFiles} files`, limits.maxFiles);
-  const total = before.reduce((sum, file) => sum + file.bytes, bytes);
+  const total = before.reduce((sum, { file }) => sum + file.bytes, bytes);
   if (total > limits.maxBytes) throw tooMuch(path, `${total} bytes; ${limits.maxBytes} are allowed`, limits.maxBytes);
 
   await mkdir(folder, { recursive: true, mode: 0o700 });

@@ -178,7 +178,7 @@ function helloFrom(fields: Fields): WorkerHello {
     protocolVersion,
     host: fields.text('host', 255),
     threads: fields.positive('threads'),
-    kernelId: fields.text('kernelId', 64),
+    kernelIds: fields.texts('kernelIds', 64),
   };
 }
 

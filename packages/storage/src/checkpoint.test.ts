@@ -45,7 +45,7 @@ test('a checkpoint comes back as it was saved, with and without optimizer state'
     [1300, []],
     [123_456_789, ['velocity']],
   ] as const) {
-    const saved = await saveCheckpoint(folder, checkpoint(step, slots), 9);
+    const saved = await saveCheckpoint(folder, checkpoint(step, slots), { keep: 9 });
     expect(saved.path).toBe(pathOf(step));
     expect(saved.bytes).toBe((await readFile(saved.path)).length);
     expect(await loadCheckpoint(saved.path)).toEqual(checkpoint(step, slots));
@@ -53,7 +53,7 @@ test('a checkpoint comes back as it was saved, with and without optimizer state'
 });
 
 test('2,000 flipped bits and cuts of a checkpoint are all refused', async () => {
-  const { path } = await saveCheckpoint(folder, checkpoint(1), 1);
+  const { path } = await saveCheckpoint(folder, checkpoint(1), { keep: 1 });
   const whole = await readFile(path);
   await fc.assert(
     fc.asyncProperty(fc.nat(whole.length * 8 - 1), fc.boolean(), async (bit, cut) => {
@@ -67,7 +67,7 @@ test('2,000 flipped bits and cuts of a checkpoint are all refused', async () => 
 });
 
 test('the newest whole checkpoint is found and the damaged ones above it are named', async () => {
-  for (const step of [100, 200, 300]) await saveCheckpoint(folder, checkpoint(step), 3);
+  for (const step of [100, 200, 300]) await saveCheckpoint(folder, checkpoint(step), { keep: 3 });
   await writeFile(pathOf(300), (await readFile(pathOf(300))).subarray(0, -1));
   await writeFile(pathOf(400), '');
   await writeFile(join(folder.checkpointsPath, 'notes.txt'), 'not a checkpoint');
@@ -83,35 +83,41 @@ test('the newest whole checkpoint is found and the damaged ones above it are nam
 
 test('only the newest are kept, left-over temporary files go, and a damaged later file costs no valid one', async () => {
   await writeFile(`${pathOf(50)}.tmp`, 'half');
-  for (let step = 1; step <= 6; step++) await saveCheckpoint(folder, checkpoint(step), 2);
+  for (let step = 1; step <= 6; step++) await saveCheckpoint(folder, checkpoint(step), { keep: 2 });
   expect((await readdir(folder.checkpointsPath)).sort()).toEqual([
     'step-00000005.safetensors',
     'step-00000006.safetensors',
   ]);
   await writeFile(pathOf(900), 'damaged');
-  await saveCheckpoint(folder, checkpoint(7), 1);
+  await saveCheckpoint(folder, checkpoint(7), { keep: 1 });
   expect((await newestCheckpoint(folder)).newest?.checkpoint.step).toBe(7);
 });
 
+test('those of every so many steps stay for good, beside the newest', async () => {
+  for (let step = 1; step <= 11; step++) await saveCheckpoint(folder, checkpoint(step), { keep: 2, everySteps: 4 });
+  const kept = (await readdir(folder.checkpointsPath)).map((name) => Number(/\d+/.exec(name)?.[0]));
+  expect(kept.toSorted((a, b) => a - b)).toEqual([4, 8, 10, 11]);
+});
+
 test('a save that cannot be written rejects and leaves the checkpoints there are', async () => {
-  await saveCheckpoint(folder, checkpoint(1), 1);
+  await saveCheckpoint(folder, checkpoint(1), { keep: 1 });
   const gone: RunFolder = { ...folder, checkpointsPath: join(root, 'gone') };
-  await expect(saveCheckpoint(gone, checkpoint(2), 1)).rejects.toMatchObject({ code: 'STORAGE.WRITE' });
+  await expect(saveCheckpoint(gone, checkpoint(2), { keep: 1 })).rejects.toMatchObject({ code: 'STORAGE.WRITE' });
   expect(await readdir(folder.checkpointsPath)).toEqual(['step-00000001.safetensors']);
-  await expect(saveCheckpoint(folder, { ...checkpoint(2), weights: new Float32Array(7) }, 1)).rejects.toThrow(
+  await expect(saveCheckpoint(folder, { ...checkpoint(2), weights: new Float32Array(7) }, { keep: 1 })).rejects.toThrow(
     RangeError,
   );
 });
 
 test('a coordinator whose fence is lower than the folder has seen may not write', async () => {
   expect(await takeFence(folder, fence(3))).toBe(3);
-  await saveCheckpoint(folder, checkpoint(1), 2);
+  await saveCheckpoint(folder, checkpoint(1), { keep: 2 });
   expect(await takeFence(folder, fence(1))).toBe(4);
-  await expect(saveCheckpoint(folder, checkpoint(2), 2)).rejects.toMatchObject({
+  await expect(saveCheckpoint(folder, checkpoint(2), { keep: 2 })).rejects.toMatchObject({
     code: 'STORAGE.WRITE',
     message: /fence 3 may no longer/,
   });
-  await saveCheckpoint(folder, { ...checkpoint(2), fence: 4 }, 2);
+  await saveCheckpoint(folder, { ...checkpoint(2), fence: 4 }, { keep: 2 });
 });
 
 test('a run folder is made once and opened again; an unknown run is an error of its own', async () => {

@@ -47,13 +47,28 @@ export interface FoundCheckpoint {
   readonly damaged: readonly { readonly path: string; readonly error: RopeteamError }[];
 }
 
-const FORMAT = 'ropeteam-checkpoint/1';
+export const CHECKPOINT_FORMAT = 'ropeteam-checkpoint/1';
+/** What the names of optimizer state begin with. */
+export const OPTIMIZER_PREFIX = 'optimizer.';
 const NAME = /^step-(\d{8,16})\.safetensors$/;
 const SHA256_KEY = 'fileSha256';
 const ZERO_DIGITS = new TextEncoder().encode('0'.repeat(64));
 
+/** Which checkpoints stay. */
+export interface Retention {
+  /** The newest so many. */
+  readonly keep: number;
+  /** And those of every so many steps, for good. */
+  readonly everySteps?: number;
+}
+
+/** Whether the checkpoint of this step stays whatever comes after it. */
+export function isKeptForGood(step: number, { everySteps }: Pick<Retention, 'everySteps'>): boolean {
+  return everySteps !== undefined && step > 0 && step % everySteps === 0;
+}
+
 /**
- * Writes a checkpoint and deletes those beyond the newest `keep`. When it resolves, the file survives a power cut.
+ * Writes a checkpoint and deletes those that need not stay. When it resolves, the file survives a power cut.
  *
  * `weights` and `optimizerState` are read while it runs: pass copies if training goes on meanwhile. One save at a time.
  * @throws RopeteamError STORAGE.WRITE; then older checkpoints are all still there
@@ -61,8 +76,9 @@ const ZERO_DIGITS = new TextEncoder().encode('0'.repeat(64));
 export async function saveCheckpoint(
   folder: RunFolder,
   checkpoint: Checkpoint,
-  keep: number,
+  retention: Retention,
 ): Promise<SavedCheckpoint> {
+  const { keep } = retention;
   if (!(Number.isInteger(keep) && keep >= 1))
     throw new RangeError(`keep must be a whole number from 1, received ${keep}`);
   const startedMs = performance.now();
@@ -70,7 +86,7 @@ export async function saveCheckpoint(
   const parts = await encodeCheckpoint(checkpoint);
   const path = join(folder.checkpointsPath, checkpointFileName(checkpoint.step));
   await writeFileAtomically(path, parts);
-  await prune(folder, checkpoint.step, keep);
+  await prune(folder, checkpoint.step, retention);
   const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
   return { path, bytes, durationMs: performance.now() - startedMs };
 }
@@ -83,7 +99,8 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
     throw new RopeteamError('STORAGE.CORRUPT', { file: path }, `${path} is not a whole checkpoint: ${reason}`);
   };
   const format = file.metadata.get('format');
-  if (format !== FORMAT) return refuse(`its format is ${format ?? 'not given'}, this program reads ${FORMAT}`);
+  if (format !== CHECKPOINT_FORMAT)
+    return refuse(`its format is ${format ?? 'not given'}, this program reads ${CHECKPOINT_FORMAT}`);
   const digits = findDigits(bytes.subarray(0, file.headerBytes));
   if (digits === undefined) return refuse('it has no SHA-256');
   const sha256 = await sha256OfParts([
@@ -120,11 +137,13 @@ async function encodeCheckpoint(checkpoint: Checkpoint): Promise<readonly Uint8A
   const tensors: NamedTensor[] = parameters.map((parameter) => parameterTensor(parameter, parameter.name, weights, 0));
   for (const [slot, slotName] of slots.entries()) {
     for (const parameter of parameters) {
-      tensors.push(parameterTensor(parameter, `optimizer.${slotName}.${parameter.name}`, optimizerState, slot * size));
+      tensors.push(
+        parameterTensor(parameter, `${OPTIMIZER_PREFIX}${slotName}.${parameter.name}`, optimizerState, slot * size),
+      );
     }
   }
   const metadata = new Map([
-    ['format', FORMAT],
+    ['format', CHECKPOINT_FORMAT],
     [SHA256_KEY, new TextDecoder().decode(ZERO_DIGITS)],
     ['run', checkpoint.run],
     ['fence', String(checkpoint.fence)],
@@ -224,9 +243,12 @@ async function listCheckpoints(
  * Keeps the checkpoint just saved and the newest below it. One above it is from before a restart: it is damaged, or it is
  * the same bits that this run will write again, so it is neither counted nor deleted.
  */
-async function prune(folder: RunFolder, saved: number, keep: number): Promise<void> {
+async function prune(folder: RunFolder, saved: number, retention: Retention): Promise<void> {
   const older = (await listCheckpoints(folder)).filter(({ step }) => step <= saved);
-  const surplus = older.slice(0, Math.max(0, older.length - keep)).map(({ name }) => name);
+  const surplus = older
+    .slice(0, Math.max(0, older.length - retention.keep))
+    .filter(({ step }) => !isKeptForGood(step, retention))
+    .map(({ name }) => name);
   const leftOver = (await readdir(folder.checkpointsPath)).filter((name) => name.endsWith(TEMPORARY));
   for (const name of [...surplus, ...leftOver]) {
     const path = join(folder.checkpointsPath, name);

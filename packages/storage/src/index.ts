@@ -2,12 +2,15 @@ export {
   type Checkpoint,
   checkpointFileName,
   type FoundCheckpoint,
+  isKeptForGood,
   loadCheckpoint,
   newestCheckpoint,
+  type Retention,
   type SavedCheckpoint,
   saveCheckpoint,
 } from './checkpoint.js';
 export { type EventLog, openEventLog } from './event-log.js';
+export { checkInitialWeights, type InitialWeightsFile, readInitialWeights } from './initial-weights-file.js';
 export { type Ledger, type LedgerOptions, openLedger, readLedger } from './ledger.js';
 export { loadModel, MODEL_FILES, saveModel, type TrainedModel } from './model-file.js';
 export { type PrepareOptions, prepareDataset } from './prepare-dataset.js';

@@ -50,6 +50,19 @@ test('records come back in order, each with the hash of the line before it', asy
   expect(new Set(records.map(({ previous }) => previous)).size).toBe(5);
 });
 
+test('where the first weights came from is in the first record, also when the ledger goes on or begins again', async () => {
+  const initFrom = { file: 'm.safetensors', weightsSha256: 'ab'.repeat(32), matchedBy: 'names' } as const;
+  for (const keepRecords of [0, 2, 0]) {
+    await using ledger = await openLedger(path, { keepRecords, initFrom });
+    for (let step = keepRecords; step < keepRecords + 2; step++) ledger.append(record(step));
+    await ledger.flush();
+    const [first, ...others] = await readLedger(path);
+    expect(first?.initFrom).toEqual(initFrom);
+    expect(others.filter((one) => 'initFrom' in one)).toEqual([]);
+    expect(others).toHaveLength(keepRecords + 1);
+  }
+});
+
 test('a flush leaves everything appended before it readable, though nothing was closed', async () => {
   await using ledger = await openLedger(path);
   for (let step = 0; step < 500; step++) ledger.append(record(step));

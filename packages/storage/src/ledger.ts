@@ -6,7 +6,7 @@
  * that does not fit is damage.
  */
 import { createHash } from 'node:crypto';
-import type { LedgerRecord } from '#training';
+import type { InitFrom, LedgerRecord } from '#training';
 import { RopeteamError } from '#training';
 import { readWholeFile } from './atomic-file.js';
 import { completeLines, openLineLog } from './line-log.js';
@@ -15,7 +15,7 @@ export interface Ledger extends AsyncDisposable {
   /** Records in the file or on their way to it. */
   readonly records: number;
   /** Takes a step's record. Returns at once; the file is written behind it, in order. */
-  append(record: Omit<LedgerRecord, 'previous'>): void;
+  append(record: Omit<LedgerRecord, 'previous' | 'initFrom'>): void;
   /** Resolves when every record appended before is on the disk. @throws RopeteamError STORAGE.WRITE */
   flush(): Promise<void>;
 }
@@ -25,6 +25,8 @@ export interface LedgerOptions {
   readonly onError?: (error: RopeteamError) => void;
   /** Goes on after this many records and cuts off the rest: a run resumed from a checkpoint commits those steps again. */
   readonly keepRecords?: number;
+  /** Goes into the first record. */
+  readonly initFrom?: InitFrom;
 }
 
 const NO_RECORD = '0'.repeat(64);
@@ -35,7 +37,7 @@ const SEAL = /,"sha256":"([0-9a-f]{64})"\}$/;
  * @throws RopeteamError STORAGE.CORRUPT when the records to go on from are damaged, STORAGE.WRITE
  */
 export async function openLedger(path: string, options: LedgerOptions = {}): Promise<Ledger> {
-  const { onError, keepRecords } = options;
+  const { onError, keepRecords, initFrom } = options;
   const log = await openLineLog(path, {
     ...(onError === undefined ? {} : { onError }),
     ...(keepRecords === undefined ? {} : { keepLines: keepRecords }),
@@ -52,7 +54,8 @@ export async function openLedger(path: string, options: LedgerOptions = {}): Pro
       return log.lines;
     },
     append(record) {
-      const line = seal({ ...record, previous });
+      const start = initFrom === undefined || log.lines > 0 ? {} : { initFrom };
+      const line = seal({ ...record, ...start, previous });
       previous = sha256(line);
       log.append(line);
     },

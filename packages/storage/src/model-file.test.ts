@@ -55,6 +55,19 @@ test('a model comes back as it was saved, and the same model is the same bytes',
   expect((await readdir(folder)).sort()).toEqual(['model.json', 'model.safetensors']);
 });
 
+test('the architecture comes back with the settings of its layers and its loss', async () => {
+  const layers: TrainedModel['spec']['layers'] = [
+    { kind: 'leakyRelu', slope: 0.1 },
+    { kind: 'dropout', rate: 1 / 3 },
+    { kind: 'dense', units: 3 },
+  ];
+  const loss = { kind: 'softmaxCrossEntropy', labelSmoothing: 0.1 } as const;
+  const saved = await model(1);
+  const spec = { ...saved.spec, layers, loss };
+  await saveModel(folder, { ...saved, spec });
+  expect((await loadModel(folder)).spec).toEqual(spec);
+});
+
 test('the fingerprint of weights is the SHA-256 of their little-endian bytes', async () => {
   expect(await weightsSha256(Float32Array.of(1, -2))).toBe(
     createHash('sha256').update(Buffer.from('0000803f000000c0', 'hex')).digest('hex'),

@@ -7,12 +7,13 @@
  * - `task`, `targetNames`, `classes` (label by class index; empty for regression)
  * - `preprocessing`: by input column, `(value - shift) · factor`, or one input a category; see `Preprocessing`
  * - `metrics`: of the kept weights by split; `data`: SHA-256 and samples; `job`: SHA-256 of the effective job
+ * - `initFrom`: the file its run started from, when its first weights were not drawn from the seed
  * - `weightsSha256`: over the float32 little-endian bytes; `fileSha256`: of `model.safetensors`
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ModelSpec, Parameter } from '#kernel';
-import type { DatasetInfo, Metrics, SplitName } from '#training';
+import type { DatasetInfo, InitFrom, Metrics, SplitName } from '#training';
 import { RopeteamError } from '#training';
 import { readWholeFile, sha256OfParts, writeError, writeFileAtomically } from './atomic-file.js';
 import { decodeSafetensors, encodeHeader, float32Of } from './safetensors.js';
@@ -35,6 +36,7 @@ export interface TrainedModel {
   readonly metrics: Readonly<Partial<Record<SplitName, Metrics>>>;
   /** SHA-256 of the effective job file. */
   readonly jobSha256: string;
+  readonly initFrom?: InitFrom;
 }
 
 /** The names within a model's folder. */
@@ -43,7 +45,7 @@ export const MODEL_FILES = { weights: 'model.safetensors', description: 'model.j
 const FORMAT = 'ropeteam-model/1';
 
 /** What `model.json` holds. */
-interface Description {
+export interface Description {
   readonly format: typeof FORMAT;
   readonly run: string;
   readonly kernel: string;
@@ -61,6 +63,7 @@ interface Description {
     readonly targetCount: number;
   };
   readonly job: { readonly sha256: string };
+  readonly initFrom?: InitFrom;
   readonly weightsSha256: string;
   readonly fileSha256: string;
 }
@@ -100,6 +103,7 @@ export async function saveModel(folder: string, model: TrainedModel): Promise<vo
       targetCount: dataset.targetCount,
     },
     job: { sha256: model.jobSha256 },
+    ...(model.initFrom === undefined ? {} : { initFrom: model.initFrom }),
     weightsSha256: model.weightsSha256,
     fileSha256: await sha256OfParts(parts),
   };
@@ -160,6 +164,7 @@ export async function loadModel(folder: string): Promise<TrainedModel> {
     },
     metrics: description.metrics,
     jobSha256: description.job.sha256,
+    ...(description.initFrom === undefined ? {} : { initFrom: description.initFrom }),
   };
 }
 
@@ -172,8 +177,15 @@ function parseDescription(text: string, refuse: (reason: string, cause?: unknown
   }
   const format = typeof parsed === 'object' && parsed !== null && 'format' in parsed ? parsed.format : undefined;
   if (format !== FORMAT) return refuse(`its format is ${JSON.stringify(format)}, this program reads ${FORMAT}`);
-  for (const key of ['architecture', 'parameters', 'preprocessing', 'data', 'job', 'fileSha256', 'weightsSha256']) {
-    if (!Object.hasOwn(parsed as object, key)) return refuse(`it has no ${key}`);
-  }
+  const absent = KEYS.find((key) => !Object.hasOwn(parsed as object, key));
+  if (absent !== undefined) return refuse(`it has no ${absent}`);
   return parsed as Description; // the format is ours and its parts are there; the weights are checked against their hashes
+}
+
+const KEYS = ['architecture', 'parameters', 'preprocessing', 'data', 'job', 'fileSha256', 'weightsSha256'] as const;
+
+/** Whether this is what a `model.json` of ours holds. */
+export function isDescription(value: unknown): value is Description {
+  if (typeof value !== 'object' || value === null || !('format' in value)) return false;
+  return value.format === FORMAT && KEYS.every((key) => Object.hasOwn(value, key));
 }

@@ -24,6 +24,7 @@ export interface ErrorFacts {
   'DATA.TOO_FEW': { readonly samples: number };
   'DATA.LIMIT': { readonly file: string; readonly limit: number };
   'DATA.SHARD': { readonly shard: string };
+  'MODEL.INIT': { readonly file: string };
   'MODEL.SHAPE': { readonly layer: string };
   'MODEL.TOO_LARGE': { readonly bytes: number };
   'RUN.UNKNOWN': { readonly run: string };
@@ -47,6 +48,7 @@ export interface ErrorFacts {
   'WIRE.STATUS': { readonly status: string };
   'USAGE.ARGUMENT': { readonly argument: string };
   'ENVIRONMENT.PROCESS': { readonly process: string };
+  'ENVIRONMENT.KERNEL': { readonly kernel: string };
 }
 
 export type ErrorCode = keyof ErrorFacts;

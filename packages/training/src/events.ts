@@ -1,6 +1,7 @@
 /** Events of a run: one JSON object a line in `events.ndjson`, on `--json` and on the watch stream. Past tense. */
 import type { ErrorEnvelope } from './errors.js';
 import type { Grain } from './grain.js';
+import type { InitFrom } from './init-from.js';
 
 export interface Metrics {
   readonly loss: number;
@@ -41,6 +42,8 @@ export type RunEventBody =
       readonly workers: number;
       readonly threads: number;
       readonly kernel: string;
+      /** Why this kernel, when it was left to the program (`--kernel auto`). */
+      readonly kernelReason?: string;
       readonly redis: { readonly engine: string; readonly version: string };
       readonly parameters: number;
       readonly samples: { readonly train: number; readonly validation: number; readonly test: number };
@@ -52,6 +55,8 @@ export type RunEventBody =
       readonly dashboard: string;
       readonly metrics: string;
       readonly runPath: string;
+      /** Absent: the first weights were drawn from the seed. */
+      readonly initFrom?: InitFrom;
       readonly warnings: readonly string[];
     }
   | { readonly event: 'worker_joined'; readonly worker: string; readonly pid: number; readonly threads: number }
@@ -127,6 +132,8 @@ export type RunEventBody =
       readonly blocksReissued: number;
       readonly redis: { readonly engine: string; readonly version: string };
       readonly kernel: string;
+      /** Why this kernel, when it was left to the program (`--kernel auto`). */
+      readonly kernelReason?: string;
       readonly modelPath: string;
       readonly runPath: string;
     }

@@ -1,8 +1,7 @@
 /** A checked, complete job: what job.yaml says with every default filled in. Plain data, frozen by whoever reads it. */
-import type { InitSpec, LayerSpec, OptimizerSpec, ScheduleSpec } from '#kernel';
+import type { InitSpec, LayerSpec, LossSpec, OptimizerSpec, ScheduleSpec } from '#kernel';
 
 export type Task = 'classification' | 'regression';
-export type LossName = 'meanSquaredError' | 'binaryCrossEntropy' | 'softmaxCrossEntropy';
 
 /** A fraction of `source` in [0, 1), or the path of a file of its own. */
 export type SplitSource =
@@ -36,7 +35,7 @@ export interface JobSpec {
     /** Hidden layers; the output layer follows from the target and the loss. */
     readonly layers: readonly LayerSpec[];
     /** Absent: follows from the task. */
-    readonly loss?: LossName;
+    readonly loss?: LossSpec;
     readonly init: InitSpec;
   };
   readonly train: {
@@ -60,5 +59,10 @@ export interface JobSpec {
     };
     readonly seed: number;
   };
-  readonly checkpoint: { readonly everyMs: number; readonly keep: number };
+  readonly checkpoint: {
+    readonly everyMs: number;
+    readonly keep: number;
+    /** Besides: one after every so many steps, never deleted. */
+    readonly everySteps?: number;
+  };
 }

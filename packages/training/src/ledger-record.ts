@@ -1,4 +1,5 @@
 /** One line of `ledger.ndjson`: everything that went into one committed step. */
+import type { InitFrom } from './init-from.js';
 import type { Block } from './work-items.js';
 
 export interface LedgerBlock extends Block {
@@ -26,6 +27,8 @@ export interface LedgerRecord {
   readonly kernel: string;
   /** XXH64 of the weights after the step. */
   readonly weights: string;
+  /** In the first record only: the weights before the first step, when they are not drawn from the seed. */
+  readonly initFrom?: InitFrom;
   /** SHA-256 of the previous line (without its newline), 64 zeros for the first. */
   readonly previous: string;
 }

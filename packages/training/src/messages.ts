@@ -6,7 +6,7 @@ import type { Fence, RunId, Step, WorkerId } from './identities.js';
 import type { Block } from './work-items.js';
 
 /** Raised on every change of the stream that an older peer would misread. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 /** Payload bytes of one frame of weights, gradient or shard. Measured best from 4 MB up (architecture, the wire). */
 export const FRAME_BYTES = 1 << 20;
@@ -18,8 +18,8 @@ export interface WorkerHello {
   readonly protocolVersion: number;
   readonly host: string;
   readonly threads: number;
-  /** Id of the engine this worker computes with, for example `wasm-simd128/1`. */
-  readonly kernelId: string;
+  /** Ids of the kernels this worker can compute with, for example `wasm-simd128/1`; a run's plan says which of them. */
+  readonly kernelIds: readonly string[];
 }
 
 /** What a worker needs to know to take a run's jobs. */

@@ -40,6 +40,13 @@ export interface Submission {
   readonly runId?: string;
   /** Uploaded files by the path the job names them with; absent: the coordinator reads the paths itself. */
   readonly files: readonly UploadedFile[];
+  /** Weights to start from, instead of those drawn from the seed. */
+  readonly initFrom?: {
+    /** A safetensors file. */
+    readonly weights: UploadedFile;
+    /** The `model.json` that lay beside it. */
+    readonly model?: UploadedFile;
+  };
 }
 
 export interface UploadedFile {

@@ -26,8 +26,8 @@ afterEach(async () => {
 });
 
 /** A schedule over two weights; what it reports is written down. Only what it uses of a run is there. */
-function openSchedule() {
-  const weights = Float32Array.of(1, 2);
+function openSchedule(everySteps?: number, size = 2) {
+  const weights = Float32Array.from({ length: size }, (_, index) => index + 1);
   const events: RunEventBody[] = [];
   const context = {
     metrics: { checkpointSaved: () => undefined },
@@ -38,10 +38,10 @@ function openSchedule() {
     engine: { weights, optimizerState: new Float32Array(0), kernelId: 'js/1' },
     job: {
       train: { seed: 7, optimizer: { kind: 'sgd', learningRate: 0.1 } },
-      checkpoint: { everyMs: EVERY_MS, keep: 2 },
+      checkpoint: { everyMs: EVERY_MS, keep: 2, ...(everySteps === undefined ? {} : { everySteps }) },
     },
     shape: { run: RUN, fence: fence(1), stepsPerEpoch: 10 },
-    program: { parameters: [{ name: 'w', shape: [2], offset: 0, size: 2 }] },
+    program: { parameters: [{ name: 'w', shape: [size], offset: 0, size }] },
   } as unknown as PreparedRun;
   const schedule = new CheckpointSchedule(context, { folder } as unknown as RunEntry, prepared);
   return { schedule, weights, events };
@@ -140,5 +140,46 @@ describe('the checkpoint schedule', () => {
     await rename(away, folder.checkpointsPath);
     await schedule.final(stateAt(4));
     expect(events).toMatchObject([{ event: 'checkpoint_failed' }, { event: 'checkpoint_saved', step: 4 }]);
+  });
+
+  test('saves what its steps ask for, each of them, however slow the disk, and deletes none of those', async () => {
+    const { schedule, weights, events } = openSchedule(3);
+    for (let version = 1; version <= 13; version++) {
+      weights.fill(version);
+      schedule.afterStep(stateAt(version));
+    }
+    await schedule.settled();
+    expect(await savedSteps()).toEqual([3, 6, 9, 12]);
+    expect(events).toMatchObject([3, 6, 9, 12].map((step) => ({ event: 'checkpoint_saved', step })));
+    for (const step of [3, 6, 9, 12]) {
+      const name = `step-${String(step).padStart(8, '0')}.safetensors`;
+      expect([...(await loadCheckpoint(join(folder.checkpointsPath, name))).weights]).toEqual([step, step]);
+    }
+    await schedule.final(stateAt(13));
+    expect(await savedSteps()).toEqual([3, 6, 9, 12, 13]);
+  });
+
+  test('goes by time as well, and the time starts anew with one that its step asked for', async () => {
+    const { schedule } = openSchedule(4);
+    vi.advanceTimersByTime(EVERY_MS);
+    for (const version of [4, 5]) {
+      schedule.afterStep(stateAt(version));
+      await schedule.settled();
+    }
+    vi.advanceTimersByTime(EVERY_MS);
+    schedule.afterStep(stateAt(6));
+    await schedule.settled();
+    expect(await savedSteps()).toEqual([4, 6]);
+  });
+
+  test('says which of its steps it left out when the copies that wait are too many', async () => {
+    const { schedule, events } = openSchedule(1, 40 << 20);
+    for (let version = 1; version <= 4; version++) schedule.afterStep(stateAt(version));
+    await schedule.settled();
+    expect(await savedSteps()).toEqual([1, 2]);
+    expect(events.filter(({ event }) => event === 'checkpoint_failed')).toMatchObject([
+      { code: 'STORAGE.WRITE', message: expect.stringContaining('step 3 was left out') },
+      { message: expect.stringContaining('step 4') },
+    ]);
   });
 });

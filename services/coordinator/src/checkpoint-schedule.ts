@@ -1,12 +1,20 @@
 import { optimizerSlotNames } from '#kernel';
-import { saveCheckpoint } from '#storage';
+import { type Checkpoint, isKeptForGood, saveCheckpoint } from '#storage';
 import { RopeteamError, type RunState } from '#training';
-import { areFinite } from './finite.js';
+import { areFiniteUnhurried } from './finite.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunEntry } from './run-book.js';
 import type { RunContext } from './run-context.js';
 
-/** Takes checkpoints: memory is copied between two steps, files are written beside them. */
+/** What copies may hold that wait for the disk, besides one that always may. */
+const WAITING_BYTES = 256 * 2 ** 20;
+
+/**
+ * Takes checkpoints: memory is copied between two steps, files are written beside them.
+ *
+ * One that time asks for is skipped while the disk is busy, for the next will do as well. One that its step asks for
+ * (`checkpoint.everySteps`) waits in line.
+ */
 export class CheckpointSchedule {
   readonly #context: RunContext;
   readonly #entry: RunEntry;
@@ -14,7 +22,10 @@ export class CheckpointSchedule {
   #lastAt = performance.now();
   /** Of the newest checkpoint that is on the disk. */
   #lastStep = 0;
+  readonly #waiting: Checkpoint[] = [];
   #saving: Promise<void> | undefined;
+  /** A copy whose file is written: the next is taken over it, so that memory is asked for once and not for each. */
+  #spare: Pick<Checkpoint, 'weights' | 'optimizerState'> | undefined;
 
   constructor(context: RunContext, entry: RunEntry, prepared: PreparedRun) {
     this.#context = context;
@@ -22,10 +33,13 @@ export class CheckpointSchedule {
     this.#prepared = prepared;
   }
 
-  /** Called between two steps, when the weights hold still. One save at a time: a slow disk skips, never queues. */
+  /** Called between two steps, when the weights hold still. */
   afterStep(state: RunState): void {
-    const due = performance.now() - this.#lastAt >= this.#prepared.job.checkpoint.everyMs;
-    if (due && this.#saving === undefined) this.#begin(state);
+    const { everyMs } = this.#prepared.job.checkpoint;
+    if (isKeptForGood(state.version, this.#prepared.job.checkpoint)) {
+      if (this.#hasRoom()) this.#begin(state);
+      else this.#failed(tooSlow(this.#entry.folder.checkpointsPath, state.version));
+    } else if (performance.now() - this.#lastAt >= everyMs && this.#saving === undefined) this.#begin(state);
   }
 
   /** The last checkpoint of a run, of exactly its final weights. */
@@ -40,37 +54,62 @@ export class CheckpointSchedule {
     await this.#saving;
   }
 
+  #hasRoom(): boolean {
+    const { weights, optimizerState } = this.#prepared.engine;
+    const waitingBytes = this.#waiting.length * (weights.byteLength + optimizerState.byteLength);
+    return this.#waiting.length === 0 || waitingBytes + weights.byteLength + optimizerState.byteLength <= WAITING_BYTES;
+  }
+
   #begin(state: RunState): void {
     const { engine, job, shape, program } = this.#prepared;
     this.#lastAt = performance.now();
-    // Diverged: the next step will end the run, and may not find its last good checkpoint replaced.
-    if (!areFinite(engine.weights)) return;
-    const checkpoint = {
+    this.#waiting.push({
       run: shape.run,
       fence: shape.fence,
       step: state.version,
       epoch: Math.floor(state.version / shape.stepsPerEpoch),
       seed: job.train.seed,
       kernelId: engine.kernelId,
-      weights: new Float32Array(engine.weights),
-      optimizerState: new Float32Array(engine.optimizerState),
+      ...this.#copy(),
       slots: optimizerSlotNames(job.train.optimizer),
       parameters: program.parameters,
       progress: { epochSums: state.epochSums, stop: state.stop, lastEpoch: state.lastEpoch },
+    });
+    this.#saving ??= this.#saveWaiting();
+  }
+
+  #copy(): Pick<Checkpoint, 'weights' | 'optimizerState'> {
+    const { weights, optimizerState } = this.#prepared.engine;
+    const into = this.#spare ?? {
+      weights: new Float32Array(weights.length),
+      optimizerState: new Float32Array(optimizerState.length),
     };
-    const { keep } = job.checkpoint;
-    this.#saving = saveCheckpoint(this.#entry.folder, checkpoint, keep)
-      .then(
-        (saved) => {
-          this.#lastStep = checkpoint.step;
-          this.#context.metrics.checkpointSaved(saved);
-          this.#context.events.append({ event: 'checkpoint_saved', step: checkpoint.step, ...saved });
-        },
-        (error: unknown) => this.#failed(error),
-      )
-      .finally(() => {
-        this.#saving = undefined;
-      });
+    this.#spare = undefined;
+    into.weights.set(weights);
+    into.optimizerState.set(optimizerState);
+    return into;
+  }
+
+  async #saveWaiting(): Promise<void> {
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      try {
+        await this.#save(next);
+      } catch (error) {
+        this.#failed(error);
+      }
+      const { weights, optimizerState } = next;
+      this.#spare ??= { weights, optimizerState };
+    }
+    this.#saving = undefined; // in the same breath as the look into the line: nobody joins one that is not served
+  }
+
+  async #save(checkpoint: Checkpoint): Promise<void> {
+    // Diverged: the next step will end the run, and may not find its last good checkpoint replaced.
+    if (!(await areFiniteUnhurried(checkpoint.weights))) return;
+    const saved = await saveCheckpoint(this.#entry.folder, checkpoint, this.#prepared.job.checkpoint);
+    this.#lastStep = checkpoint.step;
+    this.#context.metrics.checkpointSaved(saved);
+    this.#context.events.append({ event: 'checkpoint_saved', step: checkpoint.step, ...saved });
   }
 
   /** Training goes on without: the last good checkpoint stands, and the next one is due in its time. */
@@ -80,4 +119,10 @@ export class CheckpointSchedule {
     this.#context.log.error('checkpoint_failed', { code, message });
     this.#context.events.append({ event: 'checkpoint_failed', code, message });
   }
+}
+
+/** More copies than fit into memory would end the run; steps that waited for the disk would stall it. */
+function tooSlow(file: string, step: number): RopeteamError {
+  const message = `the checkpoint of step ${step} was left out: the disk does not keep up with checkpoint.everySteps`;
+  return new RopeteamError('STORAGE.WRITE', { file }, message, { hint: 'save less often, or use a faster disk' });
 }

@@ -95,7 +95,7 @@ async function trainUntilSettled(trainer: RunTrainer, settled: Promise<RunOutcom
 }
 
 function announceStart(context: RunContext, entry: RunEntry, prepared: PreparedRun, ready: ReadyWorkers): void {
-  const { job, shape, dataset, engine } = prepared;
+  const { job, shape, dataset, engine, start } = prepared;
   const members = ready.members;
   update(context, entry, { state: 'training' });
   context.events.append({
@@ -105,6 +105,7 @@ function announceStart(context: RunContext, entry: RunEntry, prepared: PreparedR
     workers: members.length,
     threads: members.reduce((sum, { hello }) => sum + hello.threads, 0),
     kernel: engine.kernelId,
+    ...(context.kernel.reason === undefined ? {} : { kernelReason: context.kernel.reason }),
     redis: context.queues.engine,
     parameters: prepared.program.parameterCount,
     samples: dataset.info.samples,
@@ -114,7 +115,8 @@ function announceStart(context: RunContext, entry: RunEntry, prepared: PreparedR
     epochs: shape.epochs,
     ...context.urls,
     runPath: entry.folder.path,
-    warnings: dataset.info.warnings,
+    ...(start.initFrom === undefined ? {} : { initFrom: start.initFrom }),
+    warnings: [...dataset.info.warnings, ...start.warnings],
   });
   for (const member of members) ready.tellJoined(member);
 }
@@ -132,8 +134,9 @@ function update(
 }
 
 /** The prepared shards are what is left of a run's files: the uploaded ones are not needed again. */
-async function forgetUploads({ files }: RunEntry): Promise<void> {
-  const folders = new Set(files.map(({ storedAt }) => dirname(storedAt)));
+async function forgetUploads({ files, initFrom }: RunEntry): Promise<void> {
+  const uploads = [...files, ...Object.values(initFrom ?? {})];
+  const folders = new Set(uploads.map(({ storedAt }) => dirname(storedAt)));
   for (const folder of folders) await rm(folder, { recursive: true, force: true });
 }
 

@@ -1,7 +1,7 @@
 /** Everything the coordinator reads from its flags and its environment, checked before anything is opened. */
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { KernelName } from '#engine';
+import { KERNEL_CHOICES, type KernelChoice } from '#engine';
 import { oneOf, redisUrlFrom, wholeNumber } from '#job';
 import { LOG_LEVELS, type LogLevel } from '#telemetry';
 
@@ -16,7 +16,9 @@ export interface CoordinatorConfiguration {
   readonly runsDirectory: string;
   /** Kernel threads for averaging. */
   readonly threads: number;
-  readonly kernel: KernelName;
+  readonly kernel: KernelChoice;
+  /** The one file to take OpenBLAS from; undefined: the usual names and places. */
+  readonly blasLibrary: string | undefined;
   /** Prefix of its keys in Redis; the workers' must be the same. */
   readonly namespace: string;
   readonly logLevel: LogLevel;
@@ -32,12 +34,11 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       'http-port': { type: 'string', default: '9464' },
       runs: { type: 'string', default: 'runs' },
       threads: { type: 'string', default: '1' },
-      kernel: { type: 'string', default: 'auto' },
+      kernel: { type: 'string', default: 'wasm' },
       namespace: { type: 'string', default: 'ropeteam' },
       'log-level': { type: 'string', default: 'info' },
     },
   });
-  const kernel = oneOf('--kernel', values.kernel, ['auto', 'wasm', 'js']);
   return {
     name: values.name,
     host: values.host,
@@ -46,8 +47,8 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     redisUrl: redisUrlFrom(environment),
     runsDirectory: resolve(values.runs),
     threads: wholeNumber('--threads', values.threads, 1, 1024),
-    // The fastest engine whose bits are the same on every machine.
-    kernel: kernel === 'auto' ? 'wasm' : kernel,
+    kernel: oneOf('--kernel', values.kernel, KERNEL_CHOICES),
+    blasLibrary: environment.ROPETEAM_BLAS_LIBRARY || undefined,
     namespace: values.namespace,
     logLevel: oneOf('--log-level', values['log-level'], LOG_LEVELS),
   };

@@ -1,6 +1,5 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { kernelIdOf } from '#engine';
 import { startCoordinatorServer } from '#protocol';
 import { openWorkQueues } from '#queues';
 import { createCoordinatorMetrics, type Logger, packageVersion, startMetricsServer } from '#telemetry';
@@ -10,6 +9,7 @@ import type { CoordinatorConfiguration } from './configuration.js';
 import { Membership } from './membership.js';
 import { RunBook } from './run-book.js';
 import type { CoordinatorContext } from './run-context.js';
+import { settleKernel } from './settle-kernel.js';
 import { STATUS_STYLE, statusPage } from './status-page.js';
 
 const QUEUE_DEPTH_INTERVAL_MS = 2_000;
@@ -28,7 +28,9 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
   const { runsDirectory, name, host } = configuration;
   const uploadsDirectory = join(runsDirectory, '.uploads');
   await mkdir(uploadsDirectory, { recursive: true });
-  const kernel = kernelIdOf(configuration.kernel);
+  const chosen = await settleKernel(configuration);
+  const kernel = chosen.id;
+  log.info('kernel_chosen', { kernel, asked: configuration.kernel, reason: chosen.reason });
   const queues = await openWorkQueues({
     redisUrl: configuration.redisUrl,
     namespace: configuration.namespace,
@@ -81,6 +83,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
   server.setServing(true);
   const context: CoordinatorContext = {
     configuration,
+    kernel: chosen,
     log,
     metrics,
     queues,

@@ -20,7 +20,7 @@ export async function finishRun(
   checkpoints: CheckpointSchedule,
   outcome: RunOutcome & { kind: 'finished' },
 ): Promise<string> {
-  const { shape, engine, dataset, program, model, jobText } = prepared;
+  const { shape, engine, dataset, program, model, jobText, start } = prepared;
   const { seconds } = trainer.record;
   checkFinite(trainer.state.version, engine.weights, outcome.metrics);
   await checkpoints.final(trainer.state);
@@ -35,6 +35,7 @@ export async function finishRun(
     jobSha256: createHash('sha256').update(jobText).digest('hex'),
     weightsSha256: hash,
     kernelId: engine.kernelId,
+    ...(start.initFrom === undefined ? {} : { initFrom: start.initFrom }),
   });
   const { samplesCommitted, workersLost, blocksReissued, goodput } = trainer.record;
   const finished: RunEventBody = {
@@ -52,6 +53,7 @@ export async function finishRun(
     blocksReissued,
     redis: context.queues.engine,
     kernel: engine.kernelId,
+    ...(context.kernel.reason === undefined ? {} : { kernelReason: context.kernel.reason }),
     modelPath: entry.folder.modelPath,
     runPath: entry.folder.path,
   };

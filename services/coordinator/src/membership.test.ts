@@ -10,7 +10,7 @@ interface Connected {
   readonly closed: readonly string[];
 }
 
-function connect(membership: Membership, name: string, kernelId = KERNEL): Connected {
+function connect(membership: Membership, name: string, kernelIds: readonly string[] = [KERNEL]): Connected {
   const closed: string[] = [];
   const hello = {
     worker: workerId(name),
@@ -18,7 +18,7 @@ function connect(membership: Membership, name: string, kernelId = KERNEL): Conne
     protocolVersion: PROTOCOL_VERSION,
     host: 'here',
     threads: 1,
-    kernelId,
+    kernelIds,
   };
   const session: WorkerSession = {
     hello,
@@ -59,10 +59,19 @@ describe('the membership', () => {
 
   test('refuses a worker with another kernel and names both', () => {
     const { membership, counts } = watched();
-    expect(() => connect(membership, 'w0', 'js/1')).toThrowError(
-      expect.objectContaining({ code: 'WORKER.KERNEL_MISMATCH', facts: { expected: KERNEL, found: 'js/1' } }),
+    expect(() => connect(membership, 'w0', ['js/1', 'wasm-fma/1'])).toThrowError(
+      expect.objectContaining({
+        code: 'WORKER.KERNEL_MISMATCH',
+        facts: { expected: KERNEL, found: 'js/1, wasm-fma/1' },
+      }),
     );
     expect(counts).toEqual([]);
+  });
+
+  test('admits a worker that can compute with this kernel among others', () => {
+    const { membership } = watched();
+    connect(membership, 'w0', ['blas-openblas-0.3.21-zen/1', KERNEL, 'js/1']);
+    expect(membership.members.map(({ hello }) => hello.worker)).toEqual(['w0']);
   });
 
   test('puts a second worker of one name in the place of the first, which is lost and heard no more', async () => {

@@ -52,12 +52,17 @@ export class Membership {
   /** Admits a worker, or throws why not. A second one of the same name takes the place of the first. */
   admit(session: WorkerSession): SessionHandler {
     const { hello } = session;
-    if (hello.kernelId !== this.#kernelId) {
+    if (!hello.kernelIds.includes(this.#kernelId)) {
+      const found = hello.kernelIds.join(', ');
       throw new RopeteamError(
         'WORKER.KERNEL_MISMATCH',
-        { expected: this.#kernelId, found: hello.kernelId },
-        `worker ${hello.worker} computes with kernel ${hello.kernelId}, this coordinator with ${this.#kernelId}: a run never mixes them`,
-        { hint: 'start the worker with the coordinator’s --kernel, from the same version of ropeteam' },
+        { expected: this.#kernelId, found },
+        `worker ${hello.worker} computes with kernel ${found}, this coordinator with ${this.#kernelId}: a run never mixes them`,
+        {
+          hint:
+            'start the worker with the coordinator’s --kernel, from the same version of ropeteam; a kernel whose id names ' +
+            'a library needs that library and that type of processor',
+        },
       );
     }
     const before = this.#members.get(hello.worker);

@@ -1,11 +1,12 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { type AveragerEngine, openAveragerEngine } from '#engine';
 import { formatJob, resolveModel } from '#job';
-import { compileModel, initialWeights, type ModelSpec, type Program } from '#kernel';
+import { compileModel, type ModelSpec, type Program } from '#kernel';
 import { type Ledger, openLedger, type PreparedDataset, prepareDataset, takeFence } from '#storage';
 import { type JobSpec, RopeteamError, type RunPlan, type RunShape, shapeRun } from '#training';
 import type { RunEntry } from './run-book.js';
 import type { RunContext } from './run-context.js';
+import { type StartingWeights, writeStartingWeights } from './starting-weights.js';
 
 /** Everything a run needs before its first step. */
 export interface PreparedRun extends AsyncDisposable {
@@ -19,6 +20,7 @@ export interface PreparedRun extends AsyncDisposable {
   readonly plan: RunPlan;
   readonly engine: AveragerEngine;
   readonly ledger: Ledger;
+  readonly start: StartingWeights;
 }
 
 export async function prepareRun(context: RunContext, entry: RunEntry, signal: AbortSignal): Promise<PreparedRun> {
@@ -35,7 +37,7 @@ export async function prepareRun(context: RunContext, entry: RunEntry, signal: A
       directory,
       signal,
     });
-    return { ...(await open(context, entry, dataset, opened)), [Symbol.asyncDispose]: close };
+    return { ...(await open(context, entry, dataset, opened, signal)), [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
     throw error;
@@ -43,10 +45,11 @@ export async function prepareRun(context: RunContext, entry: RunEntry, signal: A
 }
 
 async function open(
-  { configuration, queues }: RunContext,
+  { configuration, kernel, queues }: RunContext,
   entry: RunEntry,
   dataset: PreparedDataset,
   opened: AsyncDisposable[],
+  signal: AbortSignal,
 ): Promise<Omit<PreparedRun, keyof AsyncDisposable>> {
   const model = resolveModel(entry.job, dataset.info);
   const program = compileModel(model);
@@ -54,7 +57,8 @@ async function open(
   const shape = shapeRun(entry.run, fence, entry.job.train, dataset.info.samples, program.parameterCount);
   const job = effectiveJob(entry.job, dataset, model, shape);
   const engine = await openAveragerEngine({
-    kernel: configuration.kernel,
+    kernel: kernel.name,
+    ...(configuration.blasLibrary === undefined ? {} : { blasLibrary: configuration.blasLibrary }),
     threads: configuration.threads,
     model,
     optimizer: job.train.optimizer,
@@ -62,8 +66,10 @@ async function open(
     microBatches: shape.microBatches,
   });
   opened.push(engine);
-  engine.weights.set(initialWeights(program, job.train.seed));
-  const ledger = await openLedger(entry.folder.ledgerPath);
+  const wanted = { program, model, dataset, seed: job.train.seed };
+  const start = await writeStartingWeights(entry, wanted, engine.weights, signal);
+  const { initFrom } = start;
+  const ledger = await openLedger(entry.folder.ledgerPath, initFrom === undefined ? {} : { initFrom });
   opened.push(ledger);
   const jobText = formatJob(job);
   await writeFile(entry.folder.jobPath, jobText);
@@ -78,7 +84,7 @@ async function open(
     microBatches: shape.microBatches,
     dataset: dataset.info,
   };
-  return { job, jobText, dataset, model, program, shape, plan, engine, ledger };
+  return { job, jobText, dataset, model, program, shape, plan, engine, ledger, start };
 }
 
 /** The job with what the data decided written out, so that `job.yaml` in the run's folder leaves nothing open. */
@@ -86,7 +92,7 @@ function effectiveJob(job: JobSpec, dataset: PreparedDataset, model: ModelSpec, 
   return {
     ...job,
     data: { ...job.data, task: dataset.info.task },
-    model: { ...job.model, loss: model.loss.kind },
+    model: { ...job.model, loss: model.loss },
     train: { ...job.train, batch: shape.batch, microBatches: shape.microBatches },
   };
 }

@@ -19,6 +19,8 @@ export interface RunEntry {
   readonly run: RunId;
   readonly job: JobSpec;
   readonly files: readonly UploadedFile[];
+  /** Weights to start from, where those of the seed are not wanted. */
+  readonly initFrom?: Submission['initFrom'];
   readonly folder: RunFolder;
   readonly eventLog: EventLog;
   readonly events: RunEvents;
@@ -44,7 +46,7 @@ export class RunBook {
     return [...this.#entries.values()];
   }
 
-  async submit({ jobText, jobFile, runId: wanted, files }: Submission): Promise<RunSummary> {
+  async submit({ jobText, jobFile, runId: wanted, files, initFrom }: Submission): Promise<RunSummary> {
     const job = parseJob(jobText, jobFile);
     const run = runId(wanted ?? `${runIdPart(job.name)}-${randomBytes(2).toString('hex')}`);
     const folder = await createRunFolder(this.#runsDirectory, run);
@@ -63,6 +65,7 @@ export class RunBook {
       run,
       job,
       files,
+      ...(initFrom === undefined ? {} : { initFrom }),
       folder,
       eventLog,
       events,

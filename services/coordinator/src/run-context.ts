@@ -1,3 +1,4 @@
+import type { ChosenKernel } from '#engine';
 import type { CoordinatorMetrics, Logger } from '#telemetry';
 import type { WorkQueues } from '#training';
 import type { AveragesDesk } from './averages-desk.js';
@@ -8,6 +9,8 @@ import type { RunEvents } from './run-events.js';
 /** What every run of a coordinator shares. */
 export interface CoordinatorContext {
   readonly configuration: CoordinatorConfiguration;
+  /** Computes every run. */
+  readonly kernel: ChosenKernel;
   readonly log: Logger;
   readonly metrics: CoordinatorMetrics;
   readonly queues: WorkQueues;

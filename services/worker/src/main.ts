@@ -1,32 +1,19 @@
 #!/usr/bin/env node
 /** One worker in the foreground: joins a coordinator, computes gradients, comes back when the coordinator does. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { kernelIdOf } from '#engine';
 import { collectFrameGarbageAtOnce } from '#protocol';
-import {
-  createLogger,
-  createWorkerMetrics,
-  endWithFailure,
-  type Logger,
-  packageVersion,
-  startMetricsServer,
-  type WorkerMetrics,
-} from '#telemetry';
+import { createLogger, createWorkerMetrics, endWithFailure, packageVersion, startMetricsServer } from '#telemetry';
 import { RopeteamError } from '#training';
-import { readConfiguration, type WorkerConfiguration } from './configuration.js';
-import { serveSession } from './serve-session.js';
+import { readConfiguration } from './configuration.js';
+import { offerKernels } from './offer-kernels.js';
+import { serveSession, type WorkerContext } from './serve-session.js';
 
 /** First and longest pause before another try to reach the coordinator; each with up to half of it added at random. */
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
 
-async function runWorker(
-  configuration: WorkerConfiguration,
-  log: Logger,
-  metrics: WorkerMetrics,
-  stop: AbortSignal,
-  drain: AbortSignal,
-): Promise<void> {
+async function runWorker(context: WorkerContext, stop: AbortSignal, drain: AbortSignal): Promise<void> {
+  const { configuration, log, metrics } = context;
   let pauseMs = FIRST_PAUSE_MS;
   while (!stop.aborted && !drain.aborted) {
     const onReady = (): void => {
@@ -36,7 +23,7 @@ async function runWorker(
       process.send?.({ event: 'ready' });
     };
     try {
-      const reason = await serveSession({ configuration, log, metrics }, { stop, drain, onReady });
+      const reason = await serveSession(context, { stop, drain, onReady });
       log.info('session_ended', { reason });
     } catch (error) {
       if (stop.aborted) return;
@@ -69,13 +56,15 @@ async function main(): Promise<number> {
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   process.on('disconnect', () => stop.abort('the process that started this worker is gone'));
-  const metrics = createWorkerMetrics({ version: packageVersion(), kernel: kernelIdOf(configuration.kernel) });
+  const kernels = await offerKernels(configuration);
+  const kernel = kernels.size === 1 ? [...kernels.keys()].join() : configuration.kernel;
+  const metrics = createWorkerMetrics({ version: packageVersion(), kernel });
   const { metricsPort: port } = configuration;
   const http =
     port === undefined ? undefined : await startMetricsServer({ host: '127.0.0.1', port, registry: metrics });
   if (http !== undefined) log.info('metrics_served', { url: `${http.url}/metrics` });
   try {
-    await runWorker(configuration, log, metrics, stop.signal, drain.signal);
+    await runWorker({ configuration, kernels, log, metrics }, stop.signal, drain.signal);
     return 0;
   } catch (error) {
     log.error('worker_failed', { error });

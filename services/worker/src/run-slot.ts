@@ -1,3 +1,4 @@
+import type { KernelName } from '#engine';
 import type { Logger, WorkerMetrics } from '#telemetry';
 import type { CoordinatorMessage, CoordinatorSession, Fence, RunId, RunPlan } from '#training';
 import type { WorkerConfiguration } from './configuration.js';
@@ -10,6 +11,8 @@ interface OpenRun {
 
 export interface RunSlotOptions {
   readonly configuration: WorkerConfiguration;
+  /** What this worker offered to compute with, by id. */
+  readonly kernels: ReadonlyMap<string, KernelName>;
   readonly session: CoordinatorSession;
   readonly log: Logger;
   readonly metrics: WorkerMetrics;

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { setImmediate as turnEnd } from 'node:timers/promises';
-import { kernelIdOf } from '#engine';
+import type { KernelName } from '#engine';
 import { connectCoordinator } from '#protocol';
 import { openWorkSource } from '#queues';
 import type { Logger, WorkerMetrics } from '#telemetry';
@@ -10,6 +10,8 @@ import { RunSlot } from './run-slot.js';
 
 export interface WorkerContext {
   readonly configuration: WorkerConfiguration;
+  /** What it offers to compute with, by id. */
+  readonly kernels: ReadonlyMap<string, KernelName>;
   readonly log: Logger;
   readonly metrics: WorkerMetrics;
 }
@@ -29,7 +31,7 @@ export interface SessionSignals {
  * @returns why it ended
  */
 export async function serveSession(
-  { configuration, log, metrics }: WorkerContext,
+  { configuration, kernels, log, metrics }: WorkerContext,
   { stop, drain, onReady }: SessionSignals,
 ): Promise<string> {
   const closing = new AbortController();
@@ -46,7 +48,7 @@ export async function serveSession(
       protocolVersion: PROTOCOL_VERSION,
       host: hostname(),
       threads: configuration.threads,
-      kernelId: kernelIdOf(configuration.kernel),
+      kernelIds: [...kernels.keys()],
     },
     handler: { message: (message) => deliver(message), closed: (reason) => closing.abort(reason) },
     signal: over,
@@ -60,6 +62,7 @@ export async function serveSession(
   let started = false;
   await using slot = new RunSlot({
     configuration,
+    kernels,
     session,
     log,
     metrics,

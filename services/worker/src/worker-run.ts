@@ -1,4 +1,4 @@
-import { type GradientResult, openWorkerEngine, type WorkerEngine } from '#engine';
+import { type GradientResult, type KernelName, openWorkerEngine, type WorkerEngine } from '#engine';
 import type { WorkerMetrics } from '#telemetry';
 import type {
   CoordinatorSession,
@@ -24,6 +24,8 @@ export interface WorkerRun extends AsyncDisposable {
 
 export interface WorkerRunOptions {
   readonly configuration: WorkerConfiguration;
+  /** What this worker offered to compute with, by id. */
+  readonly kernels: ReadonlyMap<string, KernelName>;
   readonly session: CoordinatorSession;
   readonly metrics: WorkerMetrics;
   /** The session is over. */
@@ -32,10 +34,13 @@ export interface WorkerRunOptions {
 
 export async function openWorkerRun(
   plan: RunPlan,
-  { configuration, session, metrics, signal }: WorkerRunOptions,
+  { configuration, kernels, session, metrics, signal }: WorkerRunOptions,
 ): Promise<WorkerRun> {
+  const kernel = kernels.get(plan.kernelId);
+  if (kernel === undefined) throw new Error(`run ${plan.run} is computed with ${plan.kernelId}, which was not offered`);
   const engine = await openWorkerEngine({
-    kernel: configuration.kernel,
+    kernel,
+    ...(configuration.blasLibrary === undefined ? {} : { blasLibrary: configuration.blasLibrary }),
     threads: configuration.threads,
     model: plan.model,
     seed: plan.seed,

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { expOfNonPositive, log64, sigmoid, tanh } from './elementary.js';
+import { cumulative64 } from '../layer-float64.js';
+import { bell, expOfNonPositive, log64, normalCumulative, sigmoid, tanh } from './elementary.js';
 
 /** Units in the last place of float32 between a result and the double it should be. */
 function ulps(result: number, truth: number): number {
@@ -31,6 +32,16 @@ test('sigmoid is within 3 units in the last place', () => {
   expect(worst(-87, 87, sigmoid, (x) => 1 / (1 + Math.exp(-x)))).toBeLessThan(3);
 });
 
+test('the share of a normal distribution below x is within 10 units in the last place where it counts', () => {
+  const own = (x: number): number => normalCumulative(x, bell(x));
+  expect(worst(-3, 6, own, cumulative64)).toBeLessThan(10);
+  // Further down the rounding of x²/2 shows: 2e-6 of what is left, which is below 1e-3 and falls fast.
+  for (let x = -13; x < -3; x += 0.01) {
+    const truth = cumulative64(Math.fround(x));
+    expect(Math.abs(own(Math.fround(x)) - truth) / truth).toBeLessThan(1e-5);
+  }
+});
+
 test('the logarithm is within 3e-16 of its size or 2e-16, and exact at 1', () => {
   expect(log64(1)).toBe(0);
   for (let x = 1.0001; x < 1e9; x *= 1.01) {
@@ -42,8 +53,11 @@ test('the ends are what the limits are', () => {
   expect([expOfNonPositive(0), expOfNonPositive(-88), expOfNonPositive(Number.NEGATIVE_INFINITY)]).toEqual([1, 0, 0]);
   expect([tanh(1e9), tanh(-1e9), tanh(Number.POSITIVE_INFINITY)]).toEqual([1, -1, 1]);
   expect([sigmoid(1e9), sigmoid(-1e9), sigmoid(0)]).toEqual([1, 0, 0.5]);
+  const ends = [1e30, -1e30, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  expect(ends.map((x) => normalCumulative(x, bell(x)))).toEqual([1, 0, 1, 0]);
+  expect(normalCumulative(0, 1)).toBeCloseTo(0.5, 6);
 });
 
 test('NaN stays NaN', () => {
-  for (const own of [expOfNonPositive, sigmoid, tanh, log64]) expect(own(Number.NaN)).toBeNaN();
+  for (const own of [expOfNonPositive, sigmoid, tanh, log64, bell]) expect(own(Number.NaN)).toBeNaN();
 });

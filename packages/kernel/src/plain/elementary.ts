@@ -9,6 +9,15 @@ import {
   LN2_HIGH,
   LN2_LOW,
   LOG2_E,
+  NORMAL_0,
+  NORMAL_1,
+  NORMAL_2,
+  NORMAL_3,
+  NORMAL_4,
+  NORMAL_5,
+  NORMAL_6,
+  NORMAL_7,
+  NORMAL_T,
   ROUNDING_SHIFT,
   TANH_0,
   TANH_1,
@@ -56,6 +65,25 @@ export function tanh(x: number): number {
   const e = expOfNonPositive(fround(-2 * size));
   const value = fround(1 - fround(fround(2 * e) / fround(1 + e)));
   return x < 0 ? -value : value;
+}
+
+/** e^(-x²/2). */
+export function bell(x: number): number {
+  return expOfNonPositive(fround(fround(x * x) * -0.5));
+}
+
+/** Φ(x), the share of a normal distribution below x; `e` is bell(x), which its derivative needs as well. */
+export function normalCumulative(x: number, e: number): number {
+  const t = fround(1 / fround(1 + fround(NORMAL_T * Math.abs(x))));
+  let p = fround(fround(NORMAL_7 * t) + NORMAL_6);
+  p = fround(fround(p * t) + NORMAL_5);
+  p = fround(fround(p * t) + NORMAL_4);
+  p = fround(fround(p * t) + NORMAL_3);
+  p = fround(fround(p * t) + NORMAL_2);
+  p = fround(fround(p * t) + NORMAL_1);
+  p = fround(fround(p * t) + NORMAL_0);
+  const tail = fround(fround(p * t) * e);
+  return x < 0 ? tail : fround(1 - tail);
 }
 
 /**

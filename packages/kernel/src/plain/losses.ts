@@ -1,5 +1,7 @@
 import type { MemoryViews } from '../linear-memory.js';
 import { expOfNonPositive, log64, sigmoid } from './elementary.js';
+import { laneSum } from './lanes.js';
+import { largestOf, sumOfExponentials } from './softmax.js';
 
 const { fround } = Math;
 
@@ -36,12 +38,48 @@ export function meanSquaredError(
   doubles.set([lossSum, 0, squaredErrorSum, targetSum, targetSquareSum], sums / 8);
 }
 
+/** `Routines.huber`. */
+export function huber(
+  { floats, doubles }: MemoryViews,
+  predictions: number,
+  targets: number,
+  rows: number,
+  width: number,
+  delta: number,
+  gradient: number,
+  sums: number,
+): void {
+  const share = fround(1 / width);
+  const limit = fround(delta);
+  let lossSum = 0;
+  let squaredErrorSum = 0;
+  let targetSum = 0;
+  let targetSquareSum = 0;
+  for (let row = 0; row < rows; row++) {
+    let rowSum = 0;
+    for (let column = 0; column < width; column++) {
+      const i = row * width + column;
+      const target = floats[targets / 4 + i]!;
+      const error = floats[predictions / 4 + i]! - target;
+      const size = Math.abs(error);
+      rowSum += size <= delta ? 0.5 * error * error : delta * (size - 0.5 * delta);
+      squaredErrorSum += error * error;
+      targetSum += target;
+      targetSquareSum += target * target;
+      if (gradient !== 0) floats[gradient / 4 + i] = Math.min(Math.max(fround(error), -limit), limit) * share;
+    }
+    lossSum += rowSum / width;
+  }
+  doubles.set([lossSum, 0, squaredErrorSum, targetSum, targetSquareSum], sums / 8);
+}
+
 /** `Routines.binaryCrossEntropy`. */
 export function binaryCrossEntropy(
   { floats, doubles }: MemoryViews,
   logits: number,
   targets: number,
   rows: number,
+  smoothing: number,
   gradient: number,
   sums: number,
 ): void {
@@ -51,10 +89,11 @@ export function binaryCrossEntropy(
     const logit = floats[logits / 4 + row]!;
     const label = floats[targets / 4 + row]!;
     const valid = label === 0 || label === 1;
-    const margin = Math.max(logit, 0) - logit * label;
+    const target = label * (1 - smoothing) + smoothing / 2;
+    const margin = Math.max(logit, 0) - logit * target;
     lossSum += valid ? margin + log64(1 + expOfNonPositive(-Math.abs(logit))) : Number.NaN;
     if ((logit > 0 ? 1 : 0) === label) correctCount++;
-    if (gradient !== 0) floats[gradient / 4 + row] = valid ? sigmoid(logit) - label : Number.NaN;
+    if (gradient !== 0) floats[gradient / 4 + row] = valid ? sigmoid(logit) - fround(target) : Number.NaN;
   }
   doubles.set([lossSum, correctCount, 0, 0, 0], sums / 8);
 }
@@ -66,9 +105,12 @@ export function softmaxCrossEntropy(
   targets: number,
   rows: number,
   width: number,
+  smoothing: number,
   gradient: number,
   sums: number,
 ): void {
+  const spread = fround(smoothing / width);
+  const ofTarget = fround(1 - smoothing);
   let lossSum = 0;
   let correctCount = 0;
   for (let row = 0; row < rows; row++) {
@@ -76,25 +118,25 @@ export function softmaxCrossEntropy(
     const label = floats[targets / 4 + row]!;
     const valid = label >= 0 && label < width;
     const target = Math.trunc(label);
-    const largest = z.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
+    const largest = largestOf(z);
     const total = sumOfExponentials(z, largest);
-    lossSum += valid ? log64(total) - (z[target]! - largest) : Number.NaN;
+    lossSum += valid ? log64(total) - expectedLogit(z, z[target]!, largest, smoothing) : Number.NaN;
     if (valid && z[target] === largest && z.indexOf(largest) === target) correctCount++;
     if (gradient === 0) continue;
     const first = gradient / 4 + row * width;
     for (let j = 0; j < width; j++) {
       const probability = fround(expOfNonPositive(fround(z[j]! - largest)) / total);
-      floats[first + j] = valid ? probability - (j === target ? 1 : 0) : Number.NaN;
+      const others = fround(probability - spread);
+      floats[first + j] = valid ? others - (j === target ? ofTarget : 0) : Number.NaN;
     }
   }
   doubles.set([lossSum, correctCount, 0, 0, 0], sums / 8);
 }
 
-/** Σ_j e^(z_j - largest) in four lanes by j mod 4. */
-function sumOfExponentials(z: Float32Array, largest: number): number {
-  const lanes = new Float32Array(4);
-  for (let j = 0; j < z.length; j++) {
-    lanes[j % 4] = lanes[j % 4]! + expOfNonPositive(fround(z[j]! - largest));
-  }
-  return fround(fround(lanes[0]! + lanes[1]!) + fround(lanes[2]! + lanes[3]!));
+/** The logit less the largest, expected under the smoothed target. */
+function expectedLogit(z: Float32Array, ofTarget: number, largest: number, smoothing: number): number {
+  const sharp = ofTarget - largest;
+  if (smoothing === 0) return sharp; // 0 times a logit of -Infinity would be NaN
+  const sum = laneSum(z.length, (j) => fround(z[j]! - largest));
+  return (1 - smoothing) * sharp + smoothing * (sum / z.length);
 }

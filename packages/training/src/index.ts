@@ -47,7 +47,7 @@ export type {
 } from './ports.js';
 export { foldTree } from './reduction-tree.js';
 export type { RunShape, StepSamples } from './run-shape.js';
-export { evaluationItems, samplesOfStep, shapeRun } from './run-shape.js';
+export { evaluationItems, samplesOfLeaseStep, samplesOfStep, shapeRun } from './run-shape.js';
 export type { RunEffect, RunInput, RunStart, RunState } from './run-state.js';
 export { newRun } from './run-state.js';
 export type { StopRules } from './stop-rules.js';

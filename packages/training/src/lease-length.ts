@@ -15,6 +15,7 @@ export const MOST_OPEN_LEASES = 2;
  * that of the run, nor beyond a step whose weights are to be saved.
  */
 export function leaseEnd(shape: RunShape, first: number, most: number): number {
-  const endOfEpoch = (Math.floor(first / shape.stepsPerEpoch) + 1) * shape.stepsPerEpoch;
-  return Math.min(first + Math.max(1, Math.min(most, MOST_LEASE_STEPS)), endOfEpoch, shape.steps);
+  const next = (every: number): number => (Math.floor(first / every) + 1) * every;
+  const length = Math.max(1, Math.min(most, MOST_LEASE_STEPS));
+  return Math.min(first + length, next(shape.stepsPerEpoch), next(shape.saveEverySteps ?? shape.steps), shape.steps);
 }

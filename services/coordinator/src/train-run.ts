@@ -8,6 +8,7 @@ import {
   type EncodedWeights,
   type ErrorEnvelope,
   type GradientReceipt,
+  type LeaseReceipt,
   gradientKey,
   type Metrics,
   newRun,
@@ -24,7 +25,9 @@ import {
   type WorkerMessage,
 } from '#training';
 import { AveragingGate } from './averaging-gate.js';
+import { GrainChooser } from './grain-chooser.js';
 import { GradientInbox, slotOf } from './gradient-inbox.js';
+import { LeaseDesk } from './lease-desk.js';
 import type { Member } from './membership.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunContext } from './run-context.js';
@@ -54,10 +57,14 @@ export class RunTrainer {
   readonly #prepared: PreparedRun;
   readonly #listener: TrainerListener;
   readonly #inbox: GradientInbox;
+  readonly #leases: LeaseDesk;
+  readonly #grain: GrainChooser;
   readonly #gate = new AveragingGate();
   #state: RunState;
   #published: EncodedWeights | undefined;
   #averaged: Averaged | undefined;
+  /** Of the run's weights, once a step has been made. */
+  #weightsHash: string | undefined;
   /** What is still to be written down of a step whose weights are on their way. */
   #unrecorded: (() => void) | undefined;
   #queue: Promise<void> = Promise.resolve();
@@ -69,6 +76,15 @@ export class RunTrainer {
     this.#listener = listener;
     this.record = new RunRecord(context, prepared);
     this.#inbox = new GradientInbox(prepared.engine);
+    this.#leases = new LeaseDesk(context, prepared);
+    this.#grain = new GrainChooser(
+      {
+        wanted: context.configuration.grain,
+        microBatches: prepared.shape.microBatches,
+        parameterCount: prepared.program.parameterCount,
+      },
+      (decision, workers) => this.record.grainChosen(decision, workers),
+    );
     this.#state = newRun({
       shape: prepared.shape,
       rules: prepared.job.train.stop,
@@ -107,6 +123,7 @@ export class RunTrainer {
   lost(member: Member, reason: string, detectedInMs: number): void {
     const { worker, pid } = member.hello;
     this.#inbox.forget(worker);
+    this.#leases.forget(worker);
     const before = this.record.blocksReissued;
     this.#advance({ kind: 'worker-lost', worker });
     this.#countWorkers();
@@ -121,10 +138,14 @@ export class RunTrainer {
     if (message.kind === 'gradient-frame') {
       this.#inbox.accept(this.#state, worker, message.frame);
       if (message.proof !== undefined) this.#receiveGradient(message.proof.receipt);
+    } else if (message.kind === 'lease-frame') {
+      this.#leases.accept(this.#state, worker, message.frame);
+      if (message.proof !== undefined) this.#receiveLease(message.proof.receipt);
     } else if (message.kind === 'evaluation-receipt') {
       if (this.#isOurs(message.receipt)) this.#advance({ kind: 'evaluation-received', receipt: message.receipt });
     } else if (message.kind === 'job-taken') {
-      this.#advance({ kind: 'item-taken', itemId: message.itemId, token: message.token, worker });
+      const { itemId, token, holds } = message;
+      this.#advance({ kind: 'item-taken', itemId, token, worker, ...(holds === undefined ? {} : { holds }) });
     } else if (message.kind === 'job-failed') {
       this.#context.log.warn('item_failed', { worker, item: message.itemId, message: message.message });
       this.#advance({ kind: 'item-failed', itemId: message.itemId, worker, message: message.message });
@@ -171,8 +192,29 @@ export class RunTrainer {
   }
 
   #countWorkers(): void {
-    const ready = this.#context.membership.members.filter((member) => this.#isReady(member)).length;
-    this.#advance({ kind: 'workers-changed', workers: ready });
+    this.#advance({ kind: 'workers-changed', workers: this.#ready().length });
+    this.#chooseGrain();
+  }
+
+  #ready(): readonly Member[] {
+    return this.#context.membership.members.filter((member) => this.#isReady(member));
+  }
+
+  /** How what is announced next is leased, by what was measured so far. */
+  #chooseGrain(): void {
+    const ready = this.#ready();
+    if (ready.length === 0 || this.#state.phase === 'ended') return;
+    const canLease = this.#prepared.plan.leases !== undefined && ready.every(({ readyFor }) => readyFor?.takesLeases);
+    const plan = this.#grain.choose(
+      ready.map(({ hello }) => hello.worker),
+      canLease,
+    );
+    this.#advance({ kind: 'grain-chosen', plan });
+  }
+
+  #receiveLease(receipt: LeaseReceipt): void {
+    if (!this.#isOurs(receipt)) this.#context.metrics.gradientReceived('stale');
+    else if (this.#leases.received(this.#state, receipt)) this.#advance({ kind: 'lease-received', receipt });
   }
 
   #receiveGradient(receipt: GradientReceipt): void {
@@ -224,8 +266,26 @@ export class RunTrainer {
       case 'average':
         this.#gate.open(effect);
         return;
+      case 'adopt':
+        this.#adopt(effect.receipt).catch((error: unknown) => {
+          this.#end({ kind: 'failed', error: toEnvelope(stepFailed(this.#prepared.shape.run, 'adopted', error)) });
+        });
+        return;
+      case 'distrust':
+        // Its place is taken from it in a moment, when this turn of the step protocol is done.
+        queueMicrotask(() => membership.dismiss(effect.worker, effect.reason));
+        return;
+      case 'send-state':
+        membership.sendWeights(effect.worker, this.#leases.encodedState(effect.version));
+        return;
+      case 'send-weights':
+        if (this.#published !== undefined) membership.sendWeights(effect.worker, this.#published);
+        return;
       case 'committed':
         this.#commit(effect);
+        return;
+      case 'lease-committed':
+        this.#commitLease(effect);
         return;
       case 'publish':
         this.#publish(effect.version);
@@ -257,9 +317,34 @@ export class RunTrainer {
     const { step } = effect;
     if (this.#averaged === undefined) throw new Error(`step ${step} was committed without an average`);
     const figures = { ...this.#averaged, ...this.record.published() };
+    this.#weightsHash = figures.weightsHash;
+    this.#grain.shared({ ...figures, blocksMs: effect.receipts.map(({ computeMs }) => computeMs) });
+    this.#recordSoon(() => this.record.committed(effect, figures));
+  }
+
+  #commitLease(effect: RunEffect & { kind: 'lease-committed' }): void {
+    const timing = this.record.published(effect.steps.length);
+    this.#weightsHash = effect.steps.at(-1)?.weightsHash;
+    this.#grain.leased(effect.receipt);
+    this.#recordSoon(() => this.record.leaseCommitted(effect, timing));
+  }
+
+  /** @param write returns the newest step's mean loss */
+  #recordSoon(write: () => number): void {
     const state = this.#state;
-    this.#unrecorded = () => this.#listener.committed(state, this.record.committed(effect, figures));
+    this.#unrecorded = () => this.#listener.committed(state, write());
     setImmediate(() => this.#writeRecord());
+  }
+
+  async #adopt(receipt: LeaseReceipt): Promise<void> {
+    this.#writeRecord(); // of the steps before, whose weights are about to change
+    const arrival = this.#leases.arrivalOf(receipt);
+    if (arrival !== undefined) this.record.arrived(receipt, arrival);
+    const startedAt = performance.now();
+    const outcome = await this.#leases.adopt(receipt, this.#weightsHash);
+    this.record.averaged(performance.now() - startedAt);
+    this.#advance({ kind: 'adopted', step: receipt.step, outcome });
+    this.#chooseGrain();
   }
 
   #writeRecord(): void {
@@ -321,6 +406,7 @@ export class RunTrainer {
     this.record.averaged(performance.now() - startedAt);
     this.#averaged = { ...result, learningRate };
     this.#advance({ kind: 'averaged', step, finite: result.finite && Number.isFinite(sums.lossSum) });
+    this.#chooseGrain();
     return { step, weights: result.weightsHash };
   }
 }

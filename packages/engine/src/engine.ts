@@ -3,6 +3,9 @@ import type { LossSums, ModelSpec, OptimizerSpec } from '#kernel';
 /** `js` is the readable twin, `wasm` the fast one. Both give the same bits; the id is still part of every handshake. */
 export type KernelName = 'js' | 'wasm';
 
+/** Threads share a block by giving each micro-batches of its own, or by cutting up the work of one after the other. */
+export type Sharing = 'micro-batches' | 'tiles';
+
 /** Names of the parts a data set is split into. */
 export type SplitName = 'train' | 'validation' | 'test';
 
@@ -21,6 +24,10 @@ export interface WorkerEngineOptions {
   readonly kernel: KernelName;
   /** Kernel threads, at least 1. Never changes the result. */
   readonly threads: number;
+  /** Most of them that are busy at a time; absent: as many as the machine lets run side by side. */
+  readonly cores?: number;
+  /** How threads share a block; absent: whichever is faster. For tests and benchmarks: it never changes the result. */
+  readonly sharing?: Sharing;
   readonly model: ModelSpec;
   /** Keys the permutation of samples. */
   readonly seed: number;

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { createJsKernel, createWasmKernel, KERNEL_IDS, type Kernel } from '#kernel';
+import { createJsKernel, createWasmKernel, KERNEL_IDS, type Kernel, type Routines } from '#kernel';
 import type { KernelName } from './engine.js';
 import { compileWasm, instantiateWasm, type SharedMemory } from './linear-memory.js';
 
@@ -25,8 +25,15 @@ export async function loadWasmModule(kernel: KernelName): Promise<object | undef
   }
 }
 
-/** The kernel of the calling thread, over the memory all threads share: WebAssembly where there is a module, else plain. */
-export function instantiateKernel(memory: SharedMemory, wasmModule: object | undefined): Kernel {
-  if (wasmModule === undefined) return createJsKernel(memory);
-  return createWasmKernel(instantiateWasm(wasmModule, memory), memory);
+/**
+ * The kernel of the calling thread, over the memory all threads share: WebAssembly where there is a module, else plain.
+ * @param wrap what stands between the kernel and its routines, such as `teamRoutines`
+ */
+export function instantiateKernel(
+  memory: SharedMemory,
+  wasmModule: object | undefined,
+  wrap?: (routines: Routines) => Routines,
+): Kernel {
+  if (wasmModule === undefined) return createJsKernel(memory, wrap);
+  return createWasmKernel(instantiateWasm(wasmModule, memory), memory, wrap);
 }

@@ -72,7 +72,7 @@ function forward(
       const { inputs } = operation;
       const weight = weights + FLOAT * operation.weightOffset;
       // Y = X · Wᵀ: W lies as [width, inputs], so as its transpose it has rows 1 apart and columns `inputs` apart.
-      routines.multiply(samples, width, inputs, input, inputs, 1, weight, 1, inputs, output, packing);
+      routines.multiply(samples, width, inputs, input, inputs, 1, weight, 1, inputs, output, width, packing);
       routines.addBias(output, samples, width, weights + FLOAT * operation.biasOffset, activation);
     } else {
       routines.activate(input, output, samples * width, activation);
@@ -132,11 +132,11 @@ function backward(
     const weightGradient = at.gradient + FLOAT * operation.weightOffset;
     routines.sumRows(gradient, samples, width, at.gradient + FLOAT * operation.biasOffset);
     // dW = dYᵀ · X
-    routines.multiply(width, inputs, samples, gradient, 1, width, input, inputs, 1, weightGradient, packing);
+    routines.multiply(width, inputs, samples, gradient, 1, width, input, inputs, 1, weightGradient, inputs, packing);
     if (index === firstDense) return;
     // dX = dY · W
     const weight = at.weights + FLOAT * operation.weightOffset;
-    routines.multiply(samples, inputs, width, gradient, width, 1, weight, inputs, 1, spare, packing);
+    routines.multiply(samples, inputs, width, gradient, width, 1, weight, inputs, 1, spare, inputs, packing);
     [gradient, spare] = [spare, gradient];
   }
 }

@@ -21,11 +21,16 @@ export const KERNEL_RESERVED_BYTES = 64;
 /**
  * The kernel on an instance of `dist/packages/kernel/kernel.wasm`, which the caller has loaded and given `memory`.
  * @param exports the instance's exports
+ * @param wrap what stands between the kernel and the module's routines, such as `teamRoutines`
  * @throws TypeError when `exports` are not those of this version's module
  */
-export function createWasmKernel(exports: object, memory: LinearMemory): Kernel {
+export function createWasmKernel(
+  exports: object,
+  memory: LinearMemory,
+  wrap: (routines: Routines) => Routines = (routines) => routines,
+): Kernel {
   assertRoutines(exports);
-  return createKernel(KERNEL_IDS.wasm, memory, exports);
+  return createKernel(KERNEL_IDS.wasm, memory, wrap(exports));
 }
 
 const ROUTINE_NAMES: Readonly<Record<keyof Routines, true>> = {

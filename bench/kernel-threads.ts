@@ -3,13 +3,13 @@
  *
  *     node dist/bench/kernel-threads.js [--threads 2] [--rounds 7] [--micro-batches 1] [--only W4] [--json]
  *
- * For each model: one thread, then all threads by micro-batch, by tile, and as the engine chooses. They take turns, so
- * that a noisy machine disturbs all alike; ratios are medians of the rounds' ratios, and of the best times in brackets.
+ * For each model: one thread, then all threads by micro-batch and by tile. They take turns, so that a noisy machine
+ * disturbs all alike; ratios are medians of the rounds' ratios, and of the best times in brackets.
  */
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { openWorkerEngine, type Sharing, type WorkerEngine } from '#engine';
-import { autoMicroBatches, compileModel, type ModelSpec, } from '#kernel';
+import { autoMicroBatches, compileModel, type ModelSpec } from '#kernel';
 
 interface Shape {
   readonly name: string;
@@ -23,7 +23,7 @@ const SHAPES: readonly Shape[] = [
   { name: 'W6', widths: [2048, 4096, 4096, 4096, 1000], batch: 256 },
 ];
 
-const WAYS: readonly (Sharing | 'auto')[] = ['micro-batches', 'tiles', 'auto'];
+const WAYS: readonly Sharing[] = ['micro-batches', 'tiles'];
 
 function modelOf({ widths }: Shape): ModelSpec {
   const [inputs, ...units] = widths as [number, ...number[]]; // no shape is empty
@@ -47,11 +47,11 @@ const fill = (values: Float32Array, scale: number): Float32Array => {
   return values;
 };
 
-async function open(shape: Shape, microBatches: number, threads: number, sharing?: Sharing): Promise<WorkerEngine> {
+async function open(shape: Shape, microBatches: number, threads: number, sharing: Sharing): Promise<WorkerEngine> {
   const { batch } = shape;
   const model = modelOf(shape);
   const base = { kernel: 'wasm', threads, cores: threads, model, seed: 1, trainSamples: batch, microBatches } as const;
-  const engine = await openWorkerEngine({ ...base, batch, ...(sharing === undefined ? {} : { sharing }) });
+  const engine = await openWorkerEngine({ ...base, batch, sharing });
   fill(engine.stagedWeights, 1 / 32);
   engine.adoptStagedWeights();
   const features = new Float32Array(new SharedArrayBuffer(4 * batch * model.inputs));
@@ -71,9 +71,9 @@ async function measure(shape: Shape, microBatches: number, threads: number, roun
   const ways: { readonly way: string; readonly engine: WorkerEngine; readonly milliseconds: number[] }[] = [];
   const hashes = new Set<string>();
   try {
-    ways.push({ way: 'one thread', engine: await open(shape, microBatches, 1), milliseconds: [] });
+    ways.push({ way: 'one thread', engine: await open(shape, microBatches, 1, 'micro-batches'), milliseconds: [] });
     for (const way of WAYS) {
-      const engine = await open(shape, microBatches, threads, way === 'auto' ? undefined : way);
+      const engine = await open(shape, microBatches, threads, way);
       ways.push({ way, engine, milliseconds: [] });
     }
     for (let round = -1; round < rounds; round++) {
@@ -91,7 +91,8 @@ async function measure(shape: Shape, microBatches: number, threads: number, roun
   return ways;
 }
 
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({

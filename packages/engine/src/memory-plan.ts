@@ -93,7 +93,7 @@ export function planWorkerMemory(options: WorkerEngineOptions): WorkerMemoryPlan
   if (options.batch < 1) throw new RangeError('batch must be at least 1');
   let numSubtrees = Math.min(mostSubtrees(options), options.microBatches);
   let plan = layOutWorker(options, numSubtrees);
-  while (numSubtrees > 1 && !isAffordable(plan, numSubtrees)) {
+  while (numSubtrees > 1 && !isAffordable(plan, numSubtrees, options)) {
     numSubtrees /= 2;
     plan = layOutWorker(options, numSubtrees);
   }
@@ -106,9 +106,10 @@ function mostSubtrees({ threads, sharing }: WorkerEngineOptions): number {
   return threads === 1 || sharing === 'tiles' ? 1 : SUBTREES_A_THREAD * nextPowerOfTwo(threads);
 }
 
-function isAffordable(plan: WorkerMemoryPlan, numSubtrees: number): boolean {
+function isAffordable(plan: WorkerMemoryPlan, numSubtrees: number, { threads, sharing }: WorkerEngineOptions): boolean {
   if (plan.bytes > MAX_BYTES) return false;
   const buffers = numSubtrees + plan.threads.reduce((sum, { stack }) => sum + stack.length, 0);
+  if (sharing === 'micro-batches' && numSubtrees <= threads) return true;
   return buffers * plan.parameterCount * 4 <= GRADIENT_BUFFER_BUDGET;
 }
 

@@ -1,4 +1,5 @@
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
+import { abandonMeetings, meet } from './barrier.js';
 import {
   ACTIVE,
   COMMAND,
@@ -10,7 +11,6 @@ import {
   phaseCounter,
   ticketOf,
 } from './control-block.js';
-import { abandonMeetings, meet } from './barrier.js';
 import type { SplitName } from './engine.js';
 import { MissingRowError } from './engine-errors.js';
 import { processMs } from './process-clock.js';

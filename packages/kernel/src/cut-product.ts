@@ -32,7 +32,7 @@ const SMALLEST = 2 ** 20;
  */
 export function cutProduct(rows: number, columns: number, depth: number): ProductCut {
   let rowCuts = Math.max(1, Math.ceil(rows / LONGEST_SIDE)); // a micro-batch may be empty
-  let columnCuts = Math.ceil(columns / LONGEST_SIDE);
+  let columnCuts = Math.max(1, Math.ceil(columns / LONGEST_SIDE));
   for (;;) {
     const height = rows / rowCuts;
     const width = columns / columnCuts;

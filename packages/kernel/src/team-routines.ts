@@ -109,7 +109,9 @@ export function teamRoutines(routines: Routines, team: Team): Routines {
 }
 
 function doneByOne(routines: Routines, team: Team): Routines {
-  const entries = Object.entries(routines).filter((entry): entry is [string, Routine] => typeof entry[1] === 'function');
+  const entries = Object.entries(routines).filter(
+    (entry): entry is [string, Routine] => typeof entry[1] === 'function',
+  );
   return Object.fromEntries(
     entries.map(([name, routine]) => [
       name,

@@ -2,7 +2,10 @@ import { BARRIER_ARRIVED, BARRIER_GENERATION, FAILED, PARTICIPANTS } from './con
 
 type Words = Int32Array<SharedArrayBuffer>;
 
-/** Long enough for fellows that are nearly there (about 10 µs), short beside the 4 ms lost by holding a core others need. */
+/**
+ * Long enough for fellows that are nearly there (about 10 µs), short beside the 4 ms lost by holding a core others need.
+ * Ten times as many doubled the time of small shared gradients while other programs kept both threads on one core.
+ */
 const SPINS = 2_000;
 
 /**

@@ -10,8 +10,12 @@ const GRADIENT_WORK = 500_000;
 /** Ranges of 16 Ki parameters: each is folded, scaled, squared and updated. */
 const AVERAGE_WORK = 8;
 
-/** Samples × parameters of one micro-batch: 12 million floating-point operations, or 300 µs. */
-const TILES_WORK = 2_000_000;
+/**
+ * Samples × parameters of one micro-batch: 70 million floating-point operations, some 2 ms of one thread. Two threads
+ * take 1/1.6 of that where both have a core (measured at 13 million). Where other programs hold the cores, each of the
+ * 15 or so meetings may cost 20 µs, which has to stay small beside the rest.
+ */
+const TILES_WORK = 12_000_000;
 
 /**
  * Whether threads compute a block's micro-batches one after the other together, or each computes some of its own. The

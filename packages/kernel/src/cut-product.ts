@@ -15,14 +15,15 @@ export interface Rectangle {
 }
 
 /**
- * No side longer than this: each rectangle packs its rows and columns anew, which at 256 costs some 5 % of multiplying
- * them, and its packed columns (256 KiB) stay in the L2 cache.
+ * No side longer than this. Each rectangle packs its rows and columns anew, but what it has packed (256 KiB of columns)
+ * stays in the L2 cache: measured at 128 x 2048 x 2048 and 2048 x 2048 x 128, rectangles of 128 to 512 a side take
+ * between 4 % less and 3 % more time together than the whole product.
  */
 const LONGEST_SIDE = 256;
-/** No side is cut below this: packing would cost a fifth. */
+/** No side is cut below this: packing would begin to count. */
 const SHORTEST_SIDE = 64;
 /** Threads that finish last leave the others idle for up to a rectangle's time: aim at no less than this many. */
-const ENOUGH = 16;
+const ENOUGH = 32;
 /** Multiply-adds of the smallest rectangle worth taking from a shared counter and meeting after: some 50 µs. */
 const SMALLEST = 2 ** 20;
 

@@ -64,6 +64,7 @@ function compute(multiply: Routines['multiply'], given: Product, shift = 0) {
     rightRow,
     rightColumn,
     into,
+    columns,
     0,
   );
   const result = fenced.slice(1, -1);

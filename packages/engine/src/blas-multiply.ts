@@ -34,6 +34,7 @@ export function blasMultiply(sgemm: Sgemm, base: number, small: Routines['multip
     rightRowStride,
     rightColumnStride,
     into,
+    intoRowStride,
     packing,
   ) => {
     if (rows * columns * depth < LEAST_BLAS_TERMS) {
@@ -48,6 +49,7 @@ export function blasMultiply(sgemm: Sgemm, base: number, small: Routines['multip
         rightRowStride,
         rightColumnStride,
         into,
+        intoRowStride,
         packing,
       );
       return;
@@ -69,7 +71,7 @@ export function blasMultiply(sgemm: Sgemm, base: number, small: Routines['multip
       rightLies ? Math.max(rightRowStride, columns) : Math.max(rightColumnStride, depth),
       0,
       base + into,
-      columns,
+      intoRowStride,
     );
   };
 }

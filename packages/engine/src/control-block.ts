@@ -30,7 +30,10 @@ export const BARRIER_GENERATION = 3 * LINE;
 /** A command has at most this many phases; work is handed out by counting, with one counter a phase. */
 export const MAX_PHASES = 3;
 export const phaseCounter = (phase: number): number => (4 + phase) * LINE;
-const TICKETS = phaseCounter(MAX_PHASES);
+/** Pieces of shared calls and offers, counted through a whole command. */
+export const SHARED_PIECES = phaseCounter(MAX_PHASES);
+export const OFFERS = SHARED_PIECES + LINE;
+const TICKETS = OFFERS + LINE;
 
 /** The word thread `index` sleeps on. */
 export const ticketOf = (index: number): number => TICKETS + index * LINE;

@@ -48,6 +48,7 @@ export const MICRO_BATCHES = 8;
 export const optionsOf = (kernel: KernelName, threads: number, model: ModelSpec = MODEL): WorkerEngineOptions => ({
   kernel,
   threads,
+  cores: threads,
   model,
   seed: 11,
   trainSamples: TRAIN_SAMPLES,

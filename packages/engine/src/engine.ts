@@ -8,6 +8,9 @@ export const KERNEL_NAMES = ['js', 'wasm', 'wasm-fma', 'blas'] as const;
 
 export type KernelName = (typeof KERNEL_NAMES)[number];
 
+/** Threads share a block by giving each micro-batches of its own, or by cutting up the work of one after the other. */
+export type Sharing = 'micro-batches' | 'tiles';
+
 /** Names of the parts a data set is split into. */
 export type SplitName = 'train' | 'validation' | 'test';
 
@@ -28,6 +31,10 @@ export interface WorkerEngineOptions {
   readonly blasLibrary?: string;
   /** Kernel threads, at least 1. Never changes the result. */
   readonly threads: number;
+  /** Most of them that are busy at a time; absent: as many as the machine lets run side by side. */
+  readonly cores?: number;
+  /** How threads share a block; absent: whichever is faster. For tests and benchmarks: it never changes the result. */
+  readonly sharing?: Sharing;
   readonly model: ModelSpec;
   /** Keys the permutation of samples. */
   readonly seed: number;

@@ -10,6 +10,7 @@ export type {
   GradientResult,
   KernelName,
   ShardRows,
+  Sharing,
   SplitName,
   WorkerEngine,
   WorkerEngineOptions,

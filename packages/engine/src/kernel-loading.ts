@@ -4,7 +4,19 @@
  */
 import { readFile } from 'node:fs/promises';
 import { setFlagsFromString } from 'node:v8';
-import { createJsKernel, createWasmKernel, isMultiplyAddFused, KERNEL_IDS, type Kernel } from '#kernel';
+import {
+  ALONE,
+  createJsKernel,
+  createWasmKernel,
+  isMultiplyAddFused,
+  KERNEL_IDS,
+  type Kernel,
+  LIBRARY_CUT,
+  multiplyInPieces,
+  type Routines,
+  type Team,
+  teamRoutines,
+} from '#kernel';
 import { openBlas } from './blas-library.js';
 import { blasMultiply } from './blas-multiply.js';
 import type { KernelName } from './engine.js';
@@ -63,15 +75,24 @@ export function checkThreadLimit({ name, mostThreads }: LoadedKernel, threads: n
   throw new KernelUnavailableError(name, what, `use --threads ${mostThreads}, or --kernel wasm`);
 }
 
-/** The kernel of the calling thread, over the memory all threads share. */
-export async function instantiateKernel(memory: SharedMemory, loaded: LoadedKernel): Promise<Kernel> {
+/**
+ * The kernel of the calling thread, over the memory all threads share.
+ * @param team whom it computes together with; absent: by itself
+ */
+export async function instantiateKernel(memory: SharedMemory, loaded: LoadedKernel, team?: Team): Promise<Kernel> {
   const { id, module, blasPath } = loaded;
-  if (module === undefined) return createJsKernel(memory);
+  const shared = (routines: Routines): Routines => (team === undefined ? routines : teamRoutines(routines, team));
+  if (module === undefined) return createJsKernel(memory, shared);
   const exports = instantiateWasm(module, memory);
-  if (blasPath === undefined) return createWasmKernel(exports, memory, { id });
+  if (blasPath === undefined) return createWasmKernel(exports, memory, id, shared);
   const { sgemm, addressOf } = await openBlas(blasPath);
   const base = addressOf(memory);
-  return createWasmKernel(exports, memory, { id, multiply: (own) => blasMultiply(sgemm, base, own) });
+  return createWasmKernel(exports, memory, id, (routines) => {
+    const byBlas = { ...routines, multiply: blasMultiply(sgemm, base, routines.multiply) };
+    // Cut in the same pieces alone as together: a library's sums may depend on the shape of a call.
+    if (team === undefined) return { ...byBlas, multiply: multiplyInPieces(byBlas.multiply, ALONE, LIBRARY_CUT) };
+    return teamRoutines(byBlas, team, LIBRARY_CUT);
+  });
 }
 
 async function loadModule(kernel: KernelName, file: URL): Promise<object> {

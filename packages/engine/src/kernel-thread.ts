@@ -4,12 +4,25 @@ import { createAveragerPerformer } from './averager-performer.js';
 import { instantiateKernel } from './kernel-loading.js';
 import { serveCommands } from './thread-service.js';
 import type { ThreadSetup } from './thread-setup.js';
-import { createWorkerPerformer } from './worker-performer.js';
+import { createThreadTeam } from './thread-team.js';
+import { createWorkerPerformer, type WorkerKernels } from './worker-performer.js';
 
 const setup: ThreadSetup = workerData; // only the engines start this file
-const kernel = await instantiateKernel(setup.memory, setup.kernel);
+const { index, control, memory, kernel } = setup;
+
+async function workerKernels(): Promise<WorkerKernels> {
+  const team = createThreadTeam(control);
+  return {
+    own: await instantiateKernel(memory, kernel),
+    together: await instantiateKernel(memory, kernel, team),
+    team,
+  };
+}
+
 serveCommands(
-  setup.index,
-  setup.control,
-  setup.role === 'worker' ? createWorkerPerformer(setup, kernel) : createAveragerPerformer(setup, kernel),
+  index,
+  control,
+  setup.role === 'worker'
+    ? createWorkerPerformer(setup, await workerKernels())
+    : createAveragerPerformer(setup, await instantiateKernel(memory, kernel)),
 );

@@ -72,11 +72,33 @@ test('every thread that may take a subtree has a buffer for each level of it', (
   }
 });
 
-test('a large model gives up even sharing for memory, a small one does not', () => {
+test('a large model gives up micro-batches of their own for memory, a small one does not', () => {
   const small = planWorkerMemory(workerOptions(perceptron(64, 64, 10), 4, 64));
   const large = planWorkerMemory(workerOptions(perceptron(4096, 4096, 10), 4, 64)); // 67 MB of parameters
   assert.equal(small.subtreeGradients.length, 16);
-  assert.equal(large.subtreeGradients.length, 4);
+  assert.equal(large.subtreeGradients.length, 1);
+  assert.equal(large.levels.length, 7);
+});
+
+test('46 million parameters in two micro-batches take weights twice, two gradients and little more', () => {
+  const model: ModelSpec = {
+    ...perceptron(2048, 4096, 1000),
+    layers: [4096, 4096, 4096, 1000].map((units) => ({ kind: 'dense', units })),
+  };
+  for (const threads of [1, 2, 8]) {
+    const { bytes, parameterCount } = planWorkerMemory(workerOptions(model, threads, 2, 256));
+    assert.ok(bytes < 4 * 4 * parameterCount + threads * 32e6, `${bytes} bytes on ${threads} threads`);
+  }
+});
+
+test('threads that compute together have a buffer for each level of the tree, the root where the others leave it', () => {
+  for (const threads of [1, 2, 3, 8]) {
+    for (const microBatches of [1, 2, 8, 64]) {
+      const { levels, subtreeGradients } = planWorkerMemory(workerOptions(perceptron(4, 4, 2), threads, microBatches));
+      assert.equal(new Set(levels).size, Math.log2(microBatches) + 1);
+      assert.equal(levels[0], subtreeGradients[0]);
+    }
+  }
 });
 
 test('a model that fits only with fewer subtrees than threads is still planned', () => {

@@ -23,8 +23,14 @@ export const EVALUATION_CHUNK = 256;
  */
 export const RANGE_FLOATS = 16_384;
 
-/** Beyond this, gradient buffers are better saved than spent on sharing work out more evenly. */
+/**
+ * Beyond this, gradient buffers are better saved than spent on micro-batches of their own: threads that compute one
+ * together need one buffer a level of the tree, however many they are.
+ */
 const GRADIENT_BUFFER_BUDGET = 256 * 2 ** 20;
+
+/** So many subtrees for each thread even out a core that is disturbed. */
+export const SUBTREES_A_THREAD = 4;
 
 /** Byte addresses of what one kernel thread has for itself. */
 export interface ThreadAddresses {
@@ -46,6 +52,11 @@ export interface WorkerMemoryPlan {
   readonly weights: readonly [number, number];
   /** [P] each: the roots of the subtrees threads take; a power of two of them. The block's gradient ends in the first. */
   readonly subtreeGradients: readonly number[];
+  /**
+   * [P] each: one a level of the reduction over all micro-batches, for threads that compute one micro-batch after the
+   * other together. The same memory as `subtreeGradients` and the first thread's stack; the gradient ends in the same.
+   */
+  readonly levels: readonly number[];
   readonly threads: readonly ThreadAddresses[];
 }
 
@@ -80,11 +91,9 @@ export function planWorkerMemory(options: WorkerEngineOptions): WorkerMemoryPlan
   checkMicroBatches(options.microBatches);
   for (const name of ['seed', 'trainSamples', 'batch'] as const) checkNatural(name, options[name]);
   if (options.batch < 1) throw new RangeError('batch must be at least 1');
-  // Four subtrees a thread even out a core that is disturbed; one thread has nothing to even out.
-  const wanted = options.threads === 1 ? 1 : 4 * nextPowerOfTwo(options.threads);
-  let numSubtrees = Math.min(wanted, options.microBatches);
+  let numSubtrees = Math.min(mostSubtrees(options), options.microBatches);
   let plan = layOutWorker(options, numSubtrees);
-  while (numSubtrees > 1 && !isAffordable(plan, numSubtrees, options.threads)) {
+  while (numSubtrees > 1 && !isAffordable(plan, numSubtrees, options)) {
     numSubtrees /= 2;
     plan = layOutWorker(options, numSubtrees);
   }
@@ -92,10 +101,16 @@ export function planWorkerMemory(options: WorkerEngineOptions): WorkerMemoryPlan
   return plan;
 }
 
-function isAffordable(plan: WorkerMemoryPlan, numSubtrees: number, threads: number): boolean {
+/** One thread, and threads that compute every micro-batch together, have nothing to even out. */
+function mostSubtrees({ threads, sharing }: WorkerEngineOptions): number {
+  return threads === 1 || sharing === 'tiles' ? 1 : SUBTREES_A_THREAD * nextPowerOfTwo(threads);
+}
+
+function isAffordable(plan: WorkerMemoryPlan, numSubtrees: number, { threads, sharing }: WorkerEngineOptions): boolean {
   if (plan.bytes > MAX_BYTES) return false;
   const buffers = numSubtrees + plan.threads.reduce((sum, { stack }) => sum + stack.length, 0);
-  return numSubtrees <= threads || buffers * plan.parameterCount * 4 <= GRADIENT_BUFFER_BUDGET;
+  if (sharing === 'micro-batches' && numSubtrees <= threads) return true;
+  return buffers * plan.parameterCount * 4 <= GRADIENT_BUFFER_BUDGET;
 }
 
 function layOutWorker(
@@ -108,18 +123,23 @@ function layOutWorker(
   const stackDepth = Math.log2(microBatches / numSubtrees);
   const allocate = allocator();
   const buffers = (count: number): number[] => Array.from({ length: count }, () => allocate(4 * parameterCount));
+  const weights = [allocate(4 * parameterCount), allocate(4 * parameterCount)] as const;
+  const subtreeGradients = buffers(numSubtrees);
+  const perThread = Array.from({ length: threads }, (_, thread) => ({
+    // With fewer subtrees than threads, the threads beyond only evaluate, and compute together with the others.
+    stack: thread < numSubtrees ? buffers(stackDepth) : [],
+    features: allocate(4 * samplesAtOnce * model.inputs),
+    targets: allocate(4 * samplesAtOnce * targetCount),
+    scratch: allocate(program.scratchBytes(samplesAtOnce)),
+  }));
   return {
     parameterCount,
     samplesAtOnce,
-    weights: [allocate(4 * parameterCount), allocate(4 * parameterCount)],
-    subtreeGradients: buffers(numSubtrees),
-    threads: Array.from({ length: threads }, (_, thread) => ({
-      // With fewer subtrees than threads, the threads beyond only evaluate and share the last folds.
-      stack: thread < numSubtrees ? buffers(stackDepth) : [],
-      features: allocate(4 * samplesAtOnce * model.inputs),
-      targets: allocate(4 * samplesAtOnce * targetCount),
-      scratch: allocate(program.scratchBytes(samplesAtOnce)),
-    })),
+    weights,
+    subtreeGradients,
+    // Never too few: S subtrees of depth d leave S + d buffers, and the tree over all has log2(S) + d + 1 levels.
+    levels: [...subtreeGradients, ...perThread[0]!.stack].slice(0, Math.log2(microBatches) + 1),
+    threads: perThread,
     bytes: allocate(0),
   };
 }

@@ -1,13 +1,16 @@
 import { Worker } from 'node:worker_threads';
 import {
   ACTIVE,
+  BARRIER_ARRIVED,
   COMMAND,
   type ControlBlock,
   FAILED,
   MAIL,
+  OFFERS,
   PARTICIPANTS,
   PHASES,
   phaseCounter,
+  SHARED_PIECES,
   STARTED_MS,
   ticketOf,
 } from './control-block.js';
@@ -136,7 +139,7 @@ export async function openThreadCrew(
       words[COMMAND] = command;
       words[PARTICIPANTS] = participants;
       words[PHASES] = phases;
-      words[FAILED] = 0;
+      for (const word of [FAILED, BARRIER_ARRIVED, SHARED_PIECES, OFFERS]) words[word] = 0;
       for (let phase = 0; phase < phases; phase++) words[phaseCounter(phase)] = 0;
       words[ACTIVE] = participants;
       return new Promise((resolve, reject) => {

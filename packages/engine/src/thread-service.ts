@@ -1,14 +1,12 @@
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
+import { abandonMeetings, meet } from './barrier.js';
 import {
   ACTIVE,
-  BARRIER_ARRIVED,
-  BARRIER_GENERATION,
   COMMAND,
   type ControlBlock,
   ENDED_MS,
   FAILED,
   MAIL,
-  PARTICIPANTS,
   PHASES,
   phaseCounter,
   ticketOf,
@@ -30,7 +28,7 @@ export interface Performer {
   readonly kernelId: string;
   /**
    * One phase of a command: all participants run it at the same time, and none starts the next phase before all have
-   * left this one, so what any of them wrote is visible then.
+   * left this one, so what any of them wrote is visible then. When one throws, the others are not waited for.
    * @param takePiece the next piece of the phase's work, counted from 0, each given to one thread only; `undefined` when
    * there are no more than `pieces`, or a thread has failed and the call is lost anyway
    */
@@ -55,7 +53,9 @@ export function serveCommands(index: number, control: ControlBlock, performer: P
     try {
       work();
     } catch (error) {
-      if (Atomics.compareExchange(words, FAILED, 0, index + 1) === 0) report(failureReport(error));
+      if (Atomics.compareExchange(words, FAILED, 0, index + 1) !== 0) return; // one report a call: the first thread's
+      report(failureReport(error));
+      abandonMeetings(words);
     }
   };
   let mailRead = 0;
@@ -78,7 +78,7 @@ export function serveCommands(index: number, control: ControlBlock, performer: P
     const phases = words[PHASES]!;
     attempt(readMail);
     for (let phase = 0; phase < phases; phase++) {
-      if (phase > 0) meet(words);
+      if (phase > 0 && !meet(words)) break;
       const counter = phaseCounter(phase);
       const takePiece = (pieces: number): number | undefined => {
         if (failed()) return undefined;
@@ -91,27 +91,6 @@ export function serveCommands(index: number, control: ControlBlock, performer: P
     if (!failed()) attempt(() => performer.finish(command));
     numbers[ENDED_MS] = processMs();
     report({ kind: 'done' });
-  }
-}
-
-/** Long enough for fellows that are nearly there (about 10 µs), short beside the 4 ms lost by holding a core others need. */
-const SPINS = 2_000;
-
-function meet(words: Int32Array<SharedArrayBuffer>): void {
-  const participants = words[PARTICIPANTS]!;
-  if (participants === 1) return;
-  const generation = Atomics.load(words, BARRIER_GENERATION);
-  if (Atomics.add(words, BARRIER_ARRIVED, 1) + 1 === participants) {
-    Atomics.store(words, BARRIER_ARRIVED, 0);
-    Atomics.add(words, BARRIER_GENERATION, 1);
-    Atomics.notify(words, BARRIER_GENERATION);
-    return;
-  }
-  for (let spin = 0; spin < SPINS; spin++) {
-    if (Atomics.load(words, BARRIER_GENERATION) !== generation) return;
-  }
-  while (Atomics.load(words, BARRIER_GENERATION) === generation) {
-    Atomics.wait(words, BARRIER_GENERATION, generation);
   }
 }
 

@@ -4,6 +4,8 @@ import type { EvaluationRequest, GradientRequest, SplitName } from './engine.js'
 /** Commands of a worker's threads. Arguments cross as doubles: sample positions outgrow 32 bits. */
 export const COMPUTE_GRADIENT = 1;
 export const EVALUATE = 2;
+/** As `COMPUTE_GRADIENT`, with all threads on the same micro-batch. */
+export const COMPUTE_GRADIENT_TOGETHER = 3;
 
 export interface GradientArguments extends GradientRequest {
   /** Byte address of the current weights. */

@@ -15,12 +15,14 @@ import {
   rowsOf,
   TRAIN_SAMPLES,
   WHOLE_STEP,
+  WIDE_MODEL,
 } from './engine.fixture.js';
-import type { KernelName, WorkerEngine } from './engine.js';
+import type { KernelName, Sharing, WorkerEngine } from './engine.js';
 import { MissingRowError } from './engine-errors.js';
 import { openWorkerEngine } from './worker-engine.js';
 
 const KERNELS: readonly KernelName[] = ['js', 'wasm'];
+const SHARINGS: readonly Sharing[] = ['micro-batches', 'tiles'];
 
 /** The loss sums of a result, without what else it holds. */
 const sumsOf = ({
@@ -43,25 +45,30 @@ async function withEngine(
   kernel: KernelName,
   threads: number,
   use: (engine: WorkerEngine) => Promise<void>,
+  sharing?: Sharing,
 ): Promise<void> {
-  await using engine = await openWorkerEngine(optionsOf(kernel, threads));
+  const options = optionsOf(kernel, threads);
+  await using engine = await openWorkerEngine(sharing === undefined ? options : { ...options, sharing });
   await use(prepare(engine));
 }
 
 for (const kernel of KERNELS) {
-  test(`${kernel}: a step's gradient and sums have the bits of their definition for 1, 2 and 3 threads`, async () => {
+  test(`${kernel}: a step's gradient and sums have the bits of their definition for 1 to 4 threads, however they share it`, async () => {
     const expected = expectedGradient(WHOLE_STEP);
     const hashes = new Set<string>();
-    for (const threads of [1, 2, 3]) {
-      await withEngine(kernel, threads, async (engine) => {
-        for (let repeat = 0; repeat < 3; repeat++) {
-          const result = await engine.computeGradient(WHOLE_STEP);
-          assertSameBits(result.gradient, expected.gradient);
-          assert.deepEqual(sumsOf(result), expected.sums);
-          assert.ok(result.computeMs > 0);
-          hashes.add(result.gradientHash);
-        }
-      });
+    for (const threads of [1, 2, 3, 4]) {
+      for (const sharing of SHARINGS) {
+        const compute = async (engine: WorkerEngine): Promise<void> => {
+          for (let repeat = 0; repeat < 3; repeat++) {
+            const result = await engine.computeGradient(WHOLE_STEP);
+            assertSameBits(result.gradient, expected.gradient);
+            assert.deepEqual(sumsOf(result), expected.sums);
+            assert.ok(result.computeMs > 0);
+            hashes.add(result.gradientHash);
+          }
+        };
+        await withEngine(kernel, threads, compute, sharing);
+      }
     }
     assert.equal(hashes.size, 1);
     assert.match([...hashes][0]!, /^[0-9a-f]{16}$/);
@@ -93,28 +100,59 @@ test.each(KERNELS)(
   },
 );
 
-test('every block of a short last batch has the bits of its definition, empty micro-batches included', async () => {
-  const blocks = fc
-    .nat({ max: 3 })
-    .chain((depth) =>
-      fc
-        .nat({ max: MICRO_BATCHES / 2 ** depth - 1 })
-        .map((at) => ({ begin: at * 2 ** depth, end: (at + 1) * 2 ** depth })),
-    );
-  const lengths = fc.integer({ min: 1, max: 9 });
-  await withEngine('wasm', 2, async (engine) => {
-    await fc.assert(
-      fc.asyncProperty(blocks, lengths, fc.nat({ max: 3 }), async (block, length, epoch) => {
-        const request = { epoch, firstPosition: TRAIN_SAMPLES - length, endPosition: TRAIN_SAMPLES, ...block };
-        const result = await engine.computeGradient(request);
-        const expected = expectedGradient(request);
-        assertSameBits(result.gradient, expected.gradient);
-        assert.deepEqual(sumsOf(result), expected.sums);
-      }),
-      { numRuns: 25 },
-    );
-  });
+test('a model wide enough to be cut into many tiles has the same gradient for any threads and sharing', async () => {
+  const hashes = new Set<string>();
+  for (const [threads, sharing] of [
+    [1, 'micro-batches'],
+    [2, 'micro-batches'],
+    [1, 'tiles'],
+    [2, 'tiles'],
+    [3, 'tiles'],
+  ] as const) {
+    await using engine = await openWorkerEngine({ ...optionsOf('wasm', threads, WIDE_MODEL), sharing });
+    prepare(engine, WIDE_MODEL);
+    for (const [begin, end] of [
+      [0, MICRO_BATCHES],
+      [4, 8],
+      [5, 6],
+    ] as const) {
+      const { gradientHash } = await engine.computeGradient({ ...WHOLE_STEP, begin, end });
+      hashes.add(`${begin}-${end}: ${gradientHash}`);
+    }
+  }
+  assert.equal(hashes.size, 3, [...hashes].join('\n'));
 });
+
+test.each([
+  ['micro-batches', 2],
+  ['tiles', 2],
+  ['tiles', 3],
+] as const)(
+  'shared by %s, every block of a short last batch has the bits of its definition on %i threads, empty micro-batches included',
+  async (sharing, threads) => {
+    const blocks = fc
+      .nat({ max: 3 })
+      .chain((depth) =>
+        fc
+          .nat({ max: MICRO_BATCHES / 2 ** depth - 1 })
+          .map((at) => ({ begin: at * 2 ** depth, end: (at + 1) * 2 ** depth })),
+      );
+    const lengths = fc.integer({ min: 1, max: 9 });
+    const check = async (engine: WorkerEngine): Promise<void> => {
+      await fc.assert(
+        fc.asyncProperty(blocks, lengths, fc.nat({ max: 3 }), async (block, length, epoch) => {
+          const request = { epoch, firstPosition: TRAIN_SAMPLES - length, endPosition: TRAIN_SAMPLES, ...block };
+          const result = await engine.computeGradient(request);
+          const expected = expectedGradient(request);
+          assertSameBits(result.gradient, expected.gradient);
+          assert.deepEqual(sumsOf(result), expected.sums);
+        }),
+        { numRuns: 25 },
+      );
+    };
+    await withEngine('wasm', threads, check, sharing);
+  },
+);
 
 test('staged weights count once they are adopted and not before', async () => {
   await withEngine('wasm', 2, async (engine) => {
@@ -134,8 +172,12 @@ test('staged weights count once they are adopted and not before', async () => {
 });
 
 test('a row in no shard fails the call by split and index, and the call succeeds once the shard is there', async () => {
-  for (const threads of [1, 2]) {
-    await using engine = await openWorkerEngine(optionsOf('wasm', threads));
+  for (const [threads, sharing] of [
+    [1, 'micro-batches'],
+    [2, 'micro-batches'],
+    [3, 'tiles'],
+  ] as const) {
+    await using engine = await openWorkerEngine({ ...optionsOf('wasm', threads), sharing });
     engine.stagedWeights.set(initialWeights());
     engine.adoptStagedWeights();
     engine.addShard(rowsOf('train', 0, 149));

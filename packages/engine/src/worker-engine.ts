@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { addLossSums, compileModel, type LossSums } from '#kernel';
 import { createControlBlock, ENDED_MS, RESULTS, STARTED_MS, TABLE } from './control-block.js';
 import type {
@@ -14,13 +15,14 @@ import { createSharedMemory, floatsAt } from './linear-memory.js';
 import { foldLossSumsTable, LOSS_SUMS_LENGTH, NO_LOSS, readLossSums } from './loss-sums.js';
 import { EVALUATION_CHUNK, planWorkerMemory, RANGE_FLOATS } from './memory-plan.js';
 import { oneAtATime } from './one-at-a-time.js';
-import { gradientParticipants } from './participants.js';
+import { gradientParticipants, sharesTiles } from './participants.js';
 import { checkSubtree } from './reduction-tree.js';
 import { createRowStore } from './row-store.js';
 import { openThreadCrew } from './thread-crew.js';
 import type { ThreadSetup } from './thread-setup.js';
 import {
   COMPUTE_GRADIENT,
+  COMPUTE_GRADIENT_TOGETHER,
   cutBlock,
   EVALUATE,
   writeEvaluationArguments,
@@ -38,6 +40,7 @@ const EVALUATION_WAVE = 1024;
  */
 export async function openWorkerEngine(options: WorkerEngineOptions): Promise<WorkerEngine> {
   const { threads, model, microBatches } = options;
+  const busyThreads = Math.min(threads, options.cores ?? availableParallelism());
   const plan = planWorkerMemory(options);
   const { parameterCount, subtreeGradients } = plan;
   const kernel = await loadKernel(options);
@@ -65,13 +68,18 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
     const { firstPosition, endPosition, begin, end } = request;
     writeGradientArguments(control, { ...request, weights: plan.weights[current] });
     const { count } = cutBlock(begin, end, subtreeGradients.length);
-    const pieces = Math.max(count, Math.ceil(parameterCount / RANGE_FLOATS));
-    const samples = ((endPosition - firstPosition) * (end - begin)) / microBatches;
-    await crew.run({
-      command: COMPUTE_GRADIENT,
-      participants: count === 1 ? 1 : gradientParticipants(threads, pieces, samples, parameterCount),
-      phases: count === 1 ? 1 : 2,
-    });
+    const samplesEach = (endPosition - firstPosition) / microBatches;
+    if (sharesTiles(options.sharing, busyThreads, count, samplesEach, parameterCount)) {
+      await crew.run({ command: COMPUTE_GRADIENT_TOGETHER, participants: busyThreads, phases: 1 });
+    } else {
+      const pieces = Math.max(count, Math.ceil(parameterCount / RANGE_FLOATS));
+      const samples = samplesEach * (end - begin);
+      await crew.run({
+        command: COMPUTE_GRADIENT,
+        participants: count === 1 ? 1 : gradientParticipants(busyThreads, pieces, samples, parameterCount),
+        phases: count === 1 ? 1 : 2,
+      });
+    }
     return {
       ...foldLossSumsTable(numbers, TABLE, end - begin),
       gradient,
@@ -89,7 +97,7 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
       writeEvaluationArguments(control, { split, begin: from, end: to, weights: plan.weights[current] });
       await crew.run({
         command: EVALUATE,
-        participants: gradientParticipants(threads, chunks, to - from, parameterCount),
+        participants: gradientParticipants(busyThreads, chunks, to - from, parameterCount),
         phases: 1,
       });
       for (let chunk = 0; chunk < chunks; chunk++) {

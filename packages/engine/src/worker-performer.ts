@@ -1,15 +1,23 @@
-import { compileModel, type Kernel, type MicroBatchAddresses, microBatchRange, samplePermutation } from '#kernel';
+import {
+  compileModel,
+  type Kernel,
+  type LossSums,
+  type MicroBatchAddresses,
+  microBatchRange,
+  samplePermutation,
+} from '#kernel';
 import { RESULTS, TABLE } from './control-block.js';
 import type { ShardRows, SplitName } from './engine.js';
 import { floatsAt } from './linear-memory.js';
 import { writeLossSums } from './loss-sums.js';
-import { EVALUATION_CHUNK, RANGE_FLOATS } from './memory-plan.js';
+import { EVALUATION_CHUNK, RANGE_FLOATS, type ThreadAddresses } from './memory-plan.js';
 import { foldsUpTree, reduceSubtree } from './reduction-tree.js';
 import { createRowStore } from './row-store.js';
 import type { Performer } from './thread-service.js';
 import type { ThreadSetup } from './thread-setup.js';
+import type { ThreadTeam } from './thread-team.js';
 import {
-  COMPUTE_GRADIENT,
+  COMPUTE_GRADIENT_TOGETHER,
   cutBlock,
   EVALUATE,
   readEvaluationArguments,
@@ -19,15 +27,36 @@ import {
 type TakePiece = (pieces: number) => number | undefined;
 type SampleIndexes = (position: number) => number;
 
+/** Where rows are copied for the kernel, and the same as addresses. */
+interface Staging {
+  readonly features: Float32Array;
+  readonly targets: Float32Array;
+  readonly at: Pick<MicroBatchAddresses, 'features' | 'targets' | 'scratch'>;
+}
+
+/** The kernels of one thread, over the same memory. */
+export interface WorkerKernels {
+  /** What the thread computes by itself. */
+  readonly own: Kernel;
+  /** Its part in what all participants of a command compute at the same time. */
+  readonly together: Pick<Kernel, 'gradient' | 'fold'>;
+  /** Who those participants are, as `together` sees them. */
+  readonly team: ThreadTeam;
+}
+
 /** What one kernel thread of a worker does. Everything it writes is planned in `memory-plan`. */
-export function createWorkerPerformer(setup: ThreadSetup & { role: 'worker' }, kernel: Kernel): Performer {
+export function createWorkerPerformer(
+  setup: ThreadSetup & { role: 'worker' },
+  { own: kernel, together, team }: WorkerKernels,
+): Performer {
   const { control, memory, options, plan } = setup;
   const { model, microBatches, seed, trainSamples } = options;
   const { parameterCount: P, subtreeGradients } = plan;
   const own = plan.threads[setup.index]!; // one entry a thread was planned
   const program = compileModel(model);
-  const features = floatsAt(memory, own.features, plan.samplesAtOnce * model.inputs);
-  const targets = floatsAt(memory, own.targets, plan.samplesAtOnce * program.targetCount);
+  const first = plan.threads[0]!;
+  const staging = stagingAt(own);
+  const commonStaging = stagingAt(first);
   const rows = createRowStore(model.inputs, program.targetCount);
   let epochInOrder: { readonly epoch: number; readonly indexes: SampleIndexes } | undefined;
 
@@ -39,6 +68,30 @@ export function createWorkerPerformer(setup: ThreadSetup & { role: 'worker' }, k
     return epochInOrder.indexes;
   }
 
+  function stagingAt({ features, targets, scratch }: ThreadAddresses): Staging {
+    return {
+      features: floatsAt(memory, features, plan.samplesAtOnce * model.inputs),
+      targets: floatsAt(memory, targets, plan.samplesAtOnce * program.targetCount),
+      at: { features, targets, scratch },
+    };
+  }
+
+  /** Copies the rows at positions `[begin, end)` to the place of `row` and those after it. */
+  function copyRows(
+    into: Staging,
+    row: number,
+    split: SplitName,
+    begin: number,
+    end: number,
+    indexOf: SampleIndexes,
+  ): void {
+    const { features, targets } = into;
+    for (let position = begin; position < end; position++) {
+      const to = row + position - begin;
+      rows.copyRow(split, indexOf(position), features, to * model.inputs, targets, to * program.targetCount);
+    }
+  }
+
   /** Copies rows into this thread's staging and says where the kernel finds them. */
   function stage(
     split: SplitName,
@@ -47,11 +100,33 @@ export function createWorkerPerformer(setup: ThreadSetup & { role: 'worker' }, k
     indexOf: SampleIndexes,
     at: { readonly weights: number; readonly gradient: number },
   ): MicroBatchAddresses {
-    for (let position = begin; position < end; position++) {
-      const row = position - begin;
-      rows.copyRow(split, indexOf(position), features, row * model.inputs, targets, row * program.targetCount);
-    }
-    return { ...at, features: own.features, targets: own.targets, scratch: own.scratch, samples: end - begin };
+    copyRows(staging, 0, split, begin, end, indexOf);
+    return { ...at, ...staging.at, samples: end - begin };
+  }
+
+  /**
+   * All of a block, one micro-batch after the other, each by all threads: they stage its rows together, run the same
+   * program on the same scratch memory, and fold together. Buffers are taken as one thread alone would.
+   */
+  function computeTogether(): void {
+    const { epoch, firstPosition, endPosition, begin, end, weights } = readGradientArguments(control);
+    const indexOf = indexesOf(epoch);
+    const rowsEach = Math.max(1, Math.floor(RANGE_FLOATS / model.inputs));
+    team.gather(own.scratch - first.scratch);
+    const computeLeaf = (microBatch: number, gradient: number): void => {
+      const range = microBatchRange(firstPosition, endPosition, microBatches, microBatch);
+      const samples = range.end - range.begin;
+      team.share(Math.ceil(samples / rowsEach), (piece) => {
+        const from = range.begin + piece * rowsEach;
+        const to = Math.min(range.end, from + rowsEach);
+        copyRows(commonStaging, piece * rowsEach, 'train', from, to, indexOf);
+      });
+      const draws = { seed, epoch, firstPosition: range.begin };
+      const sums = together.gradient(program, { weights, gradient, ...commonStaging.at, samples, draws });
+      if (setup.index === 0) writeSums(microBatch - begin, sums);
+    };
+    const fold = (into: number, right: number): void => together.fold(into, right, P);
+    reduceSubtree({ begin, end }, plan.levels, computeLeaf, fold);
   }
 
   /** Phase 0: subtrees of the block, each folded by the thread that computed it. */
@@ -63,14 +138,17 @@ export function createWorkerPerformer(setup: ThreadSetup & { role: 'worker' }, k
       const range = microBatchRange(firstPosition, endPosition, microBatches, microBatch);
       const at = stage('train', range.begin, range.end, indexOf, { weights, gradient });
       const draws = { seed, epoch, firstPosition: range.begin };
-      const sums = kernel.gradient(program, { ...at, draws });
-      writeLossSums(control.numbers, TABLE, microBatch - begin, sums);
+      writeSums(microBatch - begin, kernel.gradient(program, { ...at, draws }));
     };
     const fold = (into: number, right: number): void => kernel.fold(into, right, P);
     for (let piece = takePiece(count); piece !== undefined; piece = takePiece(count)) {
       const subtree = { begin: begin + piece * size, end: begin + (piece + 1) * size };
       reduceSubtree(subtree, [subtreeGradients[piece]!, ...own.stack], computeLeaf, fold);
     }
+  }
+
+  function writeSums(row: number, sums: LossSums): void {
+    writeLossSums(control.numbers, TABLE, row, sums);
   }
 
   /** Phase 1: the levels above the subtrees, by ranges of parameters. */
@@ -97,7 +175,7 @@ export function createWorkerPerformer(setup: ThreadSetup & { role: 'worker' }, k
       const from = begin + chunk * EVALUATION_CHUNK;
       const to = Math.min(end, from + EVALUATION_CHUNK);
       const at = { weights, gradient: subtreeGradients[0]! }; // `evaluate` does not touch it
-      writeLossSums(control.numbers, TABLE, chunk, kernel.evaluate(program, stage(split, from, to, storedOrder, at)));
+      writeSums(chunk, kernel.evaluate(program, stage(split, from, to, storedOrder, at)));
     }
   }
 
@@ -105,11 +183,12 @@ export function createWorkerPerformer(setup: ThreadSetup & { role: 'worker' }, k
     kernelId: kernel.id,
     perform(command, phase, takePiece) {
       if (command === EVALUATE) evaluateChunks(takePiece);
+      else if (command === COMPUTE_GRADIENT_TOGETHER) computeTogether();
       else if (phase === 0) computeSubtrees(takePiece);
       else foldSubtrees(takePiece);
     },
     finish(command) {
-      if (command !== COMPUTE_GRADIENT) return;
+      if (command === EVALUATE) return;
       new BigUint64Array(control.numbers.buffer)[RESULTS] = kernel.hash(subtreeGradients[0]!, 4 * P);
     },
     receive(message) {

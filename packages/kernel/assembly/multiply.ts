@@ -20,13 +20,14 @@ export function multiply(
   rightRowStride: i32,
   rightColumnStride: i32,
   into: usize,
+  intoRowStride: i32,
   packing: usize,
 ): void {
   if (depth == 0) {
-    memory.fill(into, 0, (<usize>rows * columns) << 2);
+    for (let row = 0; row < rows; row++) memory.fill(at(into, row, intoRowStride, 0, 1), 0, <usize>columns << 2);
     return;
   }
-  if (columns == 1 && leftColumnStride == 1) {
+  if (columns == 1 && intoRowStride == 1 && leftColumnStride == 1) {
     multiplyByVector(rows, depth, left, leftRowStride, right, rightRowStride, into);
     return;
   }
@@ -64,8 +65,8 @@ export function multiply(
           blockDepth,
           packedLeft,
         );
-        const corner = at(into, row, columns, column, 1);
-        multiplyBlock(blockRows, blockColumns, blockDepth, packedLeft, packedRight, corner, columns, k != 0, spare);
+        const corner = at(into, row, intoRowStride, column, 1);
+        multiplyBlock(blockRows, blockColumns, blockDepth, packedLeft, packedRight, corner, intoRowStride, k != 0, spare);
       }
     }
   }

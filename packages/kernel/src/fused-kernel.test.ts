@@ -126,6 +126,6 @@ function place({ rows, columns, depth }: Shape, leftTransposed: boolean, rightTr
     leftAt: (row: number, k: number) => floats[left / 4 + row * leftRow + k * leftColumn]!,
     rightAt: (k: number, column: number) => floats[right / 4 + k * rightRow + column * rightColumn]!,
     product: ({ multiply }: Routines) =>
-      multiply(rows, columns, depth, left, leftRow, leftColumn, right, rightRow, rightColumn, into, packing),
+      multiply(rows, columns, depth, left, leftRow, leftColumn, right, rightRow, rightColumn, into, columns, packing),
   };
 }

@@ -1,4 +1,5 @@
 export { compileModel } from './compile-model.js';
+export { LIBRARY_CUT } from './cut-product.js';
 export { initialWeights } from './initial-weights.js';
 export { createJsKernel } from './js-kernel.js';
 export type {
@@ -22,10 +23,5 @@ export { PHILOX_DOMAIN, type PhiloxCounter, type PhiloxKey, philox4x32, philoxKe
 export { xxh64 } from './plain/xxh64.js';
 export type { Routines } from './routines.js';
 export { samplePermutation } from './sample-permutation.js';
-export {
-  createWasmKernel,
-  isMultiplyAddFused,
-  KERNEL_RESERVED_BYTES,
-  WASM_MEMORY_IMPORT,
-  type WasmKernelVariant,
-} from './wasm-kernel.js';
+export { ALONE, multiplyInPieces, type Team, teamRoutines } from './team-routines.js';
+export { createWasmKernel, isMultiplyAddFused, KERNEL_RESERVED_BYTES, WASM_MEMORY_IMPORT } from './wasm-kernel.js';

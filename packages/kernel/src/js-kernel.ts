@@ -20,8 +20,12 @@ import type { Routines } from './routines.js';
 /**
  * The plain twin: readable float32 loops that give the very bits of the WebAssembly kernel, anywhere JavaScript runs.
  * `memory` may be shared and may grow.
+ * @param wrap what stands between the kernel and these routines, such as `teamRoutines`
  */
-export function createJsKernel(memory: LinearMemory): Kernel {
+export function createJsKernel(
+  memory: LinearMemory,
+  wrap: (routines: Routines) => Routines = (routines) => routines,
+): Kernel {
   const views = memoryViews(memory);
   const routines: Routines = {
     multiply: (...operands) => multiply(views(), ...operands),
@@ -58,5 +62,5 @@ export function createJsKernel(memory: LinearMemory): Kernel {
     foldInt8: (...operands) => foldInt8(views(), ...operands),
     hash: (address, bytes) => xxh64(views().bytes.subarray(address, address + bytes)),
   };
-  return createKernel(KERNEL_IDS.js, memory, routines);
+  return createKernel(KERNEL_IDS.js, memory, wrap(routines));
 }

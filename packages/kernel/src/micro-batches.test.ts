@@ -7,9 +7,11 @@ test.each([
   [63, 10, 1],
   [64, 10, 2],
   [256, 10, 8],
-  [256, 999_999, 8],
-  [256, 1_000_000, 4],
-  [256, 16_000_000, 2],
+  [256, 32_767, 8],
+  [256, 32_768, 4],
+  [256, 262_143, 4],
+  [256, 262_144, 2],
+  [128, 46_000_000, 1],
   [1_000_000, 10, 64],
 ])('a batch of %i for %i parameters is cut into %i', (batch, parameterCount, expected) => {
   expect(autoMicroBatches(batch, parameterCount)).toBe(expected);

@@ -1,10 +1,11 @@
 /**
  * The cut of a global batch when the job leaves it open: the most micro-batches (a power of two, at most 64) that
- * still hold 32 samples each, or 64 from 1 M parameters on, or 128 from 16 M on. A larger model needs more samples to
- * be worth a gradient's way to the coordinator. A function of the job alone, never of the workers.
+ * still hold 32 samples each, or 64 from 32,768 parameters on, or 128 from 262,144 on. Folding a micro-batch's gradient
+ * into another moves 12 bytes a parameter, and a gradient travels to the coordinator: the larger the model, the more
+ * samples it takes to be worth that. A function of the job alone, never of the workers.
  */
 export function autoMicroBatches(batch: number, parameterCount: number): number {
-  const samplesEach = parameterCount < 1_000_000 ? 32 : parameterCount < 16_000_000 ? 64 : 128;
+  const samplesEach = parameterCount < 32_768 ? 32 : parameterCount < 262_144 ? 64 : 128;
   const most = Math.min(64, batch / samplesEach);
   let microBatches = 1;
   while (microBatches * 2 <= most) microBatches *= 2;

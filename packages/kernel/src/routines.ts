@@ -8,10 +8,11 @@
  */
 export interface Routines {
   /**
-   * into[r, c] = Σ_k left[r, k] · right[k, c]; into is [rows, columns] without gaps.
+   * into[r, c] = Σ_k left[r, k] · right[k, c]; row r of into starts r · intoRowStride floats after the first.
    *
    * Terms are added in the order of k, from 0, within blocks of DEPTH_BLOCK; the blocks' sums are added in order. With
    * no terms the result is 0. The strides say where an operand's next row and next column start; one of the two is 1.
+   * So any rectangle of a product, computed on its own, has the bits it has in the whole.
    * @param packing `packingBytes(rows, columns, depth)` bytes of scratch
    */
   multiply(
@@ -25,6 +26,7 @@ export interface Routines {
     rightRowStride: number,
     rightColumnStride: number,
     into: number,
+    intoRowStride: number,
     packing: number,
   ): void;
 

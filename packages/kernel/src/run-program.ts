@@ -34,7 +34,7 @@ export function forward(
         const weight = weights + FLOAT * operation.weightOffset;
         const bias = weights + FLOAT * operation.biasOffset;
         // Y = X · Wᵀ: W lies as [width, inputs], so as its transpose it has rows 1 apart and columns `inputs` apart.
-        routines.multiply(samples, width, inputs, input, inputs, 1, weight, 1, inputs, output, packing);
+        routines.multiply(samples, width, inputs, input, inputs, 1, weight, 1, inputs, output, width, packing);
         routines.addBias(output, samples, width, bias, ACTIVATION_CODES[operation.activation], slope);
         break;
       }
@@ -125,11 +125,24 @@ export function backward(
         const weightGradient = at.gradient + FLOAT * operation.weightOffset;
         routines.sumRows(gradient, samples, width, at.gradient + FLOAT * operation.biasOffset);
         // dW = dYᵀ · X
-        routines.multiply(width, inputs, samples, gradient, 1, width, input, inputs, 1, weightGradient, packing);
+        routines.multiply(
+          width,
+          inputs,
+          samples,
+          gradient,
+          1,
+          width,
+          input,
+          inputs,
+          1,
+          weightGradient,
+          inputs,
+          packing,
+        );
         if (index === first) return;
         // dX = dY · W
         const weight = at.weights + FLOAT * operation.weightOffset;
-        routines.multiply(samples, inputs, width, gradient, width, 1, weight, inputs, 1, spare, packing);
+        routines.multiply(samples, inputs, width, gradient, width, 1, weight, inputs, 1, spare, inputs, packing);
         [gradient, spare] = [spare, gradient];
         break;
       }

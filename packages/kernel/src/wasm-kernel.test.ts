@@ -184,7 +184,7 @@ test('a matrix product touches nothing beyond its result and its packing scratch
       for (const fence of fences) floats[fence / 4] = 77;
       const leftStrides: Strides = leftTransposed ? [1, rows] : [depth, 1];
       const rightStrides: Strides = rightTransposed ? [1, depth] : [columns, 1];
-      multiply(rows, columns, depth, left, ...leftStrides, right, ...rightStrides, into, packing);
+      multiply(rows, columns, depth, left, ...leftStrides, right, ...rightStrides, into, columns, packing);
       expect(fences.map((fence) => floats[fence / 4])).toEqual([77, 77, 77, 77]);
       const lastLeft = left / 4 + (rows - 1) * leftStrides[0];
       const lastRight = right / 4 + (columns - 1) * rightStrides[1];

@@ -18,26 +18,22 @@ export const WASM_MEMORY_IMPORT = { module: 'env', name: 'memory', minimumPages:
  */
 export const KERNEL_RESERVED_BYTES = 64;
 
-/** How a kernel over the module's routines differs from `wasm-simd128/1`. */
-export interface WasmKernelVariant {
-  readonly id: string;
-  /** Puts another product in the place of the module's own, which it is given. */
-  readonly multiply?: (own: Routines['multiply']) => Routines['multiply'];
-}
-
 /**
  * The kernel on an instance of `dist/packages/kernel/kernel.wasm` or `kernel-fma.wasm`, which the caller has loaded and
  * given `memory`.
  * @param exports the instance's exports
+ * @param id of another kernel that is made of the module's routines
+ * @param wrap what stands between the kernel and the module's routines, such as `teamRoutines`
  * @throws TypeError when `exports` are not those of this version's module
  */
 export function createWasmKernel(
   exports: object,
   memory: LinearMemory,
-  { id, multiply = (own) => own }: WasmKernelVariant = { id: KERNEL_IDS.wasm },
+  id: string = KERNEL_IDS.wasm,
+  wrap: (routines: Routines) => Routines = (routines) => routines,
 ): Kernel {
   assertRoutines(exports);
-  return createKernel(id, memory, { ...exports, multiply: multiply(exports.multiply) });
+  return createKernel(id, memory, wrap(exports));
 }
 
 /**

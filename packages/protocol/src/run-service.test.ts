@@ -1,10 +1,9 @@
 import { strict as assert } from 'node:assert';
-import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type CoordinatorHandlers, RopeteamError, type RunEvent, type RunId, runId, type SplitName } from '#training';
+import { type CoordinatorHandlers, RopeteamError, type RunId, runId, type SplitName } from '#training';
 import { openChannel } from './channel.js';
 import { type CoordinatorServerOptions, startCoordinatorServer } from './coordinator-server.js';
 import { connectCoordinator } from './coordinator-session.js';
@@ -39,10 +38,6 @@ async function serve(overrides: Partial<CoordinatorHandlers> = {}, options: Part
   const client = connectClient(server.address, { connectDeadlineMs: 2000 });
   opened.push(() => client.close());
   return { coordinator, server, client };
-}
-
-function event(number: number, run = 'digits-7f3a'): RunEvent {
-  return { event: 'run_stopping', reason: `number ${number}`, time: '2026-11-23T16:00:00.000Z', run };
 }
 
 test('the list of runs comes out as it went in, absent fields included', async () => {
@@ -260,79 +255,6 @@ test('an uploader that goes away half-way leaves nothing behind', async () => {
   await appears(async () => (await readdir(uploadsDirectory)).length === 0);
 });
 
-test('events are watched from the number asked for, exactly as they were', async () => {
-  const events = Array.from({ length: 5 }, (_, number) => event(number));
-  const asked: (RunId | undefined)[] = [];
-  const { client } = await serve({
-    watch: (run, from) => {
-      asked.push(run);
-      return listed(events.slice(from));
-    },
-  });
-  const never = new AbortController().signal;
-  expect(await collected(client.watch(runId('digits-7f3a'), 2, never))).toEqual(events.slice(2));
-  expect(await collected(client.watch(undefined, 0, never))).toEqual(events);
-  expect(asked).toEqual(['digits-7f3a', undefined]);
-});
-
-test('a sampled watch leaves steps out, keeps everything else, and takes gaps for what they are', async () => {
-  const times = Array.from({ length: 40 }, (_, number) => new Date(10 * number).toISOString());
-  // What a step has besides is passed on unread.
-  const steps = times.map((time, number) => ({ ...event(number), event: 'step_committed', time }) as RunEvent);
-  const events = [...steps, event(40)];
-  const { client } = await serve({ watch: (_run, from) => listed(events.slice(from)) });
-  const never = new AbortController().signal;
-  const seen = await collected(client.watch(undefined, 0, never, 'sampled'));
-  expect(seen).toEqual([steps[0], steps[10], steps[20], steps[30], events[40]]);
-  expect(await collected(client.watch(undefined, 0, never, 'every'))).toEqual(events);
-});
-
-test('a watch goes on after the coordinator was gone, with the next event and the same run', async () => {
-  const events = Array.from({ length: 6 }, (_, number) => event(number, 'second'));
-  const asked: [string | undefined, number][] = [];
-  const watch: CoordinatorHandlers['watch'] = (run, from, signal) => {
-    asked.push([run, from]);
-    return from === 0 ? pausing(events.slice(0, 3), signal) : listed(events.slice(from));
-  };
-  const { server, client } = await serve({ watch });
-  const seen: RunEvent[] = [];
-  for await (const one of client.watch(undefined, 0, new AbortController().signal)) {
-    seen.push(one);
-    if (seen.length !== 3) continue;
-    await server.close();
-    await serve({ watch }, { port: Number(server.address.split(':')[1]) });
-  }
-  expect(seen).toEqual(events);
-  expect(asked).toEqual([
-    [undefined, 0],
-    ['second', 3],
-  ]);
-});
-
-test('a watch that is aborted ends without an error and lets the coordinator know', async () => {
-  let told: AbortSignal | undefined;
-  const { client } = await serve({
-    watch: (_run, _from, signal) => {
-      told = signal;
-      return pausing([event(0)], signal);
-    },
-  });
-  const abort = new AbortController();
-  for await (const _one of client.watch(undefined, 0, abort.signal)) abort.abort();
-  assert.ok(told);
-  if (!told.aborted) await once(told, 'abort');
-});
-
-test('an error of the watched run ends the watch with that error', async () => {
-  const { client } = await serve({
-    watch: (run) => {
-      throw new RopeteamError('RUN.UNKNOWN', { run: String(run) }, 'there is no such run');
-    },
-  });
-  const watching = collected(client.watch(runId('nope'), 0, new AbortController().signal));
-  await expect(watching).rejects.toMatchObject({ code: 'RUN.UNKNOWN' });
-});
-
 test.each([0, 1, 3 * 1024 * 1024 + 17])('a shard of %d bytes arrives as it is', async (bytes) => {
   const shard = Uint8Array.from({ length: bytes }, (_, index) => index * 31);
   const asked: [RunId, SplitName, number][] = [];
@@ -385,20 +307,4 @@ function submitRaw(address: string, messages: readonly Buffer[]): Promise<unknow
 async function appears(condition: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 5000;
   while (!(await condition())) assert.ok(Date.now() < deadline, 'it did not happen');
-}
-
-async function* listed<Item>(items: readonly Item[]): AsyncGenerator<Item, void, undefined> {
-  yield* items;
-}
-
-/** The items, then nothing until the signal aborts. */
-async function* pausing<Item>(items: readonly Item[], signal: AbortSignal): AsyncGenerator<Item, void, undefined> {
-  yield* items;
-  if (!signal.aborted) await once(signal, 'abort');
-}
-
-async function collected<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
-  const all: Item[] = [];
-  for await (const item of items) all.push(item);
-  return all;
 }

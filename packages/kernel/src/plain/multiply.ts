@@ -16,11 +16,12 @@ export function multiply(
   rightRowStride: number,
   rightColumnStride: number,
   into: number,
+  intoRowStride: number,
   _packing: number,
 ): void {
   for (let row = 0; row < rows; row++) {
     const leftRow = left / 4 + row * leftRowStride;
-    const intoRow = into / 4 + row * columns;
+    const intoRow = into / 4 + row * intoRowStride;
     floats.fill(0, intoRow, intoRow + columns);
     for (let begin = 0; begin < depth; begin += DEPTH_BLOCK) {
       const terms = Math.min(DEPTH_BLOCK, depth - begin);

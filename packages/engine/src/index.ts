@@ -5,10 +5,15 @@ export type {
   AverageResult,
   AveragerEngine,
   AveragerEngineOptions,
+  AdoptRequest,
   EvaluationRequest,
   GradientRequest,
   GradientResult,
   KernelName,
+  LeaseEngine,
+  LeaseRequest,
+  LeaseResult,
+  LeaseStepResult,
   ShardRows,
   Sharing,
   SplitName,
@@ -27,5 +32,5 @@ export {
   offeredKernels,
 } from './kernel-choice.js';
 export { type KernelSelfTest, kernelSelfTest } from './kernel-self-test.js';
-export { averagerMemoryBytes, workerMemoryBytes } from './memory-plan.js';
+export { averagerMemoryBytes, fitsWithLeases, workerFits, workerMemoryBytes } from './memory-plan.js';
 export { openWorkerEngine } from './worker-engine.js';

@@ -27,7 +27,11 @@ export interface GrainInputs {
   readonly exchangeMs: number | undefined;
 }
 
+/** What a decision rests on: a wish, memory, a single worker, an estimate of nothing yet, or measured times. */
+export type GrainBasis = 'asked' | 'memory' | 'alone' | 'unmeasured' | 'measured';
+
 export interface GrainDecision extends GrainPlan {
+  readonly basis: GrainBasis;
   readonly computeMs: number | undefined;
   readonly exchangeMs: number;
   readonly savedMs: number | undefined;
@@ -40,6 +44,8 @@ const LEASE_MS = 250;
 const GROWTH = 8;
 /** The other grain must promise a step shorter by this share before it is changed to. */
 const HYSTERESIS = 0.15;
+/** Leases so many times as long as those told of, or as short, are news. */
+const NEWS_FACTOR = 4;
 /**
  * What exchanging one step costs where it was not seen yet: 6.4 ms at 0.41 MB and 212 ms at 33.5 MB each way, two workers
  * (docs/benchmarks.md, "What a step costs besides computing").
@@ -60,28 +66,32 @@ export function planGrain(inputs: GrainInputs, before: GrainPlan): GrainDecision
   const savedMs = computeMs === undefined ? undefined : computeMs * (1 - slowestShare(inputs));
   const stepsPerLease = leaseLength(computeMs, before.stepsPerLease);
   const numbers = { computeMs, exchangeMs, savedMs, stepsPerLease };
-  const byStep = (reason: string): GrainDecision => ({ grain: 'step', ...numbers, reason });
-  const byRun = (reason: string): GrainDecision => ({ grain: 'run', ...numbers, reason });
-  if (wanted === 'step') return byStep('--grain step');
-  if (!canLease) return byStep('the optimizer state of a lease does not fit into the memory of every worker');
-  if (wanted === 'run') return byRun('--grain run');
-  if (workers.length < 2) return byRun('one worker does all of every step: there is nothing to exchange');
-  if (computeMs === undefined || savedMs === undefined) return byRun('the first steps are measured on one worker');
+  const decide = (grain: Grain, basis: GrainBasis, reason: string): GrainDecision => ({ grain, basis, ...numbers, reason });
+  if (wanted === 'step') return decide('step', 'asked', '--grain step');
+  if (!canLease) return decide('step', 'memory', 'the optimizer state of a lease does not fit into the memory of every worker');
+  if (wanted === 'run') return decide('run', 'asked', '--grain run');
+  if (workers.length < 2) {
+    return decide('run', 'alone', 'one worker does all of every step: there is nothing to exchange');
+  }
+  if (computeMs === undefined || savedMs === undefined) {
+    return decide('run', 'unmeasured', 'the first steps are measured on one worker');
+  }
   const stepMs = computeMs - savedMs + exchangeMs;
   const runMs = computeMs + JOB_MS / stepsPerLease;
   const stays = before.grain === 'run' ? runMs * (1 - HYSTERESIS) <= stepMs : stepMs * (1 - HYSTERESIS) > runMs;
   const exchange = `${milliseconds(exchangeMs)} to save ${milliseconds(savedMs)} of computing`;
-  if (stays) return byRun(`${idle(workers)} idle: exchange would cost ${exchange}`);
-  return byStep(`${workers.length} workers share every step: exchange costs ${exchange}`);
+  if (stays) {
+    return decide('run', 'measured', `${idle(workers)} idle: exchange would cost ${exchange}`);
+  }
+  return decide('step', 'measured', `${workers.length} workers share every step: exchange costs ${exchange}`);
 }
 
 /** Whether a decision says something new: an operator reads it in the events. */
 export function isNews(decision: GrainDecision, before: GrainDecision | undefined): boolean {
-  if (before === undefined || decision.grain !== before.grain) return true;
-  if ((decision.computeMs === undefined) !== (before.computeMs === undefined)) return true;
+  if (before === undefined || decision.grain !== before.grain || decision.basis !== before.basis) return true;
   if (decision.grain === 'step') return false;
   const [less, more] = [before.stepsPerLease, decision.stepsPerLease].sort((left, right) => left - right);
-  return more !== undefined && less !== undefined && more >= 2 * less;
+  return more !== undefined && less !== undefined && more >= NEWS_FACTOR * less;
 }
 
 /** The share of a step's computing that the worker with the most blocks does, where workers take blocks one by one. */

@@ -1,11 +1,11 @@
 export type { LossSums } from '#kernel';
 export { openAveragerEngine } from './averager-engine.js';
 export type {
+  AdoptRequest,
   AverageRequest,
   AverageResult,
   AveragerEngine,
   AveragerEngineOptions,
-  AdoptRequest,
   EvaluationRequest,
   GradientRequest,
   GradientResult,

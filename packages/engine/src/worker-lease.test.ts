@@ -56,7 +56,13 @@ interface Trained {
 /** The same steps, one by one: a worker's gradient, then the averager. */
 async function stepByStep(kernel: KernelName, update: Update, model: ModelSpec): Promise<Trained> {
   await using worker = await openWorkerEngine(optionsOf(kernel, 1, model));
-  await using averager = await openAveragerEngine({ kernel, threads: 1, model, microBatches: MICRO_BATCHES, ...update });
+  await using averager = await openAveragerEngine({
+    kernel,
+    threads: 1,
+    model,
+    microBatches: MICRO_BATCHES,
+    ...update,
+  });
   averager.weights.set(initialWeights(model));
   prepare(worker, model);
   const leases: LeaseResult[] = [];
@@ -67,7 +73,11 @@ async function stepByStep(kernel: KernelName, update: Update, model: ModelSpec):
     const records: LeaseResult['steps'][number][] = [];
     for (const [index, { firstPosition, endPosition, learningRate }] of steps.entries()) {
       const block = { begin: 0, end: MICRO_BATCHES };
-      const { gradient, computeMs: _, ...record } = await worker.computeGradient({
+      const {
+        gradient,
+        computeMs: _,
+        ...record
+      } = await worker.computeGradient({
         ...{ epoch, firstPosition, endPosition },
         ...block,
       });

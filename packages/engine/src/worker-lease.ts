@@ -76,7 +76,8 @@ export function workerLease(parts: WorkerLeaseParts): LeaseEngine | undefined {
 function checkLeaseRequest({ epoch, firstStep, steps }: LeaseRequest, options: WorkerEngineOptions): void {
   const { batch, trainSamples } = options;
   for (const [name, value] of Object.entries({ epoch, firstStep })) {
-    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${name} must be a natural number, received ${value}`);
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new RangeError(`${name} must be a natural number, received ${value}`);
   }
   if (steps.length < 1 || steps.length > MOST_LEASE_STEPS) {
     throw new RangeError(`a lease has 1 to ${MOST_LEASE_STEPS} steps, received ${steps.length}`);

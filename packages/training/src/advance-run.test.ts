@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { WINDOW_STEPS } from './announce-steps.js';
-import { runSimulation, type Simulated } from './simulated-cluster.fixture.js';
+import { runSimulation } from './simulated-cluster.fixture.js';
+import type { Simulated } from './simulation-options.fixture.js';
 
 const job = fc.record({
   train: fc.integer({ min: 1, max: 200 }),

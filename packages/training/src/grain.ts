@@ -66,9 +66,15 @@ export function planGrain(inputs: GrainInputs, before: GrainPlan): GrainDecision
   const savedMs = computeMs === undefined ? undefined : computeMs * (1 - slowestShare(inputs));
   const stepsPerLease = leaseLength(computeMs, before.stepsPerLease);
   const numbers = { computeMs, exchangeMs, savedMs, stepsPerLease };
-  const decide = (grain: Grain, basis: GrainBasis, reason: string): GrainDecision => ({ grain, basis, ...numbers, reason });
+  const decide = (grain: Grain, basis: GrainBasis, reason: string): GrainDecision => ({
+    grain,
+    basis,
+    ...numbers,
+    reason,
+  });
   if (wanted === 'step') return decide('step', 'asked', '--grain step');
-  if (!canLease) return decide('step', 'memory', 'the optimizer state of a lease does not fit into the memory of every worker');
+  if (!canLease)
+    return decide('step', 'memory', 'the optimizer state of a lease does not fit into the memory of every worker');
   if (wanted === 'run') return decide('run', 'asked', '--grain run');
   if (workers.length < 2) {
     return decide('run', 'alone', 'one worker does all of every step: there is nothing to exchange');

@@ -9,44 +9,9 @@ import { advanceRun } from './advance-run.js';
 import { fence, runId, type Step, step, workerId } from './identities.js';
 import { shapeRun } from './run-shape.js';
 import { newRun, type RunEffect, type RunInput, type RunState } from './run-state.js';
+import { leaseReceiptOf, mulberry, range, receiptOf } from './simulated-receipts.fixture.js';
+import type { Simulated, SimulationOptions } from './simulation-options.fixture.js';
 import { itemId, itemKey, type LeaseItem, versionOf, type WorkerItem, type WorkItem } from './work-items.js';
-
-export interface SimulationOptions {
-  readonly train: number;
-  readonly validation: number;
-  readonly test: number;
-  readonly batch: number;
-  readonly microBatches: number;
-  readonly epochs: number;
-  readonly seed: number;
-  readonly workers: number;
-  /** Chance of a fault at each event. */
-  readonly faults: number;
-  /** Whether the queue may forget everything. */
-  readonly forgets?: boolean;
-  readonly stopAfterSteps?: number;
-  /** Events without a move after which a coordinator would ask for the queue to be filled again. */
-  readonly quietEvents?: number;
-  /** How steps are announced: step by step where absent, `mixed` changes at random while the run goes. */
-  readonly grain?: 'step' | 'run' | 'mixed';
-  /** Whether a lease's result may be other than its receipt says. */
-  readonly lies?: boolean;
-  /** Key of an item that no worker can compute. */
-  readonly poison?: string;
-}
-
-export interface Simulated {
-  readonly outcome: RunEffect & { kind: 'finish' | 'fail' };
-  readonly committed: readonly { readonly step: number; readonly covered: readonly number[] }[];
-  readonly epochs: readonly (RunEffect & { kind: 'epoch-finished' })[];
-  readonly steps: number;
-  readonly furthestAhead: number;
-  readonly lastAnnounced: number;
-  /** How often nothing moved for so long that the protocol had to be told. */
-  readonly stalls: number;
-  /** How many steps were committed by leases. */
-  readonly leased: number;
-}
 
 interface Taken {
   readonly item: WorkerItem;
@@ -424,48 +389,4 @@ class SimulatedCluster {
   #chance(share: number): boolean {
     return this.#random() < share;
   }
-}
-
-/** What a worker would send: sums that depend on the samples alone. */
-function receiptOf(item: WorkerItem, worker: ReturnType<typeof workerId>): RunInput {
-  if (item.kind === 'evaluation') {
-    const sums = sumsOver(item.end - item.begin, item.begin + 1);
-    const { run, fence: at, version, split, part } = item;
-    return { kind: 'evaluation-received', receipt: { run, fence: at, version, split, part, worker, ...sums } };
-  }
-  if (item.kind === 'lease') throw new Error('a lease has a receipt of its own');
-  const { run, fence: at, step, block } = item;
-  const sums = sumsOver(block.end - block.begin, step + 1);
-  const proof = { gradientHash: '0'.repeat(16), computeMs: 1, waitedMs: 0, attempt: 1 };
-  return { kind: 'gradient-received', receipt: { run, fence: at, step, block, worker, ...sums, ...proof } };
-}
-
-function leaseReceiptOf(item: LeaseItem, worker: ReturnType<typeof workerId>, microBatches: number): RunInput {
-  const { run, fence: at, step, end } = item;
-  const hash = '0'.repeat(16);
-  const proof = { gradientNorm: 1, gradientHash: hash, weightsHash: hash, finite: true };
-  const steps = range(step, end).map((each) => ({ ...sumsOver(microBatches, each + 1), ...proof }));
-  const times = { computeMs: 1, waitedMs: 0, attempt: 1 };
-  return { kind: 'lease-received', receipt: { run, fence: at, step, end, worker, startHash: hash, steps, ...times } };
-}
-
-function sumsOver(sampleCount: number, each: number) {
-  const sum = sampleCount * each;
-  const squares = { squaredErrorSum: sum, targetSum: sum, targetSquareSum: sum * each * 4 };
-  return { sampleCount, lossSum: sum, correctCount: 0, ...squares };
-}
-
-function range(begin: number, end: number): number[] {
-  return Array.from({ length: end - begin }, (_, index) => begin + index);
-}
-
-/** A small seeded generator: a test's schedule must replay. */
-function mulberry(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

@@ -1,6 +1,13 @@
 import type { AveragerEngine } from '#engine';
 import { copyBytes } from '#protocol';
-import { type LeaseFrame, type LeaseReceipt, leaseKey, MOST_OPEN_LEASES, type RunState, type WorkerId } from '#training';
+import {
+  type LeaseFrame,
+  type LeaseReceipt,
+  leaseKey,
+  MOST_OPEN_LEASES,
+  type RunState,
+  type WorkerId,
+} from '#training';
 import type { Arrival } from './gradient-inbox.js';
 
 interface Upload extends Arrival {

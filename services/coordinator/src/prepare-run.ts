@@ -54,7 +54,14 @@ async function open(
   const model = resolveModel(entry.job, dataset.info);
   const program = compileModel(model);
   const fence = await takeFence(entry.folder, await queues.nextFence(entry.run));
-  const shape = shapeRun(entry.run, fence, entry.job.train, dataset.info.samples, program.parameterCount, entry.job.checkpoint.everySteps);
+  const shape = shapeRun(
+    entry.run,
+    fence,
+    entry.job.train,
+    dataset.info.samples,
+    program.parameterCount,
+    entry.job.checkpoint.everySteps,
+  );
   const job = effectiveJob(entry.job, dataset, model, shape);
   const engineOptions: AveragerEngineOptions = {
     kernel: kernel.name,

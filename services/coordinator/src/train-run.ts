@@ -6,50 +6,30 @@ import {
   type AverageItem,
   advanceRun,
   type EncodedWeights,
-  type ErrorEnvelope,
   type GradientReceipt,
-  type LeaseReceipt,
   gradientKey,
-  type Metrics,
+  type LeaseReceipt,
   newRun,
-  RopeteamError,
   type RunEffect,
-  type RunId,
   type RunInput,
   type RunState,
-  type SplitName,
   type Step,
-  type StoppedBy,
   sumsOfStep,
   toEnvelope,
   type WorkerMessage,
 } from '#training';
 import { AveragingGate } from './averaging-gate.js';
-import { GrainChooser } from './grain-chooser.js';
 import { GradientInbox, slotOf } from './gradient-inbox.js';
+import { GrainChooser } from './grain-chooser.js';
 import { LeaseDesk } from './lease-desk.js';
 import type { Member } from './membership.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunContext } from './run-context.js';
+import { type RunOutcome, stepFailed, type TrainerListener } from './run-outcome.js';
 import { type Averaged, RunRecord } from './run-record.js';
 
 /** Without any progress for so long, what the queue was given is announced again: it may have been emptied. */
 const STALL_MS = 3_000;
-
-export type RunOutcome =
-  | {
-      readonly kind: 'finished';
-      readonly stoppedBy: StoppedBy;
-      readonly metrics: Readonly<Partial<Record<SplitName, Metrics>>>;
-    }
-  | { readonly kind: 'failed'; readonly error: ErrorEnvelope };
-
-export interface TrainerListener {
-  /** A step counts; the weights hold still until this returns. */
-  committed(state: RunState, loss: number): void;
-  /** Called once, when the run has finished or failed. */
-  ended(outcome: RunOutcome): void;
-}
 
 export class RunTrainer {
   readonly record: RunRecord;
@@ -409,12 +389,4 @@ export class RunTrainer {
     this.#chooseGrain();
     return { step, weights: result.weightsHash };
   }
-}
-
-function stepFailed(run: RunId, what: string, cause: unknown): RopeteamError {
-  const message = `a step could not be ${what}: ${cause instanceof Error ? cause.message : String(cause)}`;
-  return new RopeteamError('RUN.FAILED', { run }, message, {
-    cause,
-    hint: 'the coordinator’s log has the place in the code; its last checkpoint is whole',
-  });
 }

@@ -38,7 +38,10 @@ export interface WorkerRun extends AsyncDisposable {
   /** A piece of the state that a lease begins with. */
   acceptState(frame: WeightsFrame): void;
   /** Computes a taken item and sends what came of it; `dropped` when it was released or is of the past. */
-  compute(taken: TakenItem, signal: AbortSignal): Promise<GradientReceipt | EvaluationReceipt | LeaseSummary | 'dropped'>;
+  compute(
+    taken: TakenItem,
+    signal: AbortSignal,
+  ): Promise<GradientReceipt | EvaluationReceipt | LeaseSummary | 'dropped'>;
 }
 
 export interface WorkerRunOptions {

@@ -89,7 +89,7 @@ test('an item that fails on every worker fails the run and names the rows', () =
 test('with grain run every step is committed by a lease, and none crosses the end of an epoch', () => {
   fc.assert(
     fc.property(job, fc.integer(), fc.integer({ min: 1, max: 4 }), (shape, seed, workers) => {
-      const result = runSimulation({ ...shape, seed, workers, faults: 0.1, grain: 'run' });
+      const result = runSimulation({ ...shape, seed, workers, faults: 0.03, grain: 'run' });
       expect(result.leased).toBe(result.steps);
       expect(result.epochs.map(({ epoch }) => epoch)).toEqual(
         Array.from({ length: shape.epochs }, (_, epoch) => epoch),

@@ -121,6 +121,16 @@ export function checkOrder(now: RunState): Advance {
   return [state, effects];
 }
 
+/**
+ * Whether the gradients of a step may come in now: it is the next step that is averaged from blocks. That may be ahead of
+ * the current version, for a worker that made its weights in a lease computes on them before the lease is adopted.
+ */
+export function takesGradients(now: RunState, step: number): boolean {
+  if (now.phase === 'averaging' && step === now.version) return false;
+  for (const { item } of now.items.values()) if (item.kind === 'gradient' && item.step < step) return false;
+  return step >= now.version;
+}
+
 /** Needed for the current version to go on; anything else waits for it. */
 function isUrgent(now: RunState, item: WorkerItem): boolean {
   return versionOf(item) === now.version;

@@ -8,6 +8,7 @@ export { startEventLimit } from './event-limit.js';
 export type { Metrics, RunEvent, RunEventBody, RunSummary, StepPhases, StoppedBy } from './events.js';
 export type { Grain, GrainDecision, GrainInputs, GrainPlan } from './grain.js';
 export { GRAIN_CHOICES, isNews, planGrain } from './grain.js';
+export { takesGradients } from './held-items.js';
 export type { Fence, RunId, Step, WeightVersion, WorkerId } from './identities.js';
 export { fence, runId, step, weightVersion, workerId } from './identities.js';
 export type { InitFrom } from './init-from.js';

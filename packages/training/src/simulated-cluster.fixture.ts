@@ -6,33 +6,22 @@
  * forget. Workers have one place each, as the real ones do. So a protocol that could wait for itself is found here.
  */
 import { advanceRun } from './advance-run.js';
+import { takesGradients } from './held-items.js';
 import { fence, runId, type Step, step, workerId } from './identities.js';
+import type { GradientReceipt } from './messages.js';
 import { shapeRun } from './run-shape.js';
 import { newRun, type RunEffect, type RunInput, type RunState } from './run-state.js';
 import { leaseReceiptOf, mulberry, range, receiptOf } from './simulated-receipts.fixture.js';
-import type { Simulated, SimulationOptions } from './simulation-options.fixture.js';
-import { itemId, itemKey, type LeaseItem, versionOf, type WorkerItem, type WorkItem } from './work-items.js';
-
-interface Taken {
-  readonly item: WorkerItem;
-  readonly id: string;
-  readonly token: string;
-}
-
-interface SimulatedWorker {
-  readonly name: string;
-  readonly inbox: (
-    | { readonly kind: 'release'; readonly id: string }
-    | { readonly kind: 'weights'; readonly version: Step }
-    | { readonly kind: 'state'; readonly version: Step }
-  )[];
-  readonly outbox: RunInput[];
-  holds: Taken | undefined;
-  /** Of the weights it has. */
-  version: number;
-  /** Of the optimizer state it has. */
-  stateVersion: number;
-}
+import type { Simulated, SimulatedWorker, SimulationOptions, Taken } from './simulation-options.fixture.js';
+import {
+  gradientKey,
+  itemId,
+  itemKey,
+  type LeaseItem,
+  versionOf,
+  type WorkerItem,
+  type WorkItem,
+} from './work-items.js';
 
 type QueueEffect = RunEffect & { kind: 'announce' | 'hand-back' | 'withdraw' | 'release' };
 
@@ -137,7 +126,10 @@ class SimulatedCluster {
       () => this.#hear(worker),
       () => this.#doQueueEffect(),
       () => this.#expireLock(),
-      () => this.#chance(0.2) && this.#tick(),
+      () => {
+        if (this.#chance(0.2)) this.#feed({ kind: 'tick' });
+        return false;
+      },
       () => this.#average(),
       () => this.#adopt(),
       () => this.#choose(),
@@ -263,6 +255,10 @@ class SimulatedCluster {
 
   #deliver(input: RunInput | undefined): boolean {
     if (input === undefined) return false;
+    // Else its frames were dropped, and the block would have to be computed again.
+    if (input.kind === 'gradient-received' && this.#framesWereDropped(input.receipt)) {
+      throw new Error(`the gradient of step ${input.receipt.step} came when it could not be taken`);
+    }
     if (
       (input.kind === 'gradient-received' || input.kind === 'lease-received') &&
       this.#chance(this.#options.faults / 2)
@@ -270,6 +266,11 @@ class SimulatedCluster {
       this.#late.push(input);
     this.#feed(input);
     return true;
+  }
+
+  #framesWereDropped({ step: of, block }: GradientReceipt): boolean {
+    const held = this.#state.items.get(gradientKey(of, block));
+    return held !== undefined && held.receipt === undefined && !takesGradients(this.#state, of);
   }
 
   #hear(worker: SimulatedWorker): boolean {
@@ -335,11 +336,6 @@ class SimulatedCluster {
   #finish(worker: SimulatedWorker, taken: Taken): void {
     worker.holds = undefined;
     if (this.#active.get(taken.id)?.token === taken.token) this.#active.delete(taken.id);
-  }
-
-  #tick(): boolean {
-    this.#feed({ kind: 'tick' });
-    return false;
   }
 
   #average(): boolean {

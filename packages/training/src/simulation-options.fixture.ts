@@ -1,5 +1,7 @@
-/** What a simulation is asked for, and what it tells. */
-import type { RunEffect } from './run-state.js';
+/** What a simulation is asked for, what it tells, and the workers in it. */
+import type { Step } from './identities.js';
+import type { RunEffect, RunInput } from './run-state.js';
+import type { WorkerItem } from './work-items.js';
 
 export interface SimulationOptions {
   readonly train: number;
@@ -36,4 +38,25 @@ export interface Simulated {
   readonly stalls: number;
   /** How many steps were committed by leases. */
   readonly leased: number;
+}
+
+export interface Taken {
+  readonly item: WorkerItem;
+  readonly id: string;
+  readonly token: string;
+}
+
+export interface SimulatedWorker {
+  readonly name: string;
+  readonly inbox: (
+    | { readonly kind: 'release'; readonly id: string }
+    | { readonly kind: 'weights'; readonly version: Step }
+    | { readonly kind: 'state'; readonly version: Step }
+  )[];
+  readonly outbox: RunInput[];
+  holds: Taken | undefined;
+  /** Of the weights it has. */
+  version: number;
+  /** Of the optimizer state it has. */
+  stateVersion: number;
 }

@@ -38,10 +38,7 @@ export class LeaseDesk {
     const key = leaseKey(receipt.step, receipt.end);
     const held = state.items.get(key);
     if (held === undefined || held.receipt !== undefined) return true;
-    if (arrival === undefined) {
-      this.#context.log.warn('lease_incomplete', { worker: receipt.worker, step: receipt.step });
-      return false;
-    }
+    if (arrival === undefined) return false;
     this.#arrivals.set(key, arrival);
     return true;
   }

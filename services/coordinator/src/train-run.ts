@@ -6,8 +6,10 @@ import {
   type AverageItem,
   advanceRun,
   type EncodedWeights,
+  type GradientProof,
   type GradientReceipt,
   gradientKey,
+  type LeaseProof,
   type LeaseReceipt,
   newRun,
   type RunEffect,
@@ -16,6 +18,7 @@ import {
   type Step,
   sumsOfStep,
   toEnvelope,
+  type WorkerId,
   type WorkerMessage,
 } from '#training';
 import { AveragingGate } from './averaging-gate.js';
@@ -117,10 +120,10 @@ export class RunTrainer {
     const { worker } = member.hello;
     if (message.kind === 'gradient-frame') {
       this.#inbox.accept(this.#state, worker, message.frame);
-      if (message.proof !== undefined) this.#receiveGradient(message.proof.receipt);
+      if (message.proof !== undefined) this.#receiveGradient(message.proof);
     } else if (message.kind === 'lease-frame') {
       this.#leases.accept(this.#state, worker, message.frame);
-      if (message.proof !== undefined) this.#receiveLease(message.proof.receipt);
+      if (message.proof !== undefined) this.#receiveLease(message.proof);
     } else if (message.kind === 'evaluation-receipt') {
       if (this.#isOurs(message.receipt)) this.#advance({ kind: 'evaluation-received', receipt: message.receipt });
     } else if (message.kind === 'job-taken') {
@@ -167,22 +170,18 @@ export class RunTrainer {
     return what.run === this.#prepared.shape.run && what.fence === this.#prepared.shape.fence;
   }
 
-  #isReady({ readyFor }: Member): boolean {
-    return readyFor !== undefined && this.#isOurs(readyFor);
+  get #readyMembers(): readonly Member[] {
+    return this.#context.membership.members.filter(({ readyFor }) => readyFor !== undefined && this.#isOurs(readyFor));
   }
 
   #countWorkers(): void {
-    this.#advance({ kind: 'workers-changed', workers: this.#ready().length });
+    this.#advance({ kind: 'workers-changed', workers: this.#readyMembers.length });
     this.#chooseGrain();
-  }
-
-  #ready(): readonly Member[] {
-    return this.#context.membership.members.filter((member) => this.#isReady(member));
   }
 
   /** How what is announced next is leased, by what was measured so far. */
   #chooseGrain(): void {
-    const ready = this.#ready();
+    const ready = this.#readyMembers;
     if (ready.length === 0 || this.#state.phase === 'ended') return;
     const canLease = this.#prepared.plan.leases !== undefined && ready.every(({ readyFor }) => readyFor?.takesLeases);
     const plan = this.#grain.choose(
@@ -192,12 +191,19 @@ export class RunTrainer {
     this.#advance({ kind: 'grain-chosen', plan });
   }
 
-  #receiveLease(receipt: LeaseReceipt): void {
+  #receiveLease({ itemId, receipt }: LeaseProof): void {
     if (!this.#isOurs(receipt)) this.#context.metrics.gradientReceived('stale');
     else if (this.#leases.received(this.#state, receipt)) this.#advance({ kind: 'lease-received', receipt });
+    else this.#incomplete(itemId, receipt.worker);
   }
 
-  #receiveGradient(receipt: GradientReceipt): void {
+  /** A receipt came and not all that it speaks of: somebody has to compute it again. */
+  #incomplete(itemId: string, worker: WorkerId): void {
+    this.#context.log.warn('upload_incomplete', { worker, item: itemId });
+    this.#advance({ kind: 'item-failed', itemId, worker, message: 'its result did not arrive whole' });
+  }
+
+  #receiveGradient({ itemId, receipt }: GradientProof): void {
     if (!this.#isOurs(receipt)) {
       this.#context.metrics.gradientReceived('stale');
       return;
@@ -206,7 +212,7 @@ export class RunTrainer {
     const held = this.#state.items.get(gradientKey(receipt.step, receipt.block));
     if (held !== undefined && held.receipt === undefined) {
       if (arrival === undefined) {
-        this.#context.log.warn('gradient_incomplete', { worker: receipt.worker, step: receipt.step });
+        this.#incomplete(itemId, receipt.worker);
         return;
       }
       this.record.arrived(receipt, arrival);
@@ -360,9 +366,7 @@ export class RunTrainer {
     const { run, fence } = this.#prepared.shape;
     const encoded = encodeWeights({ run, fence, version }, this.#prepared.engine.weights);
     this.#published = encoded;
-    for (const member of this.#context.membership.members) {
-      if (this.#isReady(member)) member.session.sendWeights(encoded);
-    }
+    for (const { session } of this.#readyMembers) session.sendWeights(encoded);
   }
 
   async #averageStep(step: Step, receipts: readonly GradientReceipt[]): Promise<unknown> {

@@ -13,15 +13,7 @@ import { shapeRun } from './run-shape.js';
 import { newRun, type RunEffect, type RunInput, type RunState } from './run-state.js';
 import { leaseReceiptOf, mulberry, range, receiptOf } from './simulated-receipts.fixture.js';
 import type { Simulated, SimulatedWorker, SimulationOptions, Taken } from './simulation-options.fixture.js';
-import {
-  gradientKey,
-  itemId,
-  itemKey,
-  type LeaseItem,
-  versionOf,
-  type WorkerItem,
-  type WorkItem,
-} from './work-items.js';
+import { gradientKey, itemId, itemKey, type LeaseItem, versionOf, type WorkItem } from './work-items.js';
 
 type QueueEffect = RunEffect & { kind: 'announce' | 'hand-back' | 'withdraw' | 'release' };
 

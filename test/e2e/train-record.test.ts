@@ -125,7 +125,7 @@ describe('a run with two workers', () => {
     expect(formatJob(job)).toBe(written);
     expect(job).toMatchObject({
       data: { task: 'regression', badRows: 'error', maxCategories: 64 },
-      model: { loss: 'meanSquaredError' },
+      model: { loss: { kind: 'meanSquaredError' } },
       train: { batch: 80, microBatches: 2, schedule: { after: { kind: 'constant' } }, seed: 7 },
       checkpoint: { keep: 3 },
     });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
 import type { ModelSpec, OptimizerSpec } from '#kernel';
+import { MOST_LEASE_STEPS as MOST_OF_THE_PROTOCOL } from '#training';
 import { openAveragerEngine } from './averager-engine.js';
 import {
   assertSameBits,
@@ -14,6 +15,7 @@ import {
   WIDE_MODEL,
 } from './engine.fixture.js';
 import type { KernelName, LeaseRequest, LeaseResult, WorkerEngine, WorkerEngineOptions } from './engine.js';
+import { MOST_LEASE_STEPS } from './lease-commands.js';
 import { openWorkerEngine } from './worker-engine.js';
 
 const ADAM = { kind: 'adam', learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
@@ -211,9 +213,10 @@ test('leases out of range are refused, and an engine opened without room for the
   const { steps, ...request } = leaseOf(0);
   const [step] = steps;
   assert.ok(step !== undefined);
+  assert.equal(MOST_LEASE_STEPS, MOST_OF_THE_PROTOCOL);
   for (const wrong of [
     { steps: [] },
-    { steps: Array.from({ length: 1025 }, () => step) },
+    { steps: Array.from({ length: MOST_LEASE_STEPS + 1 }, () => step) },
     { steps: [{ ...step, endPosition: step.firstPosition }] },
     { steps: [{ ...step, endPosition: TRAIN_SAMPLES + 1 }] },
     { steps: [{ ...step, learningRate: Number.NaN }] },

@@ -125,7 +125,7 @@ describe('with grain run', () => {
   );
 
   test(
-    'a stop in the middle of a lease ends the run within a second, with a model at a committed step',
+    'a stop in the middle of a lease ends the run without waiting for more, with a model at a committed step',
     async () => {
       let stoppedAt = 0;
       let run: RunId | undefined;
@@ -138,7 +138,8 @@ describe('with grain run', () => {
       const tookMs = performance.now() - stoppedAt;
       if (last.event !== 'run_finished') throw new Error(`the run ended with ${JSON.stringify(last)}`);
       expect(last.stoppedBy).toBe('user');
-      expect(tookMs).toBeLessThan(5_000); // a second, on a machine that is not busy with other tests
+      // A second and less on a machine that is not busy with other tests; leases are not waited for at all.
+      expect(tookMs).toBeLessThan(5_000);
       const ledger = await ledgerOf(leasing, last.run);
       expect(ledger.length).toBe(last.steps);
       const again = await stepwise.finish(digitsJob({ steps: Math.min(last.steps, 600), batch: 16 }));

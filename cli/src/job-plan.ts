@@ -1,4 +1,5 @@
 /** What training a job takes, worked out from the job and its data without training anything. */
+import { fitsWithLeases, workerFits } from '#engine';
 import { compileModel, type ModelSpec } from '#kernel';
 import { type DatasetInfo, fence, type InitFrom, type JobSpec, runId, shapeRun } from '#training';
 import { type CoordinatorMemory, coordinatorMemory, type WorkerMemory, workerMemory } from './memory-forecast.js';
@@ -70,6 +71,8 @@ export function planJob(
     microBatches,
   };
   const averager = { kernel, threads: coordinatorThreads, model, optimizer: job.train.optimizer, microBatches };
+  // One worker may be given leases of whole steps, and then updates by itself.
+  const update = { optimizer: job.train.optimizer };
   const { train, validation, test } = data.samples;
   const rows = { samples: train + validation + test, floats: data.featureCount + data.targetCount };
   const weightBytes = FLOAT_BYTES * parameterCount;
@@ -90,7 +93,10 @@ export function planJob(
     bytesPerStepPerWorker: { down: weightBytes, up: weightBytes },
     workers,
     threads,
-    memory: { worker: workerMemory(engine, rows), coordinator: coordinatorMemory(averager, rows, workers) },
+    memory: {
+      worker: workerMemory(workerFits({ ...engine, update }) ? { ...engine, update } : engine, rows),
+      coordinator: coordinatorMemory({ ...averager, leases: fitsWithLeases(averager) }, rows, workers),
+    },
     ...(start.initFrom === undefined ? {} : { initFrom: start.initFrom }),
     skippedRows: data.skippedRows,
     warnings: [...data.warnings, ...start.warnings],

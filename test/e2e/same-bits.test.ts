@@ -15,6 +15,12 @@ const CLUSTERS: readonly TestClusterOptions[] = [
   { workers: 4 },
   { workers: 8 },
   { workers: 2, kernel: 'js' },
+  { workers: 1, grain: 'run' },
+  { workers: 1, grain: 'run', threads: 2 },
+  { workers: 3, grain: 'run' },
+  { workers: 2, grain: 'run', kernel: 'js' },
+  { workers: 1, grain: 'auto' },
+  { workers: 3, grain: 'auto' },
 ];
 
 test('the same weights for any number of workers and threads, either kernel and every Node.js', async () => {

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { KernelChoice } from '#engine';
 import { connectClient, type LocalSubmission, type RunClient } from '#protocol';
 import { type RedisHandle, resolveRedis } from '#queues';
-import { type RunEvent, type RunId, runId } from '#training';
+import { type GRAIN_CHOICES, type RunEvent, type RunId, runId } from '#training';
 
 export interface TestClusterOptions {
   readonly workers: number;
@@ -16,6 +16,8 @@ export interface TestClusterOptions {
   readonly kernel?: KernelChoice;
   /** Default: the coordinator's. */
   readonly workerKernel?: KernelChoice;
+  /** Default: `step`, so that a test says so where it is about leases. */
+  readonly grain?: (typeof GRAIN_CHOICES)[number];
   /** The Node.js to run the services on; default: this one. */
   readonly node?: string;
 }
@@ -60,7 +62,7 @@ export interface TestCluster extends AsyncDisposable {
 const SERVICES = fileURLToPath(new URL('../../services/', import.meta.url));
 
 export async function startTestCluster(options: TestClusterOptions): Promise<TestCluster> {
-  const { threads = 1, kernel = 'wasm', workerKernel = kernel, node = process.execPath } = options;
+  const { threads = 1, kernel = 'wasm', workerKernel = kernel, grain = 'step', node = process.execPath } = options;
   const directory = await mkdtemp(join(tmpdir(), 'ropeteam-test-'));
   const redis = await resolveRedis({
     allowFetch: true,
@@ -84,6 +86,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     return [child, message as Record<string, string>];
   };
   const coordinatorArgs = ['--port', '0', '--http-port', '0', '--runs', runsDirectory, '--kernel', kernel];
+  coordinatorArgs.push('--grain', grain);
   const [coordinator, { grpc = '', http = '' }] = await start('coordinator', coordinatorArgs);
   const client = connectClient(grpc);
   const workers: TestWorker[] = [];

@@ -5,18 +5,21 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { KernelChoice } from '#engine';
 import { type RedisHandle, resolveRedis } from '#queues';
-import { RopeteamError } from '#training';
+import { type GRAIN_CHOICES, RopeteamError } from '#training';
 import type { Environment } from '../environment.js';
 import { untilAborted } from '../interrupts.js';
 import { readableLogLine } from './log-line.js';
 import { type ServiceProcess, startService, unexpectedExit } from './service-process.js';
 import { superviseWorker, type WorkerSupervisor } from './worker-supervisor.js';
 
+export type GrainChoice = (typeof GRAIN_CHOICES)[number];
+
 export interface ClusterOptions {
   readonly workers: number;
   /** Kernel threads of one worker; undefined: the cores shared out over the workers, at least one each. */
   readonly threads: number | undefined;
   readonly kernel: KernelChoice;
+  readonly grain: GrainChoice;
   readonly runsDirectory: string;
   readonly redisUrl: string | undefined;
   /** 0: any free port. */
@@ -131,6 +134,7 @@ function startCoordinator(options: ClusterOptions, queue: QueuePlace, signal: Ab
   const args = [
     ...['--host', '127.0.0.1', '--port', String(options.port), '--http-port', String(options.httpPort)],
     ...['--runs', options.runsDirectory, '--threads', String(threads), '--kernel', options.kernel],
+    ...['--grain', options.grain],
     ...['--name', 'coordinator', '--namespace', queue.namespace],
   ];
   return startService(

@@ -11,6 +11,7 @@ import {
   addJobChanges,
   everyStepFlag,
   flag,
+  grainOption,
   jsonFlag,
   kernelOption,
   LOCAL,
@@ -43,6 +44,7 @@ function addTrain(program: Command, context: Context, onExit: OnExit): void {
     .addOption(workersOption())
     .addOption(threadsOption())
     .addOption(kernelOption())
+    .addOption(grainOption())
     .addOption(outOption())
     .addOption(runIdOption())
     .addOption(saveEveryOption())
@@ -66,6 +68,7 @@ function addUp(program: Command, context: Context, onExit: OnExit): void {
     .addOption(workersOption())
     .addOption(threadsOption())
     .addOption(kernelOption())
+    .addOption(grainOption())
     .addOption(outOption())
     .addOption(portOption('--port <n>', 'gRPC port', DEFAULT_PORT))
     .addOption(portOption('--http-port <n>', 'port of status page and metrics', DEFAULT_HTTP_PORT))

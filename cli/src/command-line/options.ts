@@ -1,7 +1,7 @@
 /** The options that several commands share, and how their values are read. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { KernelChoice } from '#engine';
-import { type RunId, runId } from '#training';
+import { GRAIN_CHOICES, type RunId, runId } from '#training';
 import { DEFAULT_PORT } from '../default-ports.js';
 
 /** Hears the exit code of the command that ran. */
@@ -76,6 +76,11 @@ const kernelChoices = Object.keys({
 export function kernelOption(): Option {
   const description = 'what computes: wasm and js have the same bits, wasm-fma, blas and auto are faster';
   return new Option('--kernel <name>', description).choices(kernelChoices).default('wasm');
+}
+
+export function grainOption(): Option {
+  const description = 'blocks of each step for all workers, or runs of whole steps for one';
+  return new Option('--grain <choice>', description).choices([...GRAIN_CHOICES]).default('auto');
 }
 
 export function outOption(): Option {

@@ -20,7 +20,8 @@ export function addServiceCommands(program: Command, context: Context, onExit: O
     .option('--port <n>', `gRPC port (default: ${DEFAULT_PORT})`)
     .option('--http-port <n>', `port of status page, probes and metrics (default: ${DEFAULT_HTTP_PORT})`)
     .option('--runs <dir>', 'folder of the runs (default: runs)')
-    .option('--threads <n>', 'kernel threads for averaging (default: 1)');
+    .option('--threads <n>', 'kernel threads for averaging (default: 1)')
+    .option('--grain <choice>', 'auto, step or run (default: auto)');
   const worker = addCommand(program, 'worker', {
     group: SERVICE,
     description: 'computes gradients for a coordinator',

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { KernelChoice } from '#engine';
 import type { RunClient } from '#protocol';
 import { type RunId, runId } from '#training';
-import { type Cluster, openCluster } from '../cluster/cluster.js';
+import { type Cluster, type GrainChoice, openCluster } from '../cluster/cluster.js';
 import type { Context } from '../context.js';
 import { untilAborted } from '../interrupts.js';
 import { openReporter, type Reporter } from '../progress/reporter.js';
@@ -15,6 +15,7 @@ export interface TrainOptions extends JobOverrides {
   readonly workers: number;
   readonly threads?: number;
   readonly kernel: KernelChoice;
+  readonly grain: GrainChoice;
   readonly out: string;
   readonly runId?: RunId;
   readonly redisUrl?: string;
@@ -37,6 +38,7 @@ export async function train(path: string, options: TrainOptions, context: Contex
       workers: options.workers,
       threads: options.threads,
       kernel: options.kernel,
+      grain: options.grain,
       runsDirectory: resolve(context.directory, options.out),
       redisUrl: options.redisUrl ?? environment.redisUrl,
       port: 0,

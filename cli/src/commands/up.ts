@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { resolve } from 'node:path';
 import type { KernelChoice } from '#engine';
 import { RopeteamError } from '#training';
-import { type Cluster, type ClusterOptions, openCluster } from '../cluster/cluster.js';
+import { type Cluster, type ClusterOptions, type GrainChoice, openCluster } from '../cluster/cluster.js';
 import type { Context } from '../context.js';
 import { Interrupted, untilAborted } from '../interrupts.js';
 import { plural } from '../plain-numbers.js';
@@ -13,6 +13,7 @@ export interface UpOptions {
   readonly workers: number;
   readonly threads?: number;
   readonly kernel: KernelChoice;
+  readonly grain: GrainChoice;
   readonly out: string;
   readonly port: number;
   readonly httpPort: number;
@@ -30,6 +31,7 @@ export async function up(options: UpOptions, context: Context): Promise<number> 
     workers: options.workers,
     threads: options.threads,
     kernel: options.kernel,
+    grain: options.grain,
     runsDirectory: resolve(context.directory, options.out),
     redisUrl: options.redisUrl ?? environment.redisUrl,
     port: options.port,

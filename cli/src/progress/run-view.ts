@@ -52,6 +52,7 @@ export function advanceView(view: RunView, event: RunEvent): RunView {
     case 'run_queued':
     case 'checkpoint_saved':
     case 'checkpoint_failed':
+    case 'grain_chosen':
       return now;
     case 'run_started':
       return { ...now, state: 'training', started: event, window: [mark(event.time, 0, 0)] };
@@ -186,6 +187,8 @@ export function noticeOf(event: RunEvent): string | undefined {
         `${event.worker} lost (${event.reason}), noticed in ${formatSeconds(event.detectedInMs / 1000)}: ` +
         `${plural(event.blocksReissued, 'block')} handed to others`
       );
+    case 'grain_chosen':
+      return `${grainOf(event)}: ${event.reason}`;
     case 'checkpoint_saved':
       return `checkpoint at step ${event.step} saved in ${formatMilliseconds(event.durationMs)} ms`;
     case 'checkpoint_failed':
@@ -213,6 +216,10 @@ export function remarksOf(event: RunEvent): readonly string[] {
       ? []
       : [`starts from the weights of ${initFrom.file}, sha256 ${initFrom.weightsSha256.slice(0, 16)}…`];
   return [...from, ...warnings.map((warning) => `warning: ${warning}`)];
+}
+
+function grainOf({ grain, stepsPerLease }: Extract<RunEvent, { event: 'grain_chosen' }>): string {
+  return grain === 'step' ? 'step by step' : `leases of ${plural(stepsPerLease, 'step')}`;
 }
 
 /** `accuracy 97.1 %  loss 0.0912`, best known first. */

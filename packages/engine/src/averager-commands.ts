@@ -2,8 +2,9 @@ import { ARGUMENTS, type ControlBlock, RESULTS, TABLE } from './control-block.js
 import { NORM_DOUBLES } from './lamb-norms.js';
 import type { Fold } from './reduction-tree.js';
 
-/** The only command of an averager's threads. */
+/** Commands of an averager's threads. */
 export const AVERAGE = 1;
+export const ADOPT = 2;
 
 export interface AverageArguments {
   readonly step: number;
@@ -48,4 +49,19 @@ export function readAverageArguments({ numbers }: ControlBlock): AverageArgument
     root: numbers[ARGUMENTS + 4]!,
     folds: Array.from({ length: numbers[ARGUMENTS + 5]! }, (_, row) => foldAt(row)),
   };
+}
+
+export interface AdoptArguments {
+  /** Byte address of the weights that were received, the optimizer's slots behind them. */
+  readonly place: number;
+  readonly weightsHash: bigint;
+}
+
+export function writeAdoptArguments({ numbers }: ControlBlock, { place, weightsHash }: AdoptArguments): void {
+  numbers[ARGUMENTS] = place;
+  new BigUint64Array(numbers.buffer)[ARGUMENTS + 1] = weightsHash;
+}
+
+export function readAdoptArguments({ numbers }: ControlBlock): AdoptArguments {
+  return { place: numbers[ARGUMENTS]!, weightsHash: new BigUint64Array(numbers.buffer)[ARGUMENTS + 1]! };
 }

@@ -1,6 +1,13 @@
-import { AVERAGE, averagerTableLength, SQUARE_NORM, writeAverageArguments } from './averager-commands.js';
+import {
+  ADOPT,
+  AVERAGE,
+  averagerTableLength,
+  SQUARE_NORM,
+  writeAdoptArguments,
+  writeAverageArguments,
+} from './averager-commands.js';
 import { createControlBlock, ENDED_MS, RESULTS, STARTED_MS } from './control-block.js';
-import type { AverageRequest, AverageResult, AveragerEngine, AveragerEngineOptions } from './engine.js';
+import type { AdoptRequest, AverageRequest, AverageResult, AveragerEngine, AveragerEngineOptions } from './engine.js';
 import { hashDigits } from './hash-digits.js';
 import { checkThreadLimit, loadKernel } from './kernel-loading.js';
 import { createSharedMemory, floatsAt, growTo } from './linear-memory.js';
@@ -63,11 +70,25 @@ export async function openAveragerEngine(options: AveragerEngineOptions): Promis
     };
   }
 
+  async function adopt({ place, weightsHash }: AdoptRequest): Promise<boolean> {
+    const address = plan.leasePlaces[place];
+    if (address === undefined) throw new RangeError(`there is no place ${place} for what a lease left behind`);
+    writeAdoptArguments(control, { place: address, weightsHash: BigInt(`0x${weightsHash}`) });
+    await crew.run({ command: ADOPT, participants: averageParticipants(threads, ranges), phases: 2 });
+    return hashDigits(hash[0]!) === weightsHash;
+  }
+
   return {
     kernelId: crew.kernelId,
     parameterCount,
     weights: floatsAt(memory, plan.weights, parameterCount),
     optimizerState: floatsAt(memory, plan.optimizerState, parameterCount * plan.optimizerSlots),
+    leasePlace(place) {
+      const address = plan.leasePlaces[place];
+      if (address === undefined) throw new RangeError(`there is no place ${place} for what a lease left behind`);
+      return floatsAt(memory, address, parameterCount * (1 + plan.optimizerSlots));
+    },
+    adopt: (request) => calls.run(() => adopt(request)),
     inbox(slot) {
       const opened = inbox.get(slot);
       if (opened !== undefined) return opened;

@@ -44,6 +44,19 @@ export interface WorkerEngineOptions {
   readonly batch: number;
   /** M: the cut of a global batch, a power of two. */
   readonly microBatches: number;
+  /** Present: room for leases, and how their steps update. */
+  readonly update?: Omit<UpdateSettings, 'model'> & {
+    /** Largest allowed norm of the mean gradient; absent: no clipping. */
+    readonly clipNorm?: number;
+  };
+}
+
+/** How a step's mean gradient becomes new weights. */
+export interface UpdateSettings {
+  readonly model: ModelSpec;
+  readonly optimizer: OptimizerSpec;
+  /** L2 of weight matrices, added to their mean gradient after clipping. Absent: 0. Not for adamw and lamb. */
+  readonly l2?: number;
 }
 
 /** A block of one step: micro-batches `[begin, end)` of M, an aligned power of two. */
@@ -65,6 +78,52 @@ export interface GradientResult extends LossSums {
   readonly computeMs: number;
 }
 
+/** One step of a lease. */
+export interface LeaseStepRequest {
+  /** Positions `[firstPosition, endPosition)` of the epoch's permutation. */
+  readonly firstPosition: number;
+  readonly endPosition: number;
+  readonly learningRate: number;
+}
+
+/** Whole steps, one after the other, from the current weights and optimizer state. */
+export interface LeaseRequest {
+  readonly epoch: number;
+  /** Updates before the first of these. */
+  readonly firstStep: number;
+  /** At most `MOST_LEASE_STEPS`. */
+  readonly steps: readonly LeaseStepRequest[];
+}
+
+export interface LeaseStepResult extends LossSums {
+  readonly gradientNorm: number;
+  /** XXH64 of the summed gradient, 16 hexadecimal digits. */
+  readonly gradientHash: string;
+  readonly weightsHash: string;
+  /** False: mean or loss holds NaN or an infinity; nothing was updated, and this is the last step that was begun. */
+  readonly finite: boolean;
+}
+
+export interface LeaseResult {
+  /** Of the weights it began with. */
+  readonly startHash: string;
+  readonly steps: readonly LeaseStepResult[];
+  readonly computeMs: number;
+}
+
+/** What a worker's engine does besides when it was opened with room for leases. */
+export interface LeaseEngine {
+  /** [slots of the optimizer × P], zero at the start. Written by leases, and by whoever receives it. */
+  readonly optimizerState: Float32Array<SharedArrayBuffer>;
+  /**
+   * Makes these steps in the kernel threads, updating the current weights in place. After a failure weights and optimizer
+   * state are of no version.
+   */
+  run(request: LeaseRequest): Promise<LeaseResult>;
+  /** [(1 + slots) × P]: a copy of weights and optimizer state, valid until the next. */
+  snapshot(): Promise<Float32Array<SharedArrayBuffer>>;
+}
+
 /** Samples `[begin, end)` of a split, in stored order. */
 export interface EvaluationRequest {
   readonly split: SplitName;
@@ -84,19 +143,25 @@ export interface WorkerEngine extends AsyncDisposable {
   adoptStagedWeights(): void;
   addShard(shard: ShardRows): void;
   computeGradient(request: GradientRequest): Promise<GradientResult>;
+  /** Present when it was opened with `update`. */
+  readonly lease: LeaseEngine | undefined;
   evaluate(request: EvaluationRequest): Promise<LossSums>;
 }
 
-export interface AveragerEngineOptions {
+export interface AveragerEngineOptions extends UpdateSettings {
   readonly kernel: KernelName;
   /** As in `WorkerEngineOptions`. */
   readonly blasLibrary?: string;
   readonly threads: number;
-  readonly model: ModelSpec;
-  readonly optimizer: OptimizerSpec;
-  /** L2 of weight matrices, added to their mean gradient after clipping. Absent: 0. Not for adamw and lamb. */
-  readonly l2?: number;
   readonly microBatches: number;
+  /** Whether there is to be room for what leases leave behind. */
+  readonly leases?: boolean;
+}
+
+export interface AdoptRequest {
+  readonly place: number;
+  /** XXH64 the received weights must have, 16 hexadecimal digits. */
+  readonly weightsHash: string;
 }
 
 export interface AverageRequest {
@@ -125,12 +190,16 @@ export interface AverageResult {
 export interface AveragerEngine extends AsyncDisposable {
   readonly kernelId: string;
   readonly parameterCount: number;
-  /** [P], the current version. Written only by `average` and by whoever loads a checkpoint. */
+  /** [P], the current version. Written only by `average`, by `adopt` and by whoever loads a checkpoint. */
   readonly weights: Float32Array<SharedArrayBuffer>;
   /** [slots of the optimizer × P], zero at the start; empty for plain SGD. */
   readonly optimizerState: Float32Array<SharedArrayBuffer>;
   /** [P]: where a block's gradient is received. Grows memory on first use of a slot. */
   inbox(slot: number): Float32Array<SharedArrayBuffer>;
+  /** [(1 + slots) × P]: where weights and optimizer state of a lease are received; place 0 or 1. */
+  leasePlace(place: number): Float32Array<SharedArrayBuffer>;
+  /** Copies what lies in a place over weights and optimizer state, if its weights have this hash. @returns whether */
+  adopt(request: AdoptRequest): Promise<boolean>;
   /** Uses the blocks' slots up: what they hold afterwards is of no meaning. */
   average(request: AverageRequest): Promise<AverageResult>;
 }

@@ -1,6 +1,7 @@
 export type { LossSums } from '#kernel';
 export { openAveragerEngine } from './averager-engine.js';
 export type {
+  AdoptRequest,
   AverageRequest,
   AverageResult,
   AveragerEngine,
@@ -9,6 +10,10 @@ export type {
   GradientRequest,
   GradientResult,
   KernelName,
+  LeaseEngine,
+  LeaseRequest,
+  LeaseResult,
+  LeaseStepResult,
   ShardRows,
   Sharing,
   SplitName,
@@ -27,5 +32,5 @@ export {
   offeredKernels,
 } from './kernel-choice.js';
 export { type KernelSelfTest, kernelSelfTest } from './kernel-self-test.js';
-export { averagerMemoryBytes, workerMemoryBytes } from './memory-plan.js';
+export { averagerMemoryBytes, fitsWithLeases, workerFits, workerMemoryBytes } from './memory-plan.js';
 export { openWorkerEngine } from './worker-engine.js';

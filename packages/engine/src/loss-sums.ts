@@ -3,6 +3,13 @@ import { addLossSums, type LossSums } from '#kernel';
 /** Doubles one `LossSums` takes in a table. */
 export const LOSS_SUMS_LENGTH = 6;
 
+/** Chunks evaluated by one command: the table of their sums must have a size that does not follow from the data. */
+export const EVALUATION_WAVE = 1024;
+
+/** Doubles of the table that gradients and evaluations leave their sums in. */
+export const sumsTableLength = (microBatches: number): number =>
+  LOSS_SUMS_LENGTH * Math.max(microBatches, EVALUATION_WAVE);
+
 /** What no samples leave behind. */
 export const NO_LOSS: LossSums = {
   sampleCount: 0,

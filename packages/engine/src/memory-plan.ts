@@ -32,6 +32,9 @@ const GRADIENT_BUFFER_BUDGET = 256 * 2 ** 20;
 /** So many subtrees for each thread even out a core that is disturbed. */
 export const SUBTREES_A_THREAD = 4;
 
+/** Blocks of a step that must find room beside what leases leave behind: leases may not keep workers from sharing. */
+const SLOTS_BESIDE_LEASES = 16;
+
 /** Byte addresses of what one kernel thread has for itself. */
 export interface ThreadAddresses {
   /** [P] each: the levels of a subtree's reduction below its root. */
@@ -58,6 +61,17 @@ export interface WorkerMemoryPlan {
    */
   readonly levels: readonly number[];
   readonly threads: readonly ThreadAddresses[];
+  /** Only with room for leases. */
+  readonly lease?: LeaseAddresses;
+}
+
+/** Byte addresses of what a worker needs to update by itself. */
+export interface LeaseAddresses {
+  /** [slots × P] */
+  readonly optimizerState: number;
+  readonly optimizerSlots: number;
+  /** [(1 + slots) × P]: a copy of weights and optimizer state, read while the next lease is computed. */
+  readonly outbox: number;
 }
 
 export interface AveragerMemoryPlan {
@@ -70,6 +84,8 @@ export interface AveragerMemoryPlan {
   /** [P] at `inbox + slot × inboxStride`. */
   readonly inbox: number;
   readonly inboxStride: number;
+  /** [(1 + slots) × P] each: what leases left behind. None without room for leases. */
+  readonly leasePlaces: readonly number[];
 }
 
 /** Bytes of kernel memory one worker needs. @throws RangeError when that is more than WebAssembly can address */
@@ -83,6 +99,27 @@ export function workerMemoryBytes(options: WorkerEngineOptions): number {
  */
 export function averagerMemoryBytes(options: AveragerEngineOptions, slots: number): number {
   return averagerBytes(planAveragerMemory(options), slots);
+}
+
+/** Whether a worker with these options finds room in WebAssembly's memory. */
+export function workerFits(options: WorkerEngineOptions): boolean {
+  return fits(() => planWorkerMemory(options));
+}
+
+/** Whether an averager with room for leases, and for the blocks of many workers, finds room in WebAssembly's memory. */
+export function fitsWithLeases(options: AveragerEngineOptions): boolean {
+  const slots = Math.min(options.microBatches, SLOTS_BESIDE_LEASES);
+  return fits(() => averagerMemoryBytes({ ...options, leases: true }, slots));
+}
+
+function fits(plan: () => unknown): boolean {
+  try {
+    plan();
+    return true;
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
 }
 
 /** @throws RangeError for options out of range, and when the plan is more than WebAssembly can address */
@@ -114,7 +151,7 @@ function isAffordable(plan: WorkerMemoryPlan, numSubtrees: number, { threads, sh
 }
 
 function layOutWorker(
-  { model, threads, batch, microBatches }: WorkerEngineOptions,
+  { model, threads, batch, microBatches, update }: WorkerEngineOptions,
   numSubtrees: number,
 ): WorkerMemoryPlan {
   const program = compileModel(model);
@@ -132,7 +169,15 @@ function layOutWorker(
     targets: allocate(4 * samplesAtOnce * targetCount),
     scratch: allocate(program.scratchBytes(samplesAtOnce)),
   }));
+  const lease = update === undefined ? {} : { lease: leaseAddresses(optimizerSlots(update.optimizer)) };
+
+  function leaseAddresses(slots: number): LeaseAddresses {
+    const optimizerState = allocate(4 * parameterCount * slots);
+    return { optimizerState, optimizerSlots: slots, outbox: allocate(4 * parameterCount * (1 + slots)) };
+  }
+
   return {
+    ...lease,
     parameterCount,
     samplesAtOnce,
     weights,
@@ -150,16 +195,19 @@ export function planAveragerMemory({
   model,
   optimizer,
   microBatches,
+  leases = false,
 }: AveragerEngineOptions): AveragerMemoryPlan {
   checkThreads(threads);
   checkMicroBatches(microBatches);
   const { parameterCount } = compileModel(model);
   const slots = optimizerSlots(optimizer);
   const allocate = allocator();
+  const place = (): number => allocate(4 * parameterCount * (1 + slots));
   const plan: AveragerMemoryPlan = {
     parameterCount,
     weights: allocate(4 * parameterCount),
     optimizerState: allocate(4 * parameterCount * slots),
+    leasePlaces: leases ? [place(), place()] : [],
     optimizerSlots: slots,
     inbox: allocate(0),
     inboxStride: aligned(4 * parameterCount),

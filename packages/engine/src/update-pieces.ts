@@ -1,5 +1,5 @@
 import { compileModel, type Parameter } from '#kernel';
-import type { AveragerEngineOptions } from './engine.js';
+import type { UpdateSettings } from './engine.js';
 import { RANGE_FLOATS } from './memory-plan.js';
 
 /** Floats `[begin, end)` that an update treats alike, all within one range. */
@@ -14,8 +14,8 @@ export interface UpdatePiece {
   readonly weightDecay: number;
 }
 
-/** The pieces an averager's update is made of, range by range. */
-export function piecesOf({ model, optimizer, l2 = 0 }: AveragerEngineOptions): readonly (readonly UpdatePiece[])[] {
+/** The pieces an update is made of, range by range. */
+export function piecesOf({ model, optimizer, l2 = 0 }: UpdateSettings): readonly (readonly UpdatePiece[])[] {
   const weightDecay = 'weightDecay' in optimizer ? optimizer.weightDecay : l2;
   return cutRanges(compileModel(model).parameters, RANGE_FLOATS, weightDecay, optimizer.kind === 'lamb');
 }

@@ -6,6 +6,8 @@ export const COMPUTE_GRADIENT = 1;
 export const EVALUATE = 2;
 /** As `COMPUTE_GRADIENT`, with all threads on the same micro-batch. */
 export const COMPUTE_GRADIENT_TOGETHER = 3;
+export const LEASE = 4;
+export const SNAPSHOT = 5;
 
 export interface GradientArguments extends GradientRequest {
   /** Byte address of the current weights. */

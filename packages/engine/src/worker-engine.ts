@@ -11,13 +11,15 @@ import type {
 } from './engine.js';
 import { hashDigits } from './hash-digits.js';
 import { checkThreadLimit, loadKernel } from './kernel-loading.js';
+import { leaseTable } from './lease-commands.js';
 import { createSharedMemory, floatsAt } from './linear-memory.js';
-import { foldLossSumsTable, LOSS_SUMS_LENGTH, NO_LOSS, readLossSums } from './loss-sums.js';
+import { EVALUATION_WAVE, foldLossSumsTable, NO_LOSS, readLossSums, sumsTableLength } from './loss-sums.js';
 import { EVALUATION_CHUNK, planWorkerMemory, RANGE_FLOATS } from './memory-plan.js';
 import { oneAtATime } from './one-at-a-time.js';
 import { gradientParticipants, sharesTiles } from './participants.js';
 import { checkSubtree } from './reduction-tree.js';
 import { createRowStore } from './row-store.js';
+import { updateTableLengths } from './step-update.js';
 import { openThreadCrew } from './thread-crew.js';
 import type { ThreadSetup } from './thread-setup.js';
 import {
@@ -28,9 +30,7 @@ import {
   writeEvaluationArguments,
   writeGradientArguments,
 } from './worker-commands.js';
-
-/** Chunks evaluated by one command: the table of their sums must have a size that does not follow from the data. */
-const EVALUATION_WAVE = 1024;
+import { workerLease } from './worker-lease.js';
 
 /**
  * Opens a worker's kernel: plans and allocates its memory, loads the kernel and starts its threads. Weights and staged
@@ -46,7 +46,10 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
   const kernel = await loadKernel(options);
   checkThreadLimit(kernel, threads);
   const memory = createSharedMemory(plan.bytes);
-  const control = createControlBlock(threads, LOSS_SUMS_LENGTH * Math.max(microBatches, EVALUATION_WAVE));
+  const sumsLength = sumsTableLength(microBatches);
+  const table =
+    options.update === undefined ? undefined : leaseTable(sumsLength, updateTableLengths({ ...options.update, model }));
+  const control = createControlBlock(threads, table?.length ?? sumsLength);
   const setups = Array.from(
     { length: threads },
     (_, index): ThreadSetup => ({ role: 'worker', index, control, memory, kernel, options, plan }),
@@ -108,8 +111,14 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
     return total ?? NO_LOSS;
   }
 
+  const lease = workerLease({
+    ...{ options, plan, control, memory, crew, calls, table, busyThreads },
+    currentWeights: () => plan.weights[current],
+  });
+
   return {
     kernelId: crew.kernelId,
+    lease,
     threads,
     parameterCount,
     get stagedWeights() {

@@ -8,6 +8,7 @@ import {
 } from '#kernel';
 import { RESULTS, TABLE } from './control-block.js';
 import type { ShardRows, SplitName } from './engine.js';
+import { createLeasePerformer, type SharedWork } from './lease-performer.js';
 import { floatsAt } from './linear-memory.js';
 import { writeLossSums } from './loss-sums.js';
 import { EVALUATION_CHUNK, RANGE_FLOATS, type ThreadAddresses } from './memory-plan.js';
@@ -17,11 +18,15 @@ import type { Performer } from './thread-service.js';
 import type { ThreadSetup } from './thread-setup.js';
 import type { ThreadTeam } from './thread-team.js';
 import {
+  COMPUTE_GRADIENT,
   COMPUTE_GRADIENT_TOGETHER,
   cutBlock,
   EVALUATE,
+  type GradientArguments,
+  LEASE,
   readEvaluationArguments,
   readGradientArguments,
+  SNAPSHOT,
 } from './worker-commands.js';
 
 type TakePiece = (pieces: number) => number | undefined;
@@ -108,11 +113,9 @@ export function createWorkerPerformer(
    * All of a block, one micro-batch after the other, each by all threads: they stage its rows together, run the same
    * program on the same scratch memory, and fold together. Buffers are taken as one thread alone would.
    */
-  function computeTogether(): void {
-    const { epoch, firstPosition, endPosition, begin, end, weights } = readGradientArguments(control);
+  function computeTogether({ epoch, firstPosition, endPosition, begin, end, weights }: GradientArguments): void {
     const indexOf = indexesOf(epoch);
     const rowsEach = Math.max(1, Math.floor(RANGE_FLOATS / model.inputs));
-    team.gather(own.scratch - first.scratch);
     const computeLeaf = (microBatch: number, gradient: number): void => {
       const range = microBatchRange(firstPosition, endPosition, microBatches, microBatch);
       const samples = range.end - range.begin;
@@ -129,9 +132,8 @@ export function createWorkerPerformer(
     reduceSubtree({ begin, end }, plan.levels, computeLeaf, fold);
   }
 
-  /** Phase 0: subtrees of the block, each folded by the thread that computed it. */
-  function computeSubtrees(takePiece: TakePiece): void {
-    const { epoch, firstPosition, endPosition, begin, end, weights } = readGradientArguments(control);
+  /** Subtrees of the block, each folded by the thread that computed it. */
+  function subtreesOf({ epoch, firstPosition, endPosition, begin, end, weights }: GradientArguments): SharedWork {
     const { count, size } = cutBlock(begin, end, subtreeGradients.length);
     const indexOf = indexesOf(epoch);
     const computeLeaf = (microBatch: number, gradient: number): void => {
@@ -141,30 +143,30 @@ export function createWorkerPerformer(
       writeSums(microBatch - begin, kernel.gradient(program, { ...at, draws }));
     };
     const fold = (into: number, right: number): void => kernel.fold(into, right, P);
-    for (let piece = takePiece(count); piece !== undefined; piece = takePiece(count)) {
+    const work = (piece: number): void => {
       const subtree = { begin: begin + piece * size, end: begin + (piece + 1) * size };
       reduceSubtree(subtree, [subtreeGradients[piece]!, ...own.stack], computeLeaf, fold);
-    }
+    };
+    return { pieces: count, work };
   }
 
   function writeSums(row: number, sums: LossSums): void {
     writeLossSums(control.numbers, TABLE, row, sums);
   }
 
-  /** Phase 1: the levels above the subtrees, by ranges of parameters. */
-  function foldSubtrees(takePiece: TakePiece): void {
-    const { begin, end } = readGradientArguments(control);
+  /** The levels above the subtrees, by ranges of parameters. */
+  function foldsOf({ begin, end }: GradientArguments): SharedWork {
     const { count } = cutBlock(begin, end, subtreeGradients.length);
     const leaves = Array.from({ length: count }, (_, leaf) => ({ begin: leaf, end: leaf + 1 }));
     const folds = foldsUpTree(leaves, count);
-    const ranges = Math.ceil(P / RANGE_FLOATS);
-    for (let range = takePiece(ranges); range !== undefined; range = takePiece(ranges)) {
+    const work = (range: number): void => {
       const from = range * RANGE_FLOATS;
       const length = Math.min(RANGE_FLOATS, P - from);
       for (const { into, right } of folds) {
         kernel.fold(subtreeGradients[into]! + 4 * from, subtreeGradients[right]! + 4 * from, length);
       }
-    }
+    };
+    return { pieces: Math.ceil(P / RANGE_FLOATS), work };
   }
 
   /** Chunks of the request; sums of chunk c go to row c of the table. */
@@ -179,16 +181,33 @@ export function createWorkerPerformer(
     }
   }
 
+  function takeAll({ pieces, work }: SharedWork, takePiece: TakePiece): void {
+    for (let piece = takePiece(pieces); piece !== undefined; piece = takePiece(pieces)) work(piece);
+  }
+
+  const gather = (): void => team.gather(own.scratch - first.scratch);
+  const lease = createLeasePerformer(setup, kernel, { team, computeTogether, subtreesOf, foldsOf });
+
+  function performGradient(command: number, phase: number, takePiece: TakePiece): void {
+    const given = readGradientArguments(control);
+    if (command === COMPUTE_GRADIENT_TOGETHER) {
+      gather();
+      computeTogether(given);
+    } else takeAll(phase === 0 ? subtreesOf(given) : foldsOf(given), takePiece);
+  }
+
   return {
     kernelId: kernel.id,
     perform(command, phase, takePiece) {
       if (command === EVALUATE) evaluateChunks(takePiece);
-      else if (command === COMPUTE_GRADIENT_TOGETHER) computeTogether();
-      else if (phase === 0) computeSubtrees(takePiece);
-      else foldSubtrees(takePiece);
+      else if (command === SNAPSHOT) lease?.copy(takePiece);
+      else if (command === LEASE) {
+        gather();
+        lease?.computeSteps();
+      } else performGradient(command, phase, takePiece);
     },
     finish(command) {
-      if (command === EVALUATE) return;
+      if (command !== COMPUTE_GRADIENT && command !== COMPUTE_GRADIENT_TOGETHER) return;
       new BigUint64Array(control.numbers.buffer)[RESULTS] = kernel.hash(subtreeGradients[0]!, 4 * P);
     },
     receive(message) {

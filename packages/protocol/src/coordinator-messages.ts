@@ -1,7 +1,7 @@
 /** Messages of the coordinator (SessionResponse) to and from the types of `#training`. */
 import type { CoordinatorMessage } from '#training';
 import { invalidField, readMessage } from './fields.js';
-import { checkWeightsFrame, corrupt, decodeWeightsFrame } from './frames.js';
+import { checkWeightsFrame, corrupt, decodeStateFrame, decodeWeightsFrame } from './frames.js';
 import { planFromMessage, planToMessage } from './plan-message.js';
 import { type PlainMessage, sessionResponse } from './proto-definitions.js';
 import { REASON_CHARACTERS } from './worker-messages.js';
@@ -12,11 +12,13 @@ export type CoordinatorWord =
   | { readonly kind: 'heartbeat-answer' }
   | { readonly kind: 'goodbye'; readonly reason: string };
 
-export function encodeCoordinatorWord(word: Exclude<CoordinatorWord, { kind: 'weights-frame' }>): Buffer {
+export type PlainWord = Exclude<CoordinatorWord, { kind: 'weights-frame' | 'state-frame' }>;
+
+export function encodeCoordinatorWord(word: PlainWord): Buffer {
   return sessionResponse.encode(toMessage(word));
 }
 
-function toMessage(word: Exclude<CoordinatorWord, { kind: 'weights-frame' }>): PlainMessage {
+function toMessage(word: PlainWord): PlainMessage {
   switch (word.kind) {
     case 'welcome': {
       const { coordinator, heartbeatMs, silenceMs } = word;
@@ -41,6 +43,8 @@ function toMessage(word: Exclude<CoordinatorWord, { kind: 'weights-frame' }>): P
 export function decodeCoordinatorWord(bytes: Buffer): CoordinatorWord {
   const frame = decodeWeightsFrame(bytes);
   if (frame !== undefined) return { kind: 'weights-frame', frame };
+  const state = decodeStateFrame(bytes);
+  if (state !== undefined) return { kind: 'state-frame', frame: state };
   let message: PlainMessage;
   try {
     message = sessionResponse.decode(bytes);
@@ -71,6 +75,8 @@ function fromMessage(message: PlainMessage): CoordinatorWord {
       return { kind: 'release-item', itemId: fields.text('itemId', 255) };
     case 'weightsFrame':
       return { kind: 'weights-frame', frame: checkWeightsFrame(message[kind]) };
+    case 'stateFrame':
+      return { kind: 'state-frame', frame: checkWeightsFrame(message[kind], 'stateFrame') };
     case 'goodbye':
       return { kind: 'goodbye', reason: fields.text('reason', REASON_CHARACTERS) };
     default:

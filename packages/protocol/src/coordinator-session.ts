@@ -11,12 +11,12 @@ import { callOver } from './calls.js';
 import { type Channel, openChannel } from './channel.js';
 import { type CoordinatorWord, decodeCoordinatorWord } from './coordinator-messages.js';
 import { fromCallError, unreachable } from './error-status.js';
-import { cut, encodeGradientFrame } from './frames.js';
+import { cut, encodeGradientFrame, encodeLeaseFrame } from './frames.js';
 import { pacedWriter } from './paced-writer.js';
 import { trainingMethods } from './proto-definitions.js';
 import { fetchShard } from './shard-fetch.js';
 import { type Clock, type SilenceWatch, systemClock, watchSilence } from './silence-watch.js';
-import { encodeGradientProof, encodeWorkerWord } from './worker-messages.js';
+import { encodeGradientProof, encodeLeaseProof, encodeWorkerWord } from './worker-messages.js';
 
 export interface ConnectOptions {
   /** `host:port` */
@@ -158,8 +158,25 @@ async function join(
   setImmediate(() => call.resume());
   const writer = pacedWriter(call, over);
 
+  const sendFrames = async (frames: Iterable<Buffer>, what: string): Promise<void> => {
+    try {
+      for (const frame of frames) await writer.write(frame);
+    } catch (error) {
+      throw unreachable(address, `lost the coordinator at ${address} while sending ${what}`, error);
+    }
+  };
+
   return {
     send,
+    sendLease: async (proof, state) => {
+      const { run, fence, step, end } = proof.receipt;
+      const receipt = encodeLeaseProof(proof);
+      const frames = cut(state, (offset, totalBytes, payload) => {
+        const isLast = offset + payload.length === totalBytes;
+        return encodeLeaseFrame({ run, fence, step, end, offset, totalBytes, payload }, isLast ? receipt : undefined);
+      });
+      await sendFrames(frames, 'the result of a lease');
+    },
     sendGradient: async (proof, gradient) => {
       const { run, fence, step, block } = proof.receipt;
       const receipt = encodeGradientProof(proof);
@@ -170,11 +187,7 @@ async function join(
           isLast ? receipt : undefined,
         );
       });
-      try {
-        for (const frame of frames) await writer.write(frame);
-      } catch (error) {
-        throw unreachable(address, `lost the coordinator at ${address} while sending a gradient`, error);
-      }
+      await sendFrames(frames, 'a gradient');
     },
     fetchShard: (run, split, index, fetchSignal) => fetchShard(channel, { run, split, index }, fetchSignal),
     [Symbol.asyncDispose]: async () => {

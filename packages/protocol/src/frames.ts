@@ -12,6 +12,7 @@ import {
   type Fence,
   FRAME_BYTES,
   type GradientFrame,
+  type LeaseFrame,
   RopeteamError,
   type RunId,
   type Step,
@@ -66,6 +67,21 @@ const GRADIENT = {
   trailer: 10,
 } as const satisfies FrameLayout<string>;
 
+const LEASE = {
+  within: 10,
+  header: [
+    ['runId', 1, 'text'],
+    ['fence', 2, 'natural'],
+    ['step', 3, 'natural'],
+    ['endStep', 4, 'natural'],
+    ['offset', 5, 'natural'],
+    ['totalBytes', 6, 'natural'],
+  ],
+  crc32: 7,
+  payload: 8,
+  trailer: 9,
+} as const satisfies FrameLayout<string>;
+
 const WEIGHTS = {
   within: 5,
   header: [
@@ -78,6 +94,8 @@ const WEIGHTS = {
   crc32: 6,
   payload: 7,
 } as const satisfies FrameLayout<string>;
+
+const STATE = { ...WEIGHTS, within: 8 } as const satisfies FrameLayout<string>;
 
 const SHARD = {
   header: [
@@ -98,10 +116,19 @@ export function encodeGradientFrame(frame: GradientFrame, receipt?: Uint8Array):
   return encodeFrame(GRADIENT, header, payload, receipt);
 }
 
+/**
+ * A complete SessionRequest, like `encodeGradientFrame`.
+ * @param receipt an encoded LeaseReceipt, with the last frame of a lease
+ */
+export function encodeLeaseFrame(frame: LeaseFrame, receipt?: Uint8Array): Buffer {
+  const { run, fence, step, end, offset, totalBytes, payload } = frame;
+  return encodeFrame(LEASE, { runId: run, fence, step, endStep: end, offset, totalBytes }, payload, receipt);
+}
+
 /** A complete SessionResponse. */
-export function encodeWeightsFrame(frame: WeightsFrame): Buffer {
+export function encodeWeightsFrame(frame: WeightsFrame, kind: 'weights' | 'state' = 'weights'): Buffer {
   const { run, fence, version, offset, totalBytes, payload } = frame;
-  return encodeFrame(WEIGHTS, { runId: run, fence, version, offset, totalBytes }, payload);
+  return encodeFrame(kind === 'weights' ? WEIGHTS : STATE, { runId: run, fence, version, offset, totalBytes }, payload);
 }
 
 /** A complete FetchShardResponse. */
@@ -118,6 +145,22 @@ export function encodeWeights(
     encodeWeightsFrame({ ...key, offset, totalBytes, payload }),
   );
   return { ...key, frames: [...frames] };
+}
+
+/** The frames of weights and optimizer state, one after the other as in one tensor, for the one worker that needs both. */
+export function encodeState(
+  key: { readonly run: RunId; readonly fence: Fence; readonly version: Step },
+  weights: Float32Array,
+  optimizerState: Float32Array,
+): EncodedWeights {
+  const totalBytes = weights.byteLength + optimizerState.byteLength;
+  const encode = (tensor: Float32Array, before: number): readonly Buffer[] => [
+    ...cut(tensor, (offset, _, payload) =>
+      encodeWeightsFrame({ ...key, offset: before + offset, totalBytes, payload }, 'state'),
+    ),
+  ];
+  const state = optimizerState.length === 0 ? [] : encode(optimizerState, weights.byteLength);
+  return { ...key, frames: [...encode(weights, 0), ...state] };
 }
 
 /** The payloads of a tensor: views of `FRAME_BYTES` at most, each handed to `encode` when its turn comes. */
@@ -143,6 +186,20 @@ export function decodeGradientFrame(
   return raw === undefined ? undefined : { frame: checkGradientFrame(raw), receipt: raw.trailer };
 }
 
+/** Like `decodeGradientFrame`, of what a lease left behind; the receipt is an encoded LeaseReceipt. Throws WIRE.CORRUPT. */
+export function decodeLeaseFrame(
+  message: Buffer,
+): { readonly frame: LeaseFrame; readonly receipt: Buffer | undefined } | undefined {
+  const raw = decodeFrame(LEASE, message);
+  return raw === undefined ? undefined : { frame: checkLeaseFrame(raw), receipt: raw.trailer };
+}
+
+/** Like `decodeWeightsFrame`, of weights and optimizer state in one tensor. Throws WIRE.CORRUPT. */
+export function decodeStateFrame(message: Buffer): WeightsFrame | undefined {
+  const raw = decodeFrame(STATE, message);
+  return raw === undefined ? undefined : checkWeightsFrame(raw, 'stateFrame');
+}
+
 /** The frame of a SessionResponse, or undefined if the message is of another kind. Throws WIRE.CORRUPT. */
 export function decodeWeightsFrame(message: Buffer): WeightsFrame | undefined {
   const raw = decodeFrame(WEIGHTS, message);
@@ -165,11 +222,18 @@ export function checkGradientFrame(raw: unknown): GradientFrame {
   return { ...key, ...checkRange(raw, 'gradientFrame', 4) };
 }
 
+/** Checks ranges and checksum of a lease frame that either codec decoded. Throws WIRE.CORRUPT or USAGE.ARGUMENT. */
+export function checkLeaseFrame(raw: unknown): LeaseFrame {
+  const fields = readMessage(raw, 'leaseFrame');
+  const key = { run: fields.runId('runId'), fence: fields.fence('fence'), step: fields.step('step') };
+  return { ...key, end: fields.positive('endStep'), ...checkRange(raw, 'leaseFrame', 4) };
+}
+
 /** Checks ranges and checksum of a weights frame that either codec decoded. Throws WIRE.CORRUPT or USAGE.ARGUMENT. */
-export function checkWeightsFrame(raw: unknown): WeightsFrame {
-  const fields = readMessage(raw, 'weightsFrame');
+export function checkWeightsFrame(raw: unknown, path = 'weightsFrame'): WeightsFrame {
+  const fields = readMessage(raw, path);
   const key = { run: fields.runId('runId'), fence: fields.fence('fence'), version: fields.step('version') };
-  return { ...key, ...checkRange(raw, 'weightsFrame', 4) };
+  return { ...key, ...checkRange(raw, path, 4) };
 }
 
 /** Checks ranges and checksum of a shard frame that either codec decoded. Throws WIRE.CORRUPT or USAGE.ARGUMENT. */

@@ -7,7 +7,7 @@ export {
 export { type ConnectOptions, connectCoordinator } from './coordinator-session.js';
 export { isRetryable } from './error-status.js';
 export { collectFrameGarbageAtOnce } from './frame-garbage.js';
-export { encodeWeights } from './frames.js';
+export { encodeState, encodeWeights } from './frames.js';
 export type { WireBytes } from './listener.js';
 export { type ClientOptions, connectClient, type RunClient } from './run-client.js';
 export type { LocalFile, LocalSubmission } from './run-submit.js';

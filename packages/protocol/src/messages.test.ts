@@ -5,6 +5,8 @@ import {
   type EvaluationReceipt,
   fence,
   type GradientReceipt,
+  type LeaseReceipt,
+  MOST_LEASE_STEPS,
   PROTOCOL_VERSION,
   type RunPlan,
   runId,
@@ -12,10 +14,16 @@ import {
   workerId,
 } from '#training';
 import { decodeCoordinatorWord, encodeCoordinatorWord } from './coordinator-messages.js';
-import { encodeGradientFrame } from './frames.js';
-import { gradientReceipt, sessionRequest, sessionResponse } from './proto-definitions.js';
+import { encodeGradientFrame, encodeLeaseFrame, encodeState } from './frames.js';
+import { gradientReceipt, leaseReceipt, sessionRequest, sessionResponse } from './proto-definitions.js';
 import { exampleHello, examplePlan } from './recording-coordinator.js';
-import { decodeWorkerWord, encodeGradientProof, encodeWorkerWord, type WorkerWord } from './worker-messages.js';
+import {
+  decodeWorkerWord,
+  encodeGradientProof,
+  encodeLeaseProof,
+  encodeWorkerWord,
+  type WorkerWord,
+} from './worker-messages.js';
 
 const frame = {
   ...{ run: runId('digits'), fence: fence(1), step: step(2), block: { begin: 0, end: 4 } },
@@ -65,10 +73,27 @@ const evaluationReceipt: fc.Arbitrary<EvaluationReceipt> = record({
   worker,
   ...sums,
 });
-const words: fc.Arbitrary<Exclude<WorkerWord, { kind: 'gradient-frame' }>> = fc.oneof(
+const hash = fc.stringMatching(/^[0-9a-f]{16}$/);
+const leaseReceipts: fc.Arbitrary<LeaseReceipt> = record({
+  run,
+  fence: count.map(fence),
+  step: count.map(step),
+  end: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+  worker,
+  attempt: fc.integer({ min: 1, max: 0xffffffff }),
+  startHash: hash,
+  steps: fc.array(
+    record({ ...sums, gradientNorm: anyDouble, gradientHash: hash, weightsHash: hash, finite: fc.boolean() }),
+    { maxLength: 5 },
+  ),
+  computeMs: duration,
+  waitedMs: duration,
+});
+const words: fc.Arbitrary<Exclude<WorkerWord, { kind: 'gradient-frame' | 'lease-frame' }>> = fc.oneof(
   record({ kind: fc.constant('heartbeat' as const), residentBytes: count }),
-  record({ kind: fc.constant('run-ready' as const), run, fence: count.map(fence) }),
+  record({ kind: fc.constant('run-ready' as const), run, fence: count.map(fence), takesLeases: fc.boolean() }),
   record({ kind: fc.constant('job-taken' as const), itemId, token: itemId }),
+  record({ kind: fc.constant('job-taken' as const), itemId, token: itemId, holds: count.map(step) }),
   record({ kind: fc.constant('evaluation-receipt' as const), itemId, receipt: evaluationReceipt }),
   record({ kind: fc.constant('job-failed' as const), itemId, code: fc.constant('DATA.SHARD'), message: itemId }),
   record({ kind: fc.constant('draining' as const), reason: itemId }),
@@ -95,6 +120,80 @@ test('a receipt comes out as it went in with the frame it ends, whoever decodes 
     }),
   );
   assert.equal('proof' in decodeWorkerWord(encodeGradientFrame(frame)), false);
+});
+
+test('what a lease left behind comes out as it went in, its receipt with the last frame, whoever decodes it', () => {
+  const { block: _, ...rest } = frame;
+  const leaseFrame = { ...rest, end: frame.step + 7 };
+  fc.assert(
+    fc.property(record({ itemId, receipt: leaseReceipts }), (proof) => {
+      const bytes = encodeLeaseFrame(leaseFrame, encodeLeaseProof(proof));
+      const byLibrary = sessionRequest.encode(sessionRequest.decode(bytes));
+      for (const message of [bytes, Buffer.concat([byLibrary, UNKNOWN_FIELD])]) {
+        const word = decodeWorkerWord(message);
+        assert.equal(word.kind, 'lease-frame');
+        assert.deepEqual(word.proof, proof);
+        assert.deepEqual(
+          { ...word.frame, payload: [...word.frame.payload] },
+          { ...leaseFrame, payload: [...frame.payload] },
+        );
+      }
+    }),
+  );
+});
+
+test('a receipt of more steps than a lease may have is refused', () => {
+  const { block: _, ...rest } = frame;
+  const oneStep = { gradientHash: '0'.repeat(16), weightsHash: '0'.repeat(16), finite: true };
+  const receipt = leaseReceipt.encode({ steps: Array.from({ length: MOST_LEASE_STEPS + 1 }, () => oneStep) });
+  const bytes = encodeLeaseFrame({ ...rest, end: 5000 }, receipt);
+  expect(() => decodeWorkerWord(bytes)).toThrow(/leaseReceipt\.steps has more than 1024/);
+});
+
+test('weights and optimizer state come as one tensor, in frames told apart from those of weights alone', () => {
+  const key = { run: frame.run, fence: frame.fence, version: frame.step };
+  const weights = Float32Array.from({ length: 300_000 }, (_, index) => index);
+  const state = Float32Array.from({ length: 600_000 }, (_, index) => -index);
+  const received = new Uint8Array(4 * 900_000);
+  for (const bytes of encodeState(key, weights, state).frames) {
+    const word = decodeCoordinatorWord(Buffer.from(bytes));
+    assert.equal(word.kind, 'state-frame');
+    assert.equal(word.frame.totalBytes, received.length);
+    received.set(word.frame.payload, word.frame.offset);
+  }
+  const floats = new Float32Array(received.buffer);
+  assert.deepEqual(floats.subarray(0, weights.length), weights);
+  assert.deepEqual(floats.subarray(weights.length), state);
+  assert.equal(encodeState(key, weights.subarray(0, 4), new Float32Array()).frames.length, 1);
+});
+
+const adam = { learningRate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+test.each([
+  [{ kind: 'sgd', learningRate: 0.5 }, { kind: 'constant' }],
+  [
+    { kind: 'momentum', learningRate: 0.5, momentum: 0.9, nesterov: true },
+    { kind: 'step', every: 3, factor: 0.5 },
+  ],
+  [
+    { kind: 'adagrad', learningRate: 0.5, epsilon: 1e-10 },
+    { kind: 'exponential', factor: 0.99 },
+  ],
+  [
+    { kind: 'rmsprop', learningRate: 0.5, decay: 0.9, epsilon: 1e-8, momentum: 0 },
+    { kind: 'linear', to: 0 },
+  ],
+  [
+    { kind: 'adam', ...adam },
+    { kind: 'cosine', to: 0.1 },
+  ],
+  [{ kind: 'adamw', ...adam, weightDecay: 0.01 }, { kind: 'constant' }],
+  [{ kind: 'lamb', ...adam, weightDecay: 0.01 }, { kind: 'constant' }],
+] as const)('a plan tells of leases with optimizer %j and schedule %j', (optimizer, after) => {
+  const settings = { optimizer, schedule: { warmup: 4, after }, steps: 900 };
+  for (const leases of [settings, { ...settings, clipNorm: 1.5, l2: 0.25 }]) {
+    const word = { kind: 'run-started', plan: { ...examplePlan, leases } } as const;
+    assert.deepEqual(decodeCoordinatorWord(encodeCoordinatorWord(word)), word);
+  }
 });
 
 test.each([

@@ -3,6 +3,7 @@ import type { InitSpec, LayerSpec, LossSpec, ModelSpec } from '#kernel';
 import type { RunPlan } from '#training';
 import { datasetFromMessage, datasetToMessage } from './dataset-message.js';
 import { type Fields, invalidField, inverted } from './fields.js';
+import { leasesFromMessage, leasesToMessage } from './lease-message.js';
 import type { PlainMessage } from './proto-definitions.js';
 
 const losses = {
@@ -34,6 +35,7 @@ export function planToMessage(plan: RunPlan): PlainMessage {
     batch: plan.batch,
     microBatches: plan.microBatches,
     dataset: datasetToMessage(plan.dataset),
+    ...(plan.leases === undefined ? {} : { leases: leasesToMessage(plan.leases) }),
   };
 }
 
@@ -48,6 +50,7 @@ export function planFromMessage(fields: Fields): RunPlan {
     batch: fields.positive('batch'),
     microBatches: fields.positive('microBatches'),
     dataset: datasetFromMessage(fields.message('dataset')),
+    ...(fields.has('leases') ? { leases: leasesFromMessage(fields.message('leases')) } : {}),
   };
 }
 

@@ -35,6 +35,7 @@ function codec(name: string): MessageCodec {
 
 export const sessionRequest: MessageCodec = codec('SessionRequest');
 export const gradientReceipt: MessageCodec = codec('GradientReceipt');
+export const leaseReceipt: MessageCodec = codec('LeaseReceipt');
 export const sessionResponse: MessageCodec = codec('SessionResponse');
 export const fetchShardRequest: MessageCodec = codec('FetchShardRequest');
 export const fetchShardResponse: MessageCodec = codec('FetchShardResponse');

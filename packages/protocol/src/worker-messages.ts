@@ -3,6 +3,9 @@ import {
   type EvaluationReceipt,
   type GradientProof,
   type GradientReceipt,
+  type LeaseProof,
+  type LeaseReceipt,
+  MOST_LEASE_STEPS,
   PROTOCOL_VERSION,
   RopeteamError,
   type WorkerHello,
@@ -10,17 +13,26 @@ import {
 } from '#training';
 import { splitNames, splits } from './dataset-message.js';
 import { type Fields, invalidField, readMessage } from './fields.js';
-import { checkGradientFrame, corrupt, decodeGradientFrame } from './frames.js';
-import { gradientReceipt, type MessageCodec, type PlainMessage, sessionRequest } from './proto-definitions.js';
+import { checkGradientFrame, checkLeaseFrame, corrupt, decodeGradientFrame, decodeLeaseFrame } from './frames.js';
+import {
+  gradientReceipt,
+  leaseReceipt,
+  type MessageCodec,
+  type PlainMessage,
+  sessionRequest,
+} from './proto-definitions.js';
 
 /** What a worker may send; gradient frames have a codec of their own (`encodeGradientFrame`). */
 export type WorkerWord = { readonly kind: 'hello'; readonly hello: WorkerHello } | WorkerMessage;
 
-export function encodeWorkerWord(word: Exclude<WorkerWord, { kind: 'gradient-frame' }>): Buffer {
+/** A word that is no frame. */
+type PlainWord = Exclude<WorkerWord, { kind: 'gradient-frame' | 'lease-frame' }>;
+
+export function encodeWorkerWord(word: PlainWord): Buffer {
   return sessionRequest.encode(toMessage(word));
 }
 
-function toMessage(word: Exclude<WorkerWord, { kind: 'gradient-frame' }>): PlainMessage {
+function toMessage(word: PlainWord): PlainMessage {
   switch (word.kind) {
     case 'hello': {
       const { worker, ...rest } = word.hello;
@@ -29,9 +41,15 @@ function toMessage(word: Exclude<WorkerWord, { kind: 'gradient-frame' }>): Plain
     case 'heartbeat':
       return { heartbeat: { residentBytes: word.residentBytes } };
     case 'run-ready':
-      return { runReady: { runId: word.run, fence: word.fence } };
+      return { runReady: { runId: word.run, fence: word.fence, takesLeases: word.takesLeases } };
     case 'job-taken':
-      return { jobTaken: { itemId: word.itemId, token: word.token } };
+      return {
+        jobTaken: {
+          itemId: word.itemId,
+          token: word.token,
+          ...(word.holds === undefined ? {} : { holdsVersion: word.holds }),
+        },
+      };
     case 'evaluation-receipt': {
       const { run, worker, split, ...rest } = word.receipt;
       const names = { runId: run, workerId: worker, split: splitNames[split] };
@@ -52,17 +70,30 @@ export function encodeGradientProof({ itemId, receipt }: GradientProof): Buffer 
   return gradientReceipt.encode({ itemId, runId: run, workerId: worker, ...rest });
 }
 
+/** What goes with the last frame of what a lease left behind. */
+export function encodeLeaseProof({ itemId, receipt }: LeaseProof): Buffer {
+  const { run, worker, end, ...rest } = receipt;
+  return leaseReceipt.encode({ itemId, runId: run, workerId: worker, endStep: end, ...rest });
+}
+
 const ITEM_CHARACTERS = 256;
 const TOKEN_CHARACTERS = 256;
 export const REASON_CHARACTERS = 4096;
 
 /** Throws WIRE.CORRUPT (bytes, frames), USAGE.ARGUMENT (a field out of range) or WORKER.PROTOCOL_MISMATCH (a hello). */
 export function decodeWorkerWord(bytes: Buffer): WorkerWord {
+  const lease = decodeLeaseFrame(bytes);
+  if (lease !== undefined) return leaseWord(lease);
   const gradient = decodeGradientFrame(bytes);
   if (gradient === undefined) return fromMessage(decodeBy(sessionRequest, bytes));
   const { frame, receipt } = gradient;
   if (receipt === undefined) return { kind: 'gradient-frame', frame };
   return { kind: 'gradient-frame', frame, proof: proofFrom(decodeBy(gradientReceipt, receipt)) };
+}
+
+function leaseWord({ frame, receipt }: NonNullable<ReturnType<typeof decodeLeaseFrame>>): WorkerWord {
+  if (receipt === undefined) return { kind: 'lease-frame', frame };
+  return { kind: 'lease-frame', frame, proof: leaseProofFrom(decodeBy(leaseReceipt, receipt)) };
 }
 
 function decodeBy(codec: MessageCodec, bytes: Buffer): PlainMessage {
@@ -78,6 +109,11 @@ function proofFrom(message: unknown): GradientProof {
   return { itemId: fields.text('itemId', ITEM_CHARACTERS), receipt: gradientReceiptFrom(fields) };
 }
 
+function leaseProofFrom(message: unknown): LeaseProof {
+  const fields = readMessage(message, 'leaseReceipt');
+  return { itemId: fields.text('itemId', ITEM_CHARACTERS), receipt: leaseReceiptFrom(fields) };
+}
+
 function fromMessage(message: PlainMessage): WorkerWord {
   const kind = message.message; // proto-loader's name for the field that is set in `oneof message`
   const fields = readMessage(typeof kind === 'string' ? message[kind] : undefined, String(kind ?? 'message'));
@@ -87,17 +123,28 @@ function fromMessage(message: PlainMessage): WorkerWord {
     case 'heartbeat':
       return { kind: 'heartbeat', residentBytes: fields.natural('residentBytes') };
     case 'runReady':
-      return { kind: 'run-ready', run: fields.runId('runId'), fence: fields.fence('fence') };
+      return {
+        kind: 'run-ready',
+        run: fields.runId('runId'),
+        fence: fields.fence('fence'),
+        takesLeases: fields.flag('takesLeases'),
+      };
     case 'jobTaken':
       return {
         kind: 'job-taken',
         itemId: fields.text('itemId', ITEM_CHARACTERS),
         token: fields.text('token', TOKEN_CHARACTERS),
+        ...(fields.has('holdsVersion') ? { holds: fields.step('holdsVersion') } : {}),
       };
     case 'gradientFrame': {
       const frame = checkGradientFrame(message[kind]);
       const { receipt } = message[kind] as { receipt?: unknown }; // `readMessage` saw an object
       return { kind: 'gradient-frame', frame, ...(fields.has('receipt') ? { proof: proofFrom(receipt) } : {}) };
+    }
+    case 'leaseFrame': {
+      const frame = checkLeaseFrame(message[kind]);
+      const { receipt } = message[kind] as { receipt?: unknown }; // `readMessage` saw an object
+      return { kind: 'lease-frame', frame, ...(fields.has('receipt') ? { proof: leaseProofFrom(receipt) } : {}) };
     }
     case 'evaluationReceipt':
       return {
@@ -153,7 +200,30 @@ function gradientReceiptFrom(fields: Fields): GradientReceipt {
     worker: fields.workerId('workerId'),
     attempt: fields.positive('attempt'),
     ...sumsFrom(fields),
-    gradientHash: hashFrom(fields),
+    gradientHash: hashFrom(fields, 'gradientHash'),
+    computeMs: durationFrom(fields, 'computeMs'),
+    waitedMs: durationFrom(fields, 'waitedMs'),
+  };
+}
+
+function leaseReceiptFrom(fields: Fields): LeaseReceipt {
+  const steps = fields.messages('steps');
+  if (steps.length > MOST_LEASE_STEPS) throw invalidField(`${fields.path}.steps`, `has more than ${MOST_LEASE_STEPS}`);
+  return {
+    run: fields.runId('runId'),
+    fence: fields.fence('fence'),
+    step: fields.step('step'),
+    end: fields.positive('endStep'),
+    worker: fields.workerId('workerId'),
+    attempt: fields.positive('attempt'),
+    startHash: hashFrom(fields, 'startHash'),
+    steps: steps.map((step) => ({
+      ...sumsFrom(step),
+      gradientNorm: step.double('gradientNorm'),
+      gradientHash: hashFrom(step, 'gradientHash'),
+      weightsHash: hashFrom(step, 'weightsHash'),
+      finite: step.flag('finite'),
+    })),
     computeMs: durationFrom(fields, 'computeMs'),
     waitedMs: durationFrom(fields, 'waitedMs'),
   };
@@ -183,10 +253,10 @@ function sumsFrom(fields: Fields) {
   };
 }
 
-function hashFrom(fields: Fields): string {
-  const hash = fields.text('gradientHash', 16);
+function hashFrom(fields: Fields, name: string): string {
+  const hash = fields.text(name, 16);
   if (/^[0-9a-f]{16}$/.test(hash)) return hash;
-  throw invalidField(`${fields.path}.gradientHash`, 'must be 16 hexadecimal digits');
+  throw invalidField(`${fields.path}.${name}`, 'must be 16 hexadecimal digits');
 }
 
 function durationFrom(fields: Fields, name: string): number {

@@ -8,7 +8,7 @@ import {
   type WorkerHello,
   type WorkerSession,
 } from '#training';
-import { type CoordinatorWord, encodeCoordinatorWord } from './coordinator-messages.js';
+import { encodeCoordinatorWord, type PlainWord } from './coordinator-messages.js';
 import { toStatus } from './error-status.js';
 import { type Clock, watchSilence } from './silence-watch.js';
 import { decodeWorkerWord, protocolMismatch, type WorkerWord } from './worker-messages.js';
@@ -71,7 +71,7 @@ function serveSession(
       queuedBytes -= bytes.length;
     });
   };
-  const say = (word: Exclude<CoordinatorWord, { kind: 'weights-frame' }>) => write(encodeCoordinatorWord(word));
+  const say = (word: PlainWord) => write(encodeCoordinatorWord(word));
 
   /** Everything that ends a session ends here, once; `finish` is what the worker is still told. */
   const end = (reason: string, detectedInMs: number, finish?: () => void) => {

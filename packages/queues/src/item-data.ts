@@ -6,6 +6,7 @@ import {
   fence,
   type GradientItem,
   itemId,
+  type LeaseItem,
   runId,
   type SplitName,
   step,
@@ -43,6 +44,8 @@ function readKind(fields: Fields): WorkItem {
   switch (fields.kind) {
     case 'gradient':
       return readGradient(fields);
+    case 'lease':
+      return readLease(fields);
     case 'evaluation':
       return readEvaluation(fields);
     case 'average':
@@ -62,6 +65,18 @@ function readGradient(fields: Fields): GradientItem {
     firstPosition,
     endPosition,
     block: readBlock(fields.block),
+    issue: natural(fields, 'issue'),
+  };
+}
+
+function readLease(fields: Fields): LeaseItem {
+  const [first, end] = range(fields, 'step', 'end');
+  return {
+    kind: 'lease',
+    ...owner(fields),
+    step: step(first),
+    end,
+    epoch: natural(fields, 'epoch'),
     issue: natural(fields, 'issue'),
   };
 }

@@ -11,12 +11,14 @@ import { endAtOnce, failNonFinite, finishIfMeasured, isMeasured, judge, startMea
 import { metricsOf, NO_SUMS } from './epoch-metrics.js';
 import { announceAgain, checkOrder, giveUpOn, handBackHeldBy, reissue, take } from './held-items.js';
 import { step as toStep } from './identities.js';
-import type { EvaluationReceipt, GradientReceipt } from './messages.js';
+import { commitLease, receiptOfLease, refuseLease } from './leases.js';
+import type { EvaluationReceipt, GradientReceipt, LeaseReceipt } from './messages.js';
 import { foldTree } from './reduction-tree.js';
 import { endsEpoch } from './run-shape.js';
 import type { RunEffect, RunInput, RunState } from './run-state.js';
 import { withItem, withoutHolder } from './run-state.js';
-import { evaluationKey, gradientKey, versionOf } from './work-items.js';
+import { publish, publishIfNeeded, sendWhatIsMissing } from './send-versions.js';
+import { evaluationKey, gradientKey, leaseKey, versionOf } from './work-items.js';
 
 type Advance = readonly [RunState, readonly RunEffect[]];
 
@@ -25,9 +27,11 @@ export function advanceRun(now: RunState, input: RunInput): Advance {
   if (now.phase === 'ended') return [now, afterTheEnd(input)];
   switch (input.kind) {
     case 'started':
-      return then([now, [{ kind: 'publish', version: now.version }]], fillWindow);
+      return then(then(publish(now), fillWindow), announceMissing);
     case 'workers-changed':
       return [{ ...now, workers: input.workers }, []];
+    case 'grain-chosen':
+      return [{ ...now, plan: input.plan }, []];
     case 'item-taken':
       return take(now, input);
     case 'worker-lost':
@@ -38,11 +42,15 @@ export function advanceRun(now: RunState, input: RunInput): Advance {
       return reissue(now, input.itemId);
     case 'gradient-received':
       return receive(now, gradientKey(input.receipt.step, input.receipt.block), input.receipt);
+    case 'lease-received':
+      return receive(now, leaseKey(input.receipt.step, input.receipt.end), input.receipt);
     case 'evaluation-received':
       return receive(now, evaluationKey(input.receipt.version, input.receipt.split, input.receipt.part), input.receipt);
     case 'averaged':
       if (now.phase !== 'averaging' || input.step !== now.version) return [now, []];
       return input.finite ? commit(now) : failNonFinite(now);
+    case 'adopted':
+      return adopted(now, input);
     case 'tick':
       return checkOrder(now);
     case 'stalled':
@@ -81,11 +89,12 @@ export function sumsOfStep(receipts: readonly GradientReceipt[], microBatches: n
 /** After the end a worker may still take or send what it was given before: it is told to let go. */
 function afterTheEnd(input: RunInput): readonly RunEffect[] {
   if (input.kind === 'item-taken') return [{ kind: 'release', itemId: input.itemId, worker: input.worker }];
-  if (input.kind === 'gradient-received') return [{ kind: 'count', outcome: 'stale' }];
+  if (input.kind === 'gradient-received' || input.kind === 'lease-received')
+    return [{ kind: 'count', outcome: 'stale' }];
   return [];
 }
 
-function receive(now: RunState, key: string, receipt: GradientReceipt | EvaluationReceipt): Advance {
+function receive(now: RunState, key: string, receipt: GradientReceipt | LeaseReceipt | EvaluationReceipt): Advance {
   const held = now.items.get(key);
   if (held === undefined) return [now, [{ kind: 'count', outcome: 'stale' }]];
   if (held.receipt !== undefined) return [now, [{ kind: 'count', outcome: 'duplicate' }]];
@@ -108,7 +117,10 @@ function proceed(now: RunState): Advance {
   return then(judged, judged[0].stoppedBy === undefined ? averageIfComplete : startMeasuring);
 }
 
+/** Sets off the update of the current step, or the adoption of a lease, once everything for it is in. */
 function averageIfComplete(now: RunState): Advance {
+  const lease = now.phase === 'training' ? receiptOfLease(now) : undefined;
+  if (lease !== undefined) return [{ ...now, phase: 'averaging' }, [{ kind: 'adopt', receipt: lease }]];
   const receipts = now.phase === 'training' ? receiptsOfStep(now) : undefined;
   if (receipts === undefined) return [now, []];
   return [{ ...now, phase: 'averaging' }, [{ kind: 'average', step: now.version, receipts }]];
@@ -122,10 +134,32 @@ function commit(now: RunState): Advance {
   const epochSums = addLossSums(now.epochSums, sums);
   const state: RunState = { ...now, version, items, phase: 'training', epochSums };
   const committed: RunEffect = { kind: 'committed', step: now.version, receipts, sums };
-  const goesOn = endsEpoch(now.shape, version) ? endEpoch : goOn;
-  return state.stoppedBy === 'user'
-    ? then([state, [committed]], endAtOnce)
-    : then([state, [{ kind: 'publish', version }, committed]], goesOn);
+  return afterCommit(state, [committed]);
+}
+
+function adopted(now: RunState, { step, outcome }: RunInput & { kind: 'adopted' }): Advance {
+  const receipt = now.phase === 'averaging' && step === now.version ? receiptOfLease(now) : undefined;
+  if (receipt === undefined) return [now, []];
+  if (outcome === 'refused') {
+    const refused = refuseLease(now, receipt);
+    return now.stoppedBy === 'user' && refused[0].phase !== 'ended' ? then(refused, endAtOnce) : refused;
+  }
+  const [state, effects] = commitLease(now, receipt);
+  return state.phase === 'ended' ? [state, effects] : afterCommit(state, effects);
+}
+
+/** What workers need of the new version goes out first, then records are written, then the run goes on. */
+function afterCommit(now: RunState, records: readonly RunEffect[]): Advance {
+  if (now.stoppedBy === 'user') return then([now, records], endAtOnce);
+  const [sent, sending] = announceMissing(now);
+  return then([sent, [...sending, ...records]], endsEpoch(sent.shape, sent.version) ? endEpoch : goOn);
+}
+
+/** Sends the current version to whoever holds, or may take, an item of it and lacks it. */
+function announceMissing(now: RunState): Advance {
+  const [state, effects] = publishIfNeeded(now);
+  const wanted = [...now.items.values()].filter(({ item }) => item.kind === 'lease');
+  return [state, [...effects, ...wanted.flatMap((held) => sendWhatIsMissing(now, held))]];
 }
 
 function endEpoch(now: RunState): Advance {
@@ -136,7 +170,7 @@ function endEpoch(now: RunState): Advance {
 
 function goOn(now: RunState): Advance {
   if (now.version >= now.shape.steps) return startMeasuring(now);
-  return then(fillWindow(now), proceed);
+  return then(then(fillWindow(now), publishIfNeeded), proceed);
 }
 
 function then([state, effects]: Advance, next: (state: RunState) => Advance): Advance {

@@ -1,11 +1,12 @@
 /** Which items are announced when: a window of steps ahead, each epoch's evaluation in its place between them. */
 import { cutBlocks } from './cut-blocks.js';
 import { step as toStep } from './identities.js';
+import { leaseEnd, MOST_OPEN_LEASES } from './lease-length.js';
 import type { RunShape } from './run-shape.js';
 import { endsEpoch, evaluationItems, samplesOfStep } from './run-shape.js';
 import type { RunEffect, RunState } from './run-state.js';
 import { averageItem } from './run-state.js';
-import type { GradientItem, WorkerItem, WorkItem } from './work-items.js';
+import type { GradientItem, LeaseItem, WorkerItem, WorkItem } from './work-items.js';
 import { itemKey } from './work-items.js';
 
 /** Steps announced ahead of the committed ones at the most. Hides dispatch and completion behind computing. */
@@ -26,27 +27,49 @@ export function gradientItems(shape: RunShape, step: number, workers: number): r
   }));
 }
 
+/** The lease that begins at a step; at most `most` steps long, see `leaseEnd`. */
+export function leaseItem(shape: RunShape, first: number, most: number): LeaseItem {
+  const { run, fence } = shape;
+  const end = leaseEnd(shape, first, most);
+  const { epoch } = samplesOfStep(shape, first);
+  return { kind: 'lease', run, fence, step: toStep(first), end, epoch, issue: 0 };
+}
+
 /**
- * Announces steps until the window is full.
+ * Announces steps, or leases of them, until the window is full.
  *
  * The queue is first in, first out, and a worker that waits for a later version holds its one place. So an epoch's
  * evaluation is announced before the steps that must wait for it: behind them nobody might be free to take it.
  */
 export function fillWindow(state: RunState): readonly [RunState, readonly RunEffect[]] {
-  const end = Math.min(state.version + WINDOW_STEPS, state.shape.steps);
-  const ahead = state.announced - state.version;
-  if (state.announced >= end || ahead > REFILL_AT_STEPS || state.phase === 'measuring' || state.phase === 'ended')
-    return [state, []];
+  if (state.phase === 'measuring' || state.phase === 'ended') return [state, []];
   const items = new Map(state.items);
-  const announced: WorkItem[] = [];
+  const added: WorkItem[] = [];
   const open = (item: WorkerItem): void => {
     items.set(itemKey(item), { item, failures: 0 });
-    announced.push(item);
+    added.push(item);
   };
-  for (let step = state.announced; step < end; step++) {
-    if (endsEpoch(state.shape, step)) for (const item of evaluationItems(state.shape, step, 'validation')) open(item);
-    for (const item of gradientItems(state.shape, step, state.workers)) open(item);
-    announced.push(averageItem(state.shape, toStep(step)));
+  let { announced } = state;
+  const openEvaluation = (): void => {
+    if (endsEpoch(state.shape, announced))
+      for (const item of evaluationItems(state.shape, announced, 'validation')) open(item);
+  };
+  if (state.plan.grain === 'run') {
+    let leases = [...items.values()].filter(({ item }) => item.kind === 'lease').length;
+    for (; leases < MOST_OPEN_LEASES && announced < state.shape.steps; leases++) {
+      openEvaluation();
+      const lease = leaseItem(state.shape, announced, state.plan.stepsPerLease);
+      open(lease);
+      announced = lease.end;
+    }
+  } else if (announced - state.version <= REFILL_AT_STEPS) {
+    const end = Math.min(state.version + WINDOW_STEPS, state.shape.steps);
+    for (; announced < end; announced++) {
+      openEvaluation();
+      for (const item of gradientItems(state.shape, announced, state.workers)) open(item);
+      added.push(averageItem(state.shape, toStep(announced)));
+    }
   }
-  return [{ ...state, items, announced: end }, [{ kind: 'announce', items: announced }]];
+  if (added.length === 0) return [state, []];
+  return [{ ...state, items, announced }, [{ kind: 'announce', items: added }]];
 }

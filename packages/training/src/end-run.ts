@@ -9,6 +9,7 @@ import type { Metrics } from './events.js';
 import { evaluationItems } from './run-shape.js';
 import type { ItemState, RunEffect, RunState } from './run-state.js';
 import { releaseAll } from './run-state.js';
+import { publishIfNeeded } from './send-versions.js';
 import { judgeEpoch } from './stop-rules.js';
 import { itemKey } from './work-items.js';
 
@@ -46,12 +47,14 @@ export function startMeasuring(now: RunState): Advance {
     items: new Map([...now.items].filter(([key]) => !kept.some(([k]) => k === key))),
   };
   const state: RunState = { ...now, phase: 'measuring', items: new Map([...kept, ...added]) };
-  const [finished, effects] = finishIfMeasured(state);
+  const [sent, publishing] = publishIfNeeded(state);
+  const [finished, effects] = finishIfMeasured(sent);
   return [
     finished,
     [
       { kind: 'withdraw' },
       ...releaseAll(dropped),
+      ...publishing,
       ...(missing.length === 0 ? [] : [{ kind: 'announce' as const, items: missing }]),
       ...effects,
     ],

@@ -1,5 +1,6 @@
 /** Events of a run: one JSON object a line in `events.ndjson`, on `--json` and on the watch stream. Past tense. */
 import type { ErrorEnvelope } from './errors.js';
+import type { Grain } from './grain.js';
 import type { InitFrom } from './init-from.js';
 
 export interface Metrics {
@@ -97,6 +98,20 @@ export type RunEventBody =
       readonly durationMs: number;
     }
   | { readonly event: 'checkpoint_failed'; readonly code: string; readonly message: string }
+  /** How steps are shared out from the next announcement on, and why. Milliseconds are of one step. */
+  | {
+      readonly event: 'grain_chosen';
+      readonly grain: Grain;
+      readonly stepsPerLease: number;
+      readonly workers: number;
+      /** All of a step on one worker; absent until the first steps were measured. */
+      readonly computeMs?: number;
+      /** What sharing a step out costs. */
+      readonly exchangeMs: number;
+      /** What it saves of computing; absent like computeMs. */
+      readonly savedMs?: number;
+      readonly reason: string;
+    }
   | { readonly event: 'run_stopping'; readonly reason: string }
   | {
       readonly event: 'run_finished';

@@ -1,9 +1,9 @@
 /** What happens to an item whose holder died, failed or must make room. */
 import { RopeteamError, toEnvelope } from './errors.js';
 import type { WorkerId } from './identities.js';
-import { step as toStep } from './identities.js';
 import type { ItemState, RunEffect, RunInput, RunState } from './run-state.js';
 import { averageItem, releaseAll, withItem, withoutHolder } from './run-state.js';
+import { sendWhatIsMissing } from './send-versions.js';
 import type { WorkerItem } from './work-items.js';
 import { blockKey, itemId, itemKey, keyOfItemId, versionOf } from './work-items.js';
 
@@ -24,7 +24,7 @@ export function handBackHeldBy(now: RunState, worker: WorkerId): Advance {
     // Who only waited with an item can't have died of it.
     const urgent = isUrgent(state, held.item);
     const failures = held.failures + (urgent ? 1 : 0);
-    if (failures >= MOST_FAILURES) return poisoned(now, held, 'the worker that held it was lost each time');
+    if (isPoison(failures)) return poisoned(now, held, 'the worker that held it was lost each time');
     const { itemId: id, token } = held.holder;
     const handBack: RunEffect = { kind: 'hand-back', itemId: id, token, reason: 'worker lost' };
     const freed = withItem(state, key, { ...withoutHolder(held), failures });
@@ -43,7 +43,7 @@ export function giveUpOn(
   const key = keyOfItemId(failed.itemId, now.shape.run, now.shape.fence);
   const held = key === undefined ? undefined : now.items.get(key);
   if (key === undefined || held === undefined || held.receipt !== undefined) return [now, []];
-  if (held.failures + 1 >= MOST_FAILURES) return poisoned(now, held, failed.message);
+  if (isPoison(held.failures + 1)) return poisoned(now, held, failed.message);
   return reissue(withItem(now, key, { ...held, failures: held.failures + 1 }), failed.itemId);
 }
 
@@ -77,21 +77,23 @@ export function announceAgain(now: RunState): Advance {
     effects.push(...more);
   }
   const later = free.map(({ item }) => item).filter((item) => !isUrgent(now, item));
-  const averages = Array.from({ length: Math.max(0, now.announced - now.version) }, (_, ahead) =>
-    averageItem(now.shape, toStep(now.version + ahead)),
-  );
+  // A lease has no average of its own.
+  const steps = new Set([...now.items.values()].flatMap(({ item }) => (item.kind === 'gradient' ? [item.step] : [])));
+  const averages = [...steps].sort((left, right) => left - right).map((step) => averageItem(now.shape, step));
   return [state, [...effects, { kind: 'announce', items: [...later, ...averages] }]];
 }
 
 /** A worker took an item; one that is not wanted any more it shall let go of. */
 export function take(now: RunState, taken: RunInput & { kind: 'item-taken' }): Advance {
-  const { worker, itemId: id, token } = taken;
+  const { worker, itemId: id, token, holds } = taken;
   const key = keyOfItemId(id, now.shape.run, now.shape.fence);
   const held = key === undefined ? undefined : now.items.get(key);
   if (key === undefined || held === undefined || held.receipt !== undefined) {
     return [now, [{ kind: 'release', itemId: id, worker }]];
   }
-  return [withItem(now, key, { ...held, holder: { worker, itemId: id, token }, ticksPassedOver: 0 }), []];
+  const holder = { worker, itemId: id, token, ...(holds === undefined ? {} : { holds }) };
+  const taking: ItemState = { ...held, holder, ticksPassedOver: 0 };
+  return [withItem(now, key, taking), sendWhatIsMissing(now, taking)];
 }
 
 /**
@@ -119,6 +121,16 @@ export function checkOrder(now: RunState): Advance {
   return [state, effects];
 }
 
+/**
+ * Whether the gradients of a step may come in now: it is the next step that is averaged from blocks. That may be ahead of
+ * the current version, for a worker that made its weights in a lease computes on them before the lease is adopted.
+ */
+export function takesGradients(now: RunState, step: number): boolean {
+  if (now.phase === 'averaging' && step === now.version) return false;
+  for (const { item } of now.items.values()) if (item.kind === 'gradient' && item.step < step) return false;
+  return step >= now.version;
+}
+
 /** Needed for the current version to go on; anything else waits for it. */
 function isUrgent(now: RunState, item: WorkerItem): boolean {
   return versionOf(item) === now.version;
@@ -144,12 +156,17 @@ function withRoom(now: RunState, urgent: readonly RunEffect[]): Advance {
   return [state, [...handBacks, ...urgent, ...releases]];
 }
 
-function poisoned(now: RunState, held: ItemState, cause: string): Advance {
+/** Whether an item that failed so often is itself the cause. */
+export const isPoison = (failures: number): boolean => failures >= MOST_FAILURES;
+
+export function poisoned(now: RunState, held: ItemState, cause: string): Advance {
   const { item } = held;
   const what =
     item.kind === 'gradient'
       ? `block ${blockKey(item.block)} of step ${item.step} (epoch ${item.epoch + 1}, positions ${item.firstPosition}..${item.endPosition - 1} of its permutation)`
-      : `rows ${item.begin}..${item.end - 1} of the ${item.split} split`;
+      : item.kind === 'lease'
+        ? `steps ${item.step}..${item.end - 1} (epoch ${item.epoch + 1})`
+        : `rows ${item.begin}..${item.end - 1} of the ${item.split} split`;
   const error = new RopeteamError(
     'RUN.POISON_BLOCK',
     { step: versionOf(item), block: itemKey(item) },

@@ -6,10 +6,15 @@ export type { ErrorCode, ErrorDetails, ErrorEnvelope, ErrorFacts, ErrorPlace } f
 export { exitCodeOf, fromEnvelope, RopeteamError, toEnvelope } from './errors.js';
 export { startEventLimit } from './event-limit.js';
 export type { Metrics, RunEvent, RunEventBody, RunSummary, StepPhases, StoppedBy } from './events.js';
+export type { Grain, GrainDecision, GrainInputs, GrainPlan } from './grain.js';
+export { GRAIN_CHOICES, isNews, planGrain } from './grain.js';
+export { takesGradients } from './held-items.js';
 export type { Fence, RunId, Step, WeightVersion, WorkerId } from './identities.js';
 export { fence, runId, step, weightVersion, workerId } from './identities.js';
 export type { InitFrom } from './init-from.js';
 export type { DataSpec, JobSpec, SplitSource, Task } from './job-spec.js';
+export { leaseEnd, MOST_LEASE_STEPS, MOST_OPEN_LEASES } from './lease-length.js';
+export { problemOfLease } from './leases.js';
 export type { LedgerBlock, LedgerRecord } from './ledger-record.js';
 export type {
   CoordinatorMessage,
@@ -17,6 +22,11 @@ export type {
   GradientFrame,
   GradientProof,
   GradientReceipt,
+  LeaseFrame,
+  LeaseProof,
+  LeaseReceipt,
+  LeaseSettings,
+  LeaseStep,
   RunPlan,
   WeightsFrame,
   WorkerHello,
@@ -38,9 +48,26 @@ export type {
 } from './ports.js';
 export { foldTree } from './reduction-tree.js';
 export type { RunShape, StepSamples } from './run-shape.js';
-export { evaluationItems, samplesOfStep, shapeRun } from './run-shape.js';
+export { evaluationItems, samplesOfLeaseStep, samplesOfStep, shapeRun } from './run-shape.js';
 export type { RunEffect, RunInput, RunStart, RunState } from './run-state.js';
 export { newRun } from './run-state.js';
 export type { StopRules } from './stop-rules.js';
-export type { AverageItem, Block, EvaluationItem, GradientItem, WorkerItem, WorkItem } from './work-items.js';
-export { blockKey, evaluationKey, gradientKey, itemId, itemKey, keyOfItemId, versionOf } from './work-items.js';
+export type {
+  AverageItem,
+  Block,
+  EvaluationItem,
+  GradientItem,
+  LeaseItem,
+  WorkerItem,
+  WorkItem,
+} from './work-items.js';
+export {
+  blockKey,
+  evaluationKey,
+  gradientKey,
+  itemId,
+  itemKey,
+  keyOfItemId,
+  leaseKey,
+  versionOf,
+} from './work-items.js';

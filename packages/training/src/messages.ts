@@ -1,12 +1,12 @@
 /** What coordinator and worker say to each other on a worker's one long-lived gRPC stream. */
 
-import type { ModelSpec } from '#kernel';
+import type { LossSums, ModelSpec, OptimizerSpec, ScheduleSpec } from '#kernel';
 import type { DatasetInfo, SplitName } from './dataset.js';
 import type { Fence, RunId, Step, WorkerId } from './identities.js';
 import type { Block } from './work-items.js';
 
 /** Raised on every change of the stream that an older peer would misread. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 4;
 
 /** Payload bytes of one frame of weights, gradient or shard. Measured best from 4 MB up (architecture, the wire). */
 export const FRAME_BYTES = 1 << 20;
@@ -33,6 +33,18 @@ export interface RunPlan {
   readonly batch: number;
   readonly microBatches: number;
   readonly dataset: DatasetInfo;
+  /** Present: leases of whole steps may come, and with them what an update needs. */
+  readonly leases?: LeaseSettings;
+}
+
+/** What a worker needs to average and update by itself. */
+export interface LeaseSettings {
+  readonly optimizer: OptimizerSpec;
+  readonly schedule: ScheduleSpec;
+  /** Steps of the run at the most: schedules end there. */
+  readonly steps: number;
+  readonly clipNorm?: number;
+  readonly l2?: number;
 }
 
 /** Proof of one computed block. Small: the gradient itself travels in frames before it. */
@@ -54,6 +66,35 @@ export interface GradientReceipt {
   readonly gradientHash: string;
   readonly computeMs: number;
   /** Milliseconds the worker had the step's weights before it had the job: what the queue cost. */
+  readonly waitedMs: number;
+}
+
+/** What one step of a lease left behind: all that its ledger record needs besides the job. */
+export interface LeaseStep extends LossSums {
+  /** Euclidean norm of the mean gradient before clipping. */
+  readonly gradientNorm: number;
+  /** XXH64 of the step's summed gradient, 16 hexadecimal digits. */
+  readonly gradientHash: string;
+  /** XXH64 of the weights after the step. */
+  readonly weightsHash: string;
+  /** False: mean or loss holds NaN or an infinity. Nothing was updated, and no step comes after it. */
+  readonly finite: boolean;
+}
+
+/** Proof of a lease: one record a step. Weights and optimizer state travel in frames before it. */
+export interface LeaseReceipt {
+  readonly run: RunId;
+  readonly fence: Fence;
+  /** The lease was of steps `[step, end)`. */
+  readonly step: Step;
+  readonly end: number;
+  readonly worker: WorkerId;
+  readonly attempt: number;
+  /** XXH64 of the weights it began with. */
+  readonly startHash: string;
+  /** In order from `step`; fewer than the lease had only when the last is not finite. */
+  readonly steps: readonly LeaseStep[];
+  readonly computeMs: number;
   readonly waitedMs: number;
 }
 
@@ -90,6 +131,22 @@ export interface GradientProof {
   readonly receipt: GradientReceipt;
 }
 
+/** A piece of what a lease left behind, on its way up: weights, then the optimizer's slots, in one tensor. */
+export interface LeaseFrame {
+  readonly run: RunId;
+  readonly fence: Fence;
+  readonly step: Step;
+  readonly end: number;
+  readonly offset: number;
+  readonly totalBytes: number;
+  readonly payload: Uint8Array;
+}
+
+export interface LeaseProof {
+  readonly itemId: string;
+  readonly receipt: LeaseReceipt;
+}
+
 /** A piece of a weight version on its way down. */
 export interface WeightsFrame {
   readonly run: RunId;
@@ -104,11 +161,19 @@ export interface WeightsFrame {
 export type WorkerMessage =
   | { readonly kind: 'heartbeat'; readonly residentBytes: number }
   /** The engine is ready for the run: its jobs may come. */
-  | { readonly kind: 'run-ready'; readonly run: RunId; readonly fence: Fence }
+  | { readonly kind: 'run-ready'; readonly run: RunId; readonly fence: Fence; readonly takesLeases: boolean }
   /** A job was taken, with the token of its lock: what the coordinator needs to hand it to somebody else. */
-  | { readonly kind: 'job-taken'; readonly itemId: string; readonly token: string }
+  | {
+      readonly kind: 'job-taken';
+      readonly itemId: string;
+      readonly token: string;
+      /** The version whose weights and optimizer state the worker holds, if it made it in a lease of its own. */
+      readonly holds?: Step;
+    }
   /** The last frame of a gradient brings its receipt. */
   | { readonly kind: 'gradient-frame'; readonly frame: GradientFrame; readonly proof?: GradientProof }
+  /** The last frame of what a lease left behind brings its receipt. */
+  | { readonly kind: 'lease-frame'; readonly frame: LeaseFrame; readonly proof?: LeaseProof }
   | { readonly kind: 'evaluation-receipt'; readonly itemId: string; readonly receipt: EvaluationReceipt }
   /** The kernel or the data failed under this job; it was not computed. */
   | { readonly kind: 'job-failed'; readonly itemId: string; readonly code: string; readonly message: string }
@@ -122,4 +187,6 @@ export type CoordinatorMessage =
   | { readonly kind: 'run-ended'; readonly run: RunId; readonly fence: Fence }
   /** Stop waiting for this item's weights: it was given back to the queue, or is not needed any more. */
   | { readonly kind: 'release-item'; readonly itemId: string }
-  | { readonly kind: 'weights-frame'; readonly frame: WeightsFrame };
+  | { readonly kind: 'weights-frame'; readonly frame: WeightsFrame }
+  /** Weights and optimizer state in one tensor, for the worker that took the lease of this version. */
+  | { readonly kind: 'state-frame'; readonly frame: WeightsFrame };

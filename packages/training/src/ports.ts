@@ -2,7 +2,7 @@
 import type { SplitName } from './dataset.js';
 import type { RunEvent, RunSummary } from './events.js';
 import type { Fence, RunId, Step } from './identities.js';
-import type { CoordinatorMessage, GradientProof, WorkerHello, WorkerMessage } from './messages.js';
+import type { CoordinatorMessage, GradientProof, LeaseProof, WorkerHello, WorkerMessage } from './messages.js';
 import type { AverageItem, WorkerItem, WorkItem } from './work-items.js';
 
 // ---- the wire, coordinator's side -----------------------------------------------------------------------------
@@ -19,7 +19,7 @@ export interface EncodedWeights {
 export interface WorkerSession {
   readonly hello: WorkerHello;
   /** The welcome is the server's own to send, before anything else. */
-  send(message: Exclude<CoordinatorMessage, { kind: 'weights-frame' | 'welcome' }>): void;
+  send(message: Exclude<CoordinatorMessage, { kind: 'weights-frame' | 'state-frame' | 'welcome' }>): void;
   sendWeights(weights: EncodedWeights): void;
   /** Ends the stream with a reason the worker logs. */
   close(reason: string): void;
@@ -74,9 +74,11 @@ export interface CoordinatorHandlers {
 
 /** The worker's end of its one stream. */
 export interface CoordinatorSession extends AsyncDisposable {
-  send(message: Exclude<WorkerMessage, { kind: 'gradient-frame' }>): void;
+  send(message: Exclude<WorkerMessage, { kind: 'gradient-frame' | 'lease-frame' }>): void;
   /** Sends a gradient in checksummed frames, its proof with the last; resolves when all are handed to the transport. */
   sendGradient(proof: GradientProof, gradient: Float32Array): Promise<void>;
+  /** Sends what a lease left behind, its proof with the last frame; resolves when all is handed to the transport. */
+  sendLease(proof: LeaseProof, state: Float32Array): Promise<void>;
   fetchShard(run: RunId, split: SplitName, index: number, signal: AbortSignal): Promise<Uint8Array>;
 }
 

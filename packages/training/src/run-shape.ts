@@ -4,6 +4,7 @@ import type { DatasetInfo, SplitName } from './dataset.js';
 import type { Fence, RunId, Step } from './identities.js';
 import { step as toStep } from './identities.js';
 import type { JobSpec } from './job-spec.js';
+import type { RunPlan } from './messages.js';
 import type { EvaluationItem } from './work-items.js';
 
 /** Samples in one evaluation item. Fixed, so that sums of metrics are added in the same order for any worker count. */
@@ -23,6 +24,8 @@ export interface RunShape {
   /** Epochs at the most; the last may be cut short by `steps`. */
   readonly epochs: number;
   readonly limitedBy: 'epochs' | 'steps';
+  /** After every so many steps the weights are saved: no lease goes beyond. */
+  readonly saveEverySteps?: number;
 }
 
 export function shapeRun(
@@ -31,9 +34,10 @@ export function shapeRun(
   train: JobSpec['train'],
   samples: DatasetInfo['samples'],
   parameterCount: number,
+  saveEverySteps?: number,
 ): RunShape {
   const batch = Math.min(train.batch, samples.train);
-  const stepsPerEpoch = Math.ceil(samples.train / batch);
+  const stepsPerEpoch = stepsOfEpoch(samples.train, batch);
   const steps = train.limit.kind === 'steps' ? train.limit.steps : train.limit.epochs * stepsPerEpoch;
   return {
     run,
@@ -45,8 +49,12 @@ export function shapeRun(
     steps,
     epochs: Math.ceil(steps / stepsPerEpoch),
     limitedBy: train.limit.kind,
+    ...(saveEverySteps === undefined ? {} : { saveEverySteps }),
   };
 }
+
+/** The last batch of an epoch may be short. */
+const stepsOfEpoch = (samples: number, batch: number): number => Math.ceil(samples / batch);
 
 /** The samples of one step: positions `[firstPosition, endPosition)` of its epoch's permutation. */
 export interface StepSamples {
@@ -55,10 +63,18 @@ export interface StepSamples {
   readonly endPosition: number;
 }
 
-export function samplesOfStep(shape: RunShape, step: number): StepSamples {
+/** What decides which samples a step has; a plan tells workers as much. */
+type StepCut = Pick<RunShape, 'batch' | 'stepsPerEpoch'> & { readonly samples: { readonly train: number } };
+
+export function samplesOfStep(shape: StepCut, step: number): StepSamples {
   const epoch = Math.floor(step / shape.stepsPerEpoch);
   const firstPosition = (step - epoch * shape.stepsPerEpoch) * shape.batch;
   return { epoch, firstPosition, endPosition: Math.min(firstPosition + shape.batch, shape.samples.train) };
+}
+
+/** The same, from what a worker knows. */
+export function samplesOfLeaseStep({ batch, dataset: { samples } }: RunPlan, step: number): StepSamples {
+  return samplesOfStep({ batch, samples, stepsPerEpoch: stepsOfEpoch(samples.train, batch) }, step);
 }
 
 /** Whether `version` committed steps are a whole number of epochs. */

@@ -4,10 +4,11 @@ import type { SplitName } from './dataset.js';
 import { NO_SUMS } from './epoch-metrics.js';
 import type { ErrorEnvelope } from './errors.js';
 import type { Metrics, StoppedBy } from './events.js';
+import type { Grain, GrainPlan } from './grain.js';
 import type { Step, WorkerId } from './identities.js';
 import { step as toStep } from './identities.js';
 import type { Task } from './job-spec.js';
-import type { EvaluationReceipt, GradientReceipt } from './messages.js';
+import type { EvaluationReceipt, GradientReceipt, LeaseReceipt, LeaseStep } from './messages.js';
 import type { RunShape } from './run-shape.js';
 import type { StopRules, StopState } from './stop-rules.js';
 import { FRESH_STOP_STATE } from './stop-rules.js';
@@ -16,12 +17,20 @@ import type { AverageItem, WorkerItem, WorkItem } from './work-items.js';
 /** One announced item: nobody's, somebody's, or done. */
 export interface ItemState {
   readonly item: WorkerItem;
-  readonly holder?: { readonly worker: WorkerId; readonly itemId: string; readonly token: string };
-  readonly receipt?: GradientReceipt | EvaluationReceipt;
+  readonly holder?: Holder;
+  readonly receipt?: GradientReceipt | LeaseReceipt | EvaluationReceipt;
   /** Workers that died or failed while they held it. */
   readonly failures: number;
   /** Ticks for which this item was wanted and in nobody's hands while a worker waited with a later one. */
   readonly ticksPassedOver?: number;
+}
+
+export interface Holder {
+  readonly worker: WorkerId;
+  readonly itemId: string;
+  readonly token: string;
+  /** The version it held as the result of a lease of its own when it took the item. */
+  readonly holds?: Step;
 }
 
 export interface RunState {
@@ -32,6 +41,10 @@ export interface RunState {
   readonly targetCount: number;
   /** Committed steps: the weight version workers hold or are being sent. */
   readonly version: Step;
+  /** The newest weight version that went to every worker; -1: none. Behind `version` while leases follow each other. */
+  readonly published: number;
+  /** How steps are announced from now on. */
+  readonly plan: GrainPlan;
   /** Items of steps below this are announced. */
   readonly announced: number;
   /** Announced and not yet committed, by item key, oldest first. */
@@ -53,7 +66,15 @@ export type RunInput =
   /** First input of a run, or first after a resume. */
   | { readonly kind: 'started' }
   | { readonly kind: 'workers-changed'; readonly workers: number }
-  | { readonly kind: 'item-taken'; readonly itemId: string; readonly token: string; readonly worker: WorkerId }
+  /** From the next announcement on. */
+  | { readonly kind: 'grain-chosen'; readonly plan: GrainPlan }
+  | {
+      readonly kind: 'item-taken';
+      readonly itemId: string;
+      readonly token: string;
+      readonly worker: WorkerId;
+      readonly holds?: Step;
+    }
   | { readonly kind: 'worker-lost'; readonly worker: WorkerId }
   | { readonly kind: 'item-failed'; readonly itemId: string; readonly worker: WorkerId; readonly message: string }
   /** Its lock was gone when it was to be handed back: it must be announced once more. */
@@ -61,6 +82,10 @@ export type RunInput =
   /** A block's gradient lies complete in its inbox slot. */
   | { readonly kind: 'gradient-received'; readonly receipt: GradientReceipt }
   | { readonly kind: 'evaluation-received'; readonly receipt: EvaluationReceipt }
+  /** What a lease left behind lies complete in its place. */
+  | { readonly kind: 'lease-received'; readonly receipt: LeaseReceipt }
+  /** The result of the lease that begins at `step` is now the run's own; or it is not what its receipt says. */
+  | { readonly kind: 'adopted'; readonly step: Step; readonly outcome: 'accepted' | 'refused' }
   | { readonly kind: 'averaged'; readonly step: Step; readonly finite: boolean }
   /** Some milliseconds have passed. */
   | { readonly kind: 'tick' }
@@ -76,6 +101,20 @@ export type RunEffect =
   /** Tell the worker to stop waiting for this item. */
   | { readonly kind: 'release'; readonly itemId: string; readonly worker: WorkerId }
   | { readonly kind: 'average'; readonly step: Step; readonly receipts: readonly GradientReceipt[] }
+  /** Check what a lease left behind and make it the run's weights and optimizer state. */
+  | { readonly kind: 'adopt'; readonly receipt: LeaseReceipt }
+  /** The lease's result was not what its receipt says: nothing of this worker can be relied on. */
+  | { readonly kind: 'distrust'; readonly worker: WorkerId; readonly reason: string }
+  /** These steps of a lease count. */
+  | {
+      readonly kind: 'lease-committed';
+      readonly receipt: LeaseReceipt;
+      readonly steps: readonly (LeaseStep & { readonly step: Step })[];
+    }
+  /** Weights and optimizer state of the current version, for the worker that is about to go on from them. */
+  | { readonly kind: 'send-state'; readonly version: Step; readonly worker: WorkerId }
+  /** The published weights once more, for a worker that is ahead of them on a result of its own. */
+  | { readonly kind: 'send-weights'; readonly version: Step; readonly worker: WorkerId }
   /** The step counts: its update is made. Comes after the `publish` of its weights, which must not wait for records. */
   | {
       readonly kind: 'committed';
@@ -99,10 +138,16 @@ export interface RunStart {
   readonly rules: StopRules;
   readonly task: Task;
   readonly targetCount: number;
+  /** Absent: step by step. */
+  readonly plan?: GrainPlan;
 }
+
+const STEP_BY_STEP: GrainPlan = { grain: 'step' satisfies Grain, stepsPerLease: 1 };
 
 export function newRun(start: RunStart): RunState {
   return {
+    plan: STEP_BY_STEP,
+    published: -1,
     ...start,
     version: toStep(0),
     announced: 0,

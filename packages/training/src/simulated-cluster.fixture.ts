@@ -6,58 +6,14 @@
  * forget. Workers have one place each, as the real ones do. So a protocol that could wait for itself is found here.
  */
 import { advanceRun } from './advance-run.js';
-import { fence, runId, type Step, workerId } from './identities.js';
+import { takesGradients } from './held-items.js';
+import { fence, runId, type Step, step, workerId } from './identities.js';
+import type { GradientReceipt } from './messages.js';
 import { shapeRun } from './run-shape.js';
 import { newRun, type RunEffect, type RunInput, type RunState } from './run-state.js';
-import { itemId, itemKey, versionOf, type WorkerItem, type WorkItem } from './work-items.js';
-
-export interface SimulationOptions {
-  readonly train: number;
-  readonly validation: number;
-  readonly test: number;
-  readonly batch: number;
-  readonly microBatches: number;
-  readonly epochs: number;
-  readonly seed: number;
-  readonly workers: number;
-  /** Chance of a fault at each event. */
-  readonly faults: number;
-  /** Whether the queue may forget everything. */
-  readonly forgets?: boolean;
-  readonly stopAfterSteps?: number;
-  /** Events without a move after which a coordinator would ask for the queue to be filled again. */
-  readonly quietEvents?: number;
-  /** Key of an item that no worker can compute. */
-  readonly poison?: string;
-}
-
-export interface Simulated {
-  readonly outcome: RunEffect & { kind: 'finish' | 'fail' };
-  readonly committed: readonly { readonly step: number; readonly covered: readonly number[] }[];
-  readonly epochs: readonly (RunEffect & { kind: 'epoch-finished' })[];
-  readonly steps: number;
-  readonly furthestAhead: number;
-  readonly lastAnnounced: number;
-  /** How often nothing moved for so long that the protocol had to be told. */
-  readonly stalls: number;
-}
-
-interface Taken {
-  readonly item: WorkerItem;
-  readonly id: string;
-  readonly token: string;
-}
-
-interface SimulatedWorker {
-  readonly name: string;
-  readonly inbox: (
-    | { readonly kind: 'release'; readonly id: string }
-    | { readonly kind: 'weights'; readonly version: Step }
-  )[];
-  readonly outbox: RunInput[];
-  holds: Taken | undefined;
-  version: number;
-}
+import { leaseReceiptOf, mulberry, range, receiptOf } from './simulated-receipts.fixture.js';
+import type { Simulated, SimulatedWorker, SimulationOptions, Taken } from './simulation-options.fixture.js';
+import { gradientKey, itemId, itemKey, type LeaseItem, versionOf, type WorkItem } from './work-items.js';
 
 type QueueEffect = RunEffect & { kind: 'announce' | 'hand-back' | 'withdraw' | 'release' };
 
@@ -85,6 +41,9 @@ class SimulatedCluster {
   readonly #epochs: (RunEffect & { kind: 'epoch-finished' })[] = [];
   #outcome: Simulated['outcome'] | undefined;
   #averaging: Step | undefined;
+  #adopting: Step | undefined;
+  readonly #distrusted: string[] = [];
+  #leased = 0;
   #published: Step | undefined;
   #born = 0;
   #quiet = 0;
@@ -109,7 +68,8 @@ class SimulatedCluster {
     const samples = { train: options.train, validation: options.validation, test: options.test };
     const shape = shapeRun(runId('simulated'), fence(1), train, samples, 10);
     this.#steps = shape.steps;
-    this.#state = newRun({ shape, rules: {}, task: 'regression', targetCount: 1 });
+    const plan = { grain: options.grain === 'run' ? 'run' : 'step', stepsPerLease: 3 } as const;
+    this.#state = newRun({ shape, rules: {}, task: 'regression', targetCount: 1, plan });
   }
 
   run(): Simulated {
@@ -120,7 +80,12 @@ class SimulatedCluster {
         throw new Error(`no end after ${MOST_EVENTS} events, at version ${this.#state.version}`);
       this.#event();
     }
-    const found = { furthestAhead: this.#furthestAhead, lastAnnounced: this.#lastAnnounced, stalls: this.#stalls };
+    const found = {
+      furthestAhead: this.#furthestAhead,
+      lastAnnounced: this.#lastAnnounced,
+      stalls: this.#stalls,
+      leased: this.#leased,
+    };
     return { outcome: this.#outcome, committed: this.#committed, epochs: this.#epochs, steps: this.#steps, ...found };
   }
 
@@ -133,6 +98,7 @@ class SimulatedCluster {
     const worker = this.#workers[Math.floor(this.#random() * this.#workers.length)];
     if (worker === undefined || (this.#replaces && this.#workers.length < wanted && this.#chance(faults))) this.#join();
     else if (this.#chance(faults / 40)) this.#lose(worker);
+    else if (this.#distrusted.length > 0) this.#loseDistrusted();
     else if (forgets && this.#chance(faults / 80)) this.#forget();
     else this.#quiet = this.#move(worker) ? 0 : this.#quiet + 1;
     if (this.#quiet > (this.#options.quietEvents ?? QUIET_EVENTS)) {
@@ -152,8 +118,13 @@ class SimulatedCluster {
       () => this.#hear(worker),
       () => this.#doQueueEffect(),
       () => this.#expireLock(),
-      () => this.#chance(0.2) && this.#tick(),
+      () => {
+        if (this.#chance(0.2)) this.#feed({ kind: 'tick' });
+        return false;
+      },
       () => this.#average(),
+      () => this.#adopt(),
+      () => this.#choose(),
       () => (worker.holds === undefined ? this.#take(worker) : this.#compute(worker, worker.holds)),
     ];
     return moves[Math.floor(this.#random() * moves.length)]?.() ?? false;
@@ -176,6 +147,26 @@ class SimulatedCluster {
       case 'publish':
         this.#published = effect.version;
         for (const { inbox } of this.#workers) inbox.push({ kind: 'weights', version: effect.version });
+        return;
+      case 'send-weights':
+      case 'send-state': {
+        if (effect.version !== this.#state.version) throw new Error(`version ${effect.version} is not the current one`);
+        const { kind, version } = effect;
+        const to = this.#workers.find(({ name }) => name === effect.worker);
+        to?.inbox.push({ kind: kind === 'send-state' ? 'state' : 'weights', version });
+        return;
+      }
+      case 'adopt':
+        this.#adopting = effect.receipt.step;
+        return;
+      case 'distrust':
+        this.#distrusted.push(effect.worker);
+        return;
+      case 'lease-committed':
+        for (const { step } of effect.steps) {
+          this.#committed.push({ step, covered: range(0, this.#options.microBatches) });
+        }
+        this.#leased += effect.steps.length;
         return;
       case 'average':
         this.#averaging = effect.step;
@@ -223,9 +214,10 @@ class SimulatedCluster {
       if (this.#known.has(itemId(item))) continue;
       this.#known.add(itemId(item));
       this.#queue.push(item);
-      if (item.kind !== 'gradient') continue;
-      this.#furthestAhead = Math.max(this.#furthestAhead, item.step - this.#state.version + 1);
-      this.#lastAnnounced = Math.max(this.#lastAnnounced, item.step);
+      if (item.kind !== 'gradient' && item.kind !== 'lease') continue;
+      const last = item.kind === 'lease' ? item.end - 1 : item.step;
+      this.#furthestAhead = Math.max(this.#furthestAhead, last - this.#state.version + 1);
+      this.#lastAnnounced = Math.max(this.#lastAnnounced, last);
     }
     this.#restoreOrder();
   }
@@ -255,16 +247,35 @@ class SimulatedCluster {
 
   #deliver(input: RunInput | undefined): boolean {
     if (input === undefined) return false;
-    if (input.kind === 'gradient-received' && this.#chance(this.#options.faults / 2)) this.#late.push(input);
+    // Else its frames were dropped, and the block would have to be computed again.
+    if (input.kind === 'gradient-received' && this.#framesWereDropped(input.receipt)) {
+      throw new Error(`the gradient of step ${input.receipt.step} came when it could not be taken`);
+    }
+    if (
+      (input.kind === 'gradient-received' || input.kind === 'lease-received') &&
+      this.#chance(this.#options.faults / 2)
+    )
+      this.#late.push(input);
     this.#feed(input);
     return true;
+  }
+
+  #framesWereDropped({ step: of, block }: GradientReceipt): boolean {
+    const held = this.#state.items.get(gradientKey(of, block));
+    return held !== undefined && held.receipt === undefined && !takesGradients(this.#state, of);
   }
 
   #hear(worker: SimulatedWorker): boolean {
     const message = worker.inbox.shift();
     if (message === undefined) return false;
-    if (message.kind === 'weights') worker.version = message.version;
-    else if (worker.holds?.id === message.id) this.#finish(worker, worker.holds);
+    if (message.kind === 'weights') worker.version = Math.max(worker.version, message.version);
+    else if (message.kind === 'state') {
+      const { item } = worker.holds ?? {};
+      if (item?.kind === 'lease' && item.step === message.version) {
+        worker.version = message.version;
+        worker.stateVersion = message.version;
+      }
+    } else if (worker.holds?.id === message.id) this.#finish(worker, worker.holds);
     return true;
   }
 
@@ -276,12 +287,19 @@ class SimulatedCluster {
     const taken: Taken = { item, id: itemId(item), token: `${worker.name}-${this.#random()}` };
     worker.holds = taken;
     this.#active.set(taken.id, taken);
-    worker.outbox.push({ kind: 'item-taken', itemId: taken.id, token: taken.token, worker: workerId(worker.name) });
+    const holds = worker.version === worker.stateVersion && worker.version >= 0 ? { holds: step(worker.version) } : {};
+    if (item.kind !== 'lease' && worker.stateVersion >= 0 && worker.version > versionOf(item)) {
+      worker.version = -1; // ahead on a result of its own: the published weights come once more
+      worker.stateVersion = -1;
+    }
+    const { id, token } = taken;
+    worker.outbox.push({ kind: 'item-taken', itemId: id, token, worker: workerId(worker.name), ...holds });
     return true;
   }
 
   #compute(worker: SimulatedWorker, taken: Taken): boolean {
     const { item } = taken;
+    if (item.kind === 'lease') return this.#computeLease(worker, taken, item);
     if (versionOf(item) > worker.version) return false;
     this.#finish(worker, taken);
     const name = workerId(worker.name);
@@ -291,15 +309,25 @@ class SimulatedCluster {
     return true;
   }
 
+  /** A worker goes on from its own result at once, whether or not that was adopted. */
+  #computeLease(worker: SimulatedWorker, taken: Taken, item: LeaseItem): boolean {
+    if (worker.version !== item.step || worker.stateVersion !== item.step) return false;
+    this.#finish(worker, taken);
+    if (this.#options.poison === itemKey(item)) {
+      const name = workerId(worker.name);
+      worker.outbox.push({ kind: 'item-failed', itemId: taken.id, worker: name, message: 'poison' });
+      return true;
+    }
+    worker.version = item.end;
+    worker.stateVersion = item.end;
+    worker.outbox.push(leaseReceiptOf(item, workerId(worker.name), this.#options.microBatches));
+    return true;
+  }
+
   /** The worker is done with an item: its job completes, if it still holds the lock. */
   #finish(worker: SimulatedWorker, taken: Taken): void {
     worker.holds = undefined;
     if (this.#active.get(taken.id)?.token === taken.token) this.#active.delete(taken.id);
-  }
-
-  #tick(): boolean {
-    this.#feed({ kind: 'tick' });
-    return false;
   }
 
   #average(): boolean {
@@ -310,8 +338,31 @@ class SimulatedCluster {
     return true;
   }
 
+  #adopt(): boolean {
+    if (this.#adopting === undefined) return false;
+    const at = this.#adopting;
+    this.#adopting = undefined;
+    const refused = (this.#options.lies ?? false) && this.#chance(0.03);
+    this.#feed({ kind: 'adopted', step: at, outcome: refused ? 'refused' : 'accepted' });
+    return true;
+  }
+
+  #choose(): boolean {
+    if (this.#options.grain !== 'mixed' || !this.#chance(0.3)) return false;
+    const stepsPerLease = 1 + Math.floor(this.#random() * 6);
+    this.#feed({ kind: 'grain-chosen', plan: { grain: this.#chance(0.6) ? 'run' : 'step', stepsPerLease } });
+    return false;
+  }
+
+  #loseDistrusted(): void {
+    const name = this.#distrusted.shift();
+    const worker = this.#workers.find((one) => one.name === name);
+    if (worker !== undefined) this.#lose(worker);
+  }
+
   #join(): void {
-    const worker: SimulatedWorker = { name: `w${this.#born++}`, inbox: [], outbox: [], holds: undefined, version: -1 };
+    const name = `w${this.#born++}`;
+    const worker: SimulatedWorker = { name, inbox: [], outbox: [], holds: undefined, version: -1, stateVersion: -1 };
     if (this.#published !== undefined) worker.inbox.push({ kind: 'weights', version: this.#published });
     this.#workers.push(worker);
     this.#feed({ kind: 'workers-changed', workers: this.#workers.length });
@@ -326,38 +377,4 @@ class SimulatedCluster {
   #chance(share: number): boolean {
     return this.#random() < share;
   }
-}
-
-/** What a worker would send: sums that depend on the samples alone. */
-function receiptOf(item: WorkerItem, worker: ReturnType<typeof workerId>): RunInput {
-  if (item.kind === 'evaluation') {
-    const sums = sumsOver(item.end - item.begin, item.begin + 1);
-    const { run, fence: at, version, split, part } = item;
-    return { kind: 'evaluation-received', receipt: { run, fence: at, version, split, part, worker, ...sums } };
-  }
-  const { run, fence: at, step, block } = item;
-  const sums = sumsOver(block.end - block.begin, step + 1);
-  const proof = { gradientHash: '0'.repeat(16), computeMs: 1, waitedMs: 0, attempt: 1 };
-  return { kind: 'gradient-received', receipt: { run, fence: at, step, block, worker, ...sums, ...proof } };
-}
-
-function sumsOver(sampleCount: number, each: number) {
-  const sum = sampleCount * each;
-  const squares = { squaredErrorSum: sum, targetSum: sum, targetSquareSum: sum * each * 4 };
-  return { sampleCount, lossSum: sum, correctCount: 0, ...squares };
-}
-
-function range(begin: number, end: number): number[] {
-  return Array.from({ length: end - begin }, (_, index) => begin + index);
-}
-
-/** A small seeded generator: a test's schedule must replay. */
-function mulberry(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

@@ -23,6 +23,20 @@ export interface GradientItem {
   readonly issue: number;
 }
 
+/**
+ * Queue `gradients`: a lease of whole steps `[step, end)`, all of one epoch, for one worker: it computes all micro-batches
+ * of a step, averages and updates, and goes on with the next step from there.
+ */
+export interface LeaseItem {
+  readonly kind: 'lease';
+  readonly run: RunId;
+  readonly fence: Fence;
+  readonly step: Step;
+  readonly end: number;
+  readonly epoch: number;
+  readonly issue: number;
+}
+
 /** Queue `gradients`: measure samples `[begin, end)` of a split at weight version `version`. */
 export interface EvaluationItem {
   readonly kind: 'evaluation';
@@ -44,7 +58,7 @@ export interface AverageItem {
   readonly step: Step;
 }
 
-export type WorkerItem = GradientItem | EvaluationItem;
+export type WorkerItem = GradientItem | LeaseItem | EvaluationItem;
 export type WorkItem = WorkerItem | AverageItem;
 
 /** Job id of an item: ours, never the queue's, and it carries the fence. BullMQ refuses `:` in ids. */
@@ -58,6 +72,8 @@ export function itemKey(item: WorkItem): string {
   switch (item.kind) {
     case 'gradient':
       return gradientKey(item.step, item.block);
+    case 'lease':
+      return leaseKey(item.step, item.end);
     case 'evaluation':
       return evaluationKey(item.version, item.split, item.part);
     case 'average':
@@ -69,6 +85,10 @@ export function itemKey(item: WorkItem): string {
 
 export function gradientKey(step: Step, block: Block): string {
   return `${step}.${blockKey(block)}`;
+}
+
+export function leaseKey(step: Step, end: number): string {
+  return `${step}.lease-${end}`;
 }
 
 export function evaluationKey(version: Step, split: SplitName, part: number): string {
@@ -83,7 +103,7 @@ export function keyOfItemId(id: string, run: RunId, fence: Fence): string | unde
 
 /** Weight version an item is computed at. */
 export function versionOf(item: WorkerItem): Step {
-  return item.kind === 'gradient' ? item.step : item.version;
+  return item.kind === 'evaluation' ? item.version : item.step;
 }
 
 /** Name of a block within its step, for example `0-4`. */

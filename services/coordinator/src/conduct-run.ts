@@ -8,7 +8,8 @@ import { type PreparedRun, prepareRun } from './prepare-run.js';
 import { ReadyWorkers } from './ready-workers.js';
 import type { RunEntry } from './run-book.js';
 import type { CoordinatorContext, RunContext } from './run-context.js';
-import { type RunOutcome, RunTrainer } from './train-run.js';
+import type { RunOutcome } from './run-outcome.js';
+import { RunTrainer } from './train-run.js';
 
 /** How soon a worker that waits behind a lost item is noticed. */
 const PROGRESS_CHECK_MS = 25;

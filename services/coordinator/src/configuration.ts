@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { KERNEL_CHOICES, type KernelChoice } from '#engine';
 import { oneOf, redisUrlFrom, wholeNumber } from '#job';
 import { LOG_LEVELS, type LogLevel } from '#telemetry';
+import { GRAIN_CHOICES } from '#training';
 
 export interface CoordinatorConfiguration {
   readonly name: string;
@@ -21,6 +22,7 @@ export interface CoordinatorConfiguration {
   readonly blasLibrary: string | undefined;
   /** Prefix of its keys in Redis; the workers' must be the same. */
   readonly namespace: string;
+  readonly grain: (typeof GRAIN_CHOICES)[number];
   readonly logLevel: LogLevel;
 }
 
@@ -36,6 +38,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       threads: { type: 'string', default: '1' },
       kernel: { type: 'string', default: 'wasm' },
       namespace: { type: 'string', default: 'ropeteam' },
+      grain: { type: 'string', default: 'auto' },
       'log-level': { type: 'string', default: 'info' },
     },
   });
@@ -50,6 +53,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     kernel: oneOf('--kernel', values.kernel, KERNEL_CHOICES),
     blasLibrary: environment.ROPETEAM_BLAS_LIBRARY || undefined,
     namespace: values.namespace,
+    grain: oneOf('--grain', values.grain, GRAIN_CHOICES),
     logLevel: oneOf('--log-level', values['log-level'], LOG_LEVELS),
   };
 }

@@ -6,7 +6,8 @@ import { checkFinite } from './finite.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunEntry } from './run-book.js';
 import type { RunContext } from './run-context.js';
-import type { RunOutcome, RunTrainer } from './train-run.js';
+import type { RunOutcome } from './run-outcome.js';
+import type { RunTrainer } from './train-run.js';
 
 /**
  * Saves the last checkpoint and the model, and tells the run's end. Returns the weights' SHA-256.

@@ -6,6 +6,7 @@ import {
   type GradientReceipt,
   gradientKey,
   type RunState,
+  takesGradients,
   type WorkerId,
 } from '#training';
 
@@ -36,14 +37,7 @@ export class GradientInbox {
 
   accept(state: RunState, worker: WorkerId, frame: GradientFrame): 'written' | 'dropped' {
     const held = state.items.get(gradientKey(frame.step, frame.block));
-    if (
-      state.phase !== 'training' ||
-      frame.step !== state.version ||
-      held === undefined ||
-      held.receipt !== undefined
-    ) {
-      return 'dropped';
-    }
+    if (held === undefined || held.receipt !== undefined || !takesGradients(state, frame.step)) return 'dropped';
     const slot = this.#slot(slotOf(frame));
     const end = frame.offset + frame.payload.byteLength;
     if (frame.totalBytes !== slot.byteLength || end > slot.byteLength) return 'dropped';

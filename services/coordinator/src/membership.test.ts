@@ -101,7 +101,7 @@ describe('the membership', () => {
   test('remembers which run a worker is ready for, and that it is leaving', () => {
     const { membership } = watched();
     const { handler } = connect(membership, 'w0');
-    handler.message({ kind: 'run-ready', run: runId('r'), fence: fence(3) });
+    handler.message({ kind: 'run-ready', takesLeases: false, run: runId('r'), fence: fence(3) });
     handler.message({ kind: 'draining', reason: 'asked to' });
     expect(membership.members).toMatchObject([{ readyFor: { run: 'r', fence: 3 }, draining: 'asked to' }]);
   });

@@ -1,4 +1,5 @@
 import {
+  type EncodedWeights,
   type Fence,
   RopeteamError,
   type RunId,
@@ -13,7 +14,7 @@ export interface Member {
   readonly session: WorkerSession;
   readonly hello: WorkerHello;
   /** The run it said to be ready for. */
-  readyFor: { readonly run: RunId; readonly fence: Fence } | undefined;
+  readyFor: { readonly run: RunId; readonly fence: Fence; readonly takesLeases: boolean } | undefined;
   /** It said that it is leaving: its end is no loss. */
   draining: string | undefined;
 }
@@ -49,6 +50,15 @@ export class Membership {
     this.#members.get(worker)?.session.send(message);
   }
 
+  sendWeights(worker: WorkerId, weights: EncodedWeights): void {
+    this.#members.get(worker)?.session.sendWeights(weights);
+  }
+
+  /** Ends a worker's session: it is lost, and may come back as a new one. */
+  dismiss(worker: WorkerId, reason: string): void {
+    this.#members.get(worker)?.session.close(reason);
+  }
+
   /** Admits a worker, or throws why not. A second one of the same name takes the place of the first. */
   admit(session: WorkerSession): SessionHandler {
     const { hello } = session;
@@ -79,7 +89,10 @@ export class Membership {
     });
     return {
       message: (message) => {
-        if (message.kind === 'run-ready') member.readyFor = { run: message.run, fence: message.fence };
+        if (message.kind === 'run-ready') {
+          const { run, fence, takesLeases } = message;
+          member.readyFor = { run, fence, takesLeases };
+        }
         if (message.kind === 'draining') member.draining = message.reason;
         if (this.#members.get(hello.worker) === member) this.#listener?.message(member, message);
       },

@@ -1,9 +1,9 @@
 import { rm, writeFile } from 'node:fs/promises';
-import { type AveragerEngine, openAveragerEngine } from '#engine';
+import { type AveragerEngine, type AveragerEngineOptions, fitsWithLeases, openAveragerEngine } from '#engine';
 import { formatJob, resolveModel } from '#job';
 import { compileModel, type ModelSpec, type Program } from '#kernel';
 import { type Ledger, openLedger, type PreparedDataset, prepareDataset, takeFence } from '#storage';
-import { type JobSpec, RopeteamError, type RunPlan, type RunShape, shapeRun } from '#training';
+import { type JobSpec, type LeaseSettings, RopeteamError, type RunPlan, type RunShape, shapeRun } from '#training';
 import type { RunEntry } from './run-book.js';
 import type { RunContext } from './run-context.js';
 import { type StartingWeights, writeStartingWeights } from './starting-weights.js';
@@ -54,9 +54,16 @@ async function open(
   const model = resolveModel(entry.job, dataset.info);
   const program = compileModel(model);
   const fence = await takeFence(entry.folder, await queues.nextFence(entry.run));
-  const shape = shapeRun(entry.run, fence, entry.job.train, dataset.info.samples, program.parameterCount);
+  const shape = shapeRun(
+    entry.run,
+    fence,
+    entry.job.train,
+    dataset.info.samples,
+    program.parameterCount,
+    entry.job.checkpoint.everySteps,
+  );
   const job = effectiveJob(entry.job, dataset, model, shape);
-  const engine = await openAveragerEngine({
+  const engineOptions: AveragerEngineOptions = {
     kernel: kernel.name,
     ...(configuration.blasLibrary === undefined ? {} : { blasLibrary: configuration.blasLibrary }),
     threads: configuration.threads,
@@ -64,7 +71,9 @@ async function open(
     optimizer: job.train.optimizer,
     ...(job.train.l2 === undefined ? {} : { l2: job.train.l2 }),
     microBatches: shape.microBatches,
-  });
+  };
+  const leases = configuration.grain === 'step' ? undefined : leaseSettings(job, shape, engineOptions);
+  const engine = await openAveragerEngine({ ...engineOptions, leases: leases !== undefined });
   opened.push(engine);
   const wanted = { program, model, dataset, seed: job.train.seed };
   const start = await writeStartingWeights(entry, wanted, engine.weights, signal);
@@ -83,8 +92,22 @@ async function open(
     batch: shape.batch,
     microBatches: shape.microBatches,
     dataset: dataset.info,
+    ...(leases === undefined ? {} : { leases }),
   };
   return { job, jobText, dataset, model, program, shape, plan, engine, ledger, start };
+}
+
+/** What workers need to take leases; undefined where the coordinator has no room for what leases leave behind. */
+function leaseSettings(job: JobSpec, shape: RunShape, options: AveragerEngineOptions): LeaseSettings | undefined {
+  if (!fitsWithLeases(options)) return undefined;
+  const { optimizer, schedule, clipNorm, l2 } = job.train;
+  return {
+    optimizer,
+    schedule,
+    steps: shape.steps,
+    ...(clipNorm === undefined ? {} : { clipNorm }),
+    ...(l2 === undefined ? {} : { l2 }),
+  };
 }
 
 /** The job with what the data decided written out, so that `job.yaml` in the run's folder leaves nothing open. */

@@ -1,11 +1,15 @@
-import type { AverageResult } from '#engine';
+import type { AverageResult, LossSums } from '#engine';
+import { learningRateAt } from '#kernel';
 import {
   type GradientReceipt,
+  type GrainDecision,
+  type LeaseReceipt,
   type LedgerBlock,
   type RunEffect,
   type RunEvent,
   type RunEventBody,
   type RunState,
+  type Step,
   samplesOfStep,
 } from '#training';
 import { areFiniteMetrics } from './finite.js';
@@ -62,7 +66,7 @@ export class RunRecord {
     this.#timeline.begin();
   }
 
-  arrived(receipt: GradientReceipt, arrival: Arrival): void {
+  arrived(receipt: GradientReceipt | LeaseReceipt, arrival: Arrival): void {
     this.#timeline.arrived(receipt, arrival);
   }
 
@@ -83,13 +87,45 @@ export class RunRecord {
     this.#context.events.append({ event: 'worker_lost', ...event });
   }
 
+  grainChosen(decision: GrainDecision, workers: number): void {
+    const { grain, stepsPerLease, computeMs, exchangeMs, savedMs, reason } = decision;
+    const measured = computeMs === undefined || savedMs === undefined ? {} : { computeMs, savedMs };
+    this.#context.events.append({
+      event: 'grain_chosen',
+      grain,
+      stepsPerLease,
+      workers,
+      ...measured,
+      exchangeMs,
+      reason,
+    });
+  }
+
   /** The weights that end a step are on their way: how long it took. */
-  published(): Timing {
-    return this.#timeline.published();
+  published(steps = 1): Timing {
+    return this.#timeline.published(steps);
+  }
+
+  /** @returns the mean loss of the last step */
+  leaseCommitted({ receipt, steps }: RunEffect & { kind: 'lease-committed' }, timing: Timing): number {
+    const { shape, job } = this.#prepared;
+    const { worker, attempt } = receipt;
+    let loss = 0;
+    for (const record of steps) {
+      const { step, sampleCount: samples, lossSum, gradientHash: gradient, gradientNorm, weightsHash } = record;
+      const learningRate = learningRateAt(job.train.schedule, job.train.optimizer, step, shape.steps);
+      const block = { begin: 0, end: shape.microBatches, worker, attempt, samples, lossSum, gradient };
+      loss = this.#write(step, record, [block], { ...timing, learningRate, gradientNorm, weightsHash });
+    }
+    return loss;
   }
 
   /** @returns the step's mean loss */
-  committed({ step, receipts, sums }: RunEffect & { kind: 'committed' }, figuresOfStep: Averaged & Timing): number {
+  committed({ step, receipts, sums }: RunEffect & { kind: 'committed' }, figures: Averaged & Timing): number {
+    return this.#write(step, sums, receipts.map(ledgerBlock), figures);
+  }
+
+  #write(step: Step, sums: LossSums, blocks: readonly LedgerBlock[], figuresOfStep: Averaged & Timing): number {
     const { shape, ledger, engine } = this.#prepared;
     const { learningRate, gradientNorm, weightsHash, durationMs, phases } = figuresOfStep;
     const samples = sums.sampleCount;
@@ -100,12 +136,12 @@ export class RunRecord {
       fence: shape.fence,
       ...where,
       ...figures,
-      blocks: receipts.map(ledgerBlock),
+      blocks,
       kernel: engine.kernelId,
       weights: weightsHash,
     });
     this.#samplesCommitted += samples;
-    const workers = new Set(receipts.map((receipt) => receipt.worker)).size;
+    const workers = new Set(blocks.map((block) => block.worker)).size;
     const event = { step, epoch: where.epoch, ...figures, durationMs, workers, phases };
     this.#context.events.append({ event: 'step_committed', ...event });
     this.#context.metrics.stepCommitted({ ...event, version: step + 1 });

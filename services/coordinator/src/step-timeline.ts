@@ -4,10 +4,13 @@ import type { Arrival } from './gradient-inbox.js';
 /** Durations of undisturbed steps kept to know what a step takes when nothing is lost. */
 const REMEMBERED_STEPS = 256;
 
+/** What a worker timed itself: of a block, or of a whole lease. */
+type Timed = Pick<GradientReceipt, 'computeMs' | 'waitedMs'>;
+
 /** Times the phases of each step, and how much of a run went into steps that a lost worker delayed. */
 export class StepTimeline {
   #publishedAt = performance.now();
-  #last: { readonly receipt: GradientReceipt; readonly arrival: Arrival } | undefined;
+  #last: { readonly receipt: Timed; readonly arrival: Arrival } | undefined;
   #averageMs = 0;
   #disturbed = false;
   #lostMs = 0;
@@ -15,7 +18,7 @@ export class StepTimeline {
   readonly #calm: number[] = [];
 
   /** Block arrivals are told in order: the last one is the one the step waited for. */
-  arrived(receipt: GradientReceipt, arrival: Arrival): void {
+  arrived(receipt: Timed, arrival: Arrival): void {
     this.#last = { receipt, arrival };
   }
 
@@ -27,12 +30,16 @@ export class StepTimeline {
     this.#disturbed = true;
   }
 
-  /** The weights that end this step and begin the next are on their way. */
-  published(): { readonly durationMs: number; readonly phases: StepPhases } {
+  /**
+   * The weights that end this step, or this lease of `steps` steps, and begin the next are on their way.
+   * @returns of one step: an equal share
+   */
+  published(steps = 1): { readonly durationMs: number; readonly phases: StepPhases } {
     const now = performance.now();
-    const durationMs = now - this.#publishedAt;
-    const phases = this.#phases(durationMs);
-    this.#remember(durationMs);
+    const total = now - this.#publishedAt;
+    const phases = shareOf(this.#phases(total), steps);
+    const durationMs = total / steps;
+    this.#remember(durationMs, steps);
     this.#publishedAt = now;
     this.#last = undefined;
     this.#disturbed = false;
@@ -66,9 +73,9 @@ export class StepTimeline {
     return { broadcastMs, computeMs, uploadMs, waitMs, averageMs, commitMs };
   }
 
-  #remember(durationMs: number): void {
-    this.#totalMs += durationMs;
-    if (this.#disturbed) this.#lostMs += Math.max(0, durationMs - this.#typicalMs());
+  #remember(durationMs: number, steps: number): void {
+    this.#totalMs += durationMs * steps;
+    if (this.#disturbed) this.#lostMs += steps * Math.max(0, durationMs - this.#typicalMs());
     else {
       this.#calm.push(durationMs);
       if (this.#calm.length > REMEMBERED_STEPS) this.#calm.shift();
@@ -79,4 +86,16 @@ export class StepTimeline {
     const sorted = [...this.#calm].sort((left, right) => left - right);
     return sorted[Math.floor(sorted.length / 2)] ?? 0;
   }
+}
+
+function shareOf(phases: StepPhases, steps: number): StepPhases {
+  const { broadcastMs, computeMs, uploadMs, waitMs, averageMs, commitMs } = phases;
+  return {
+    broadcastMs: broadcastMs / steps,
+    computeMs: computeMs / steps,
+    uploadMs: uploadMs / steps,
+    waitMs: waitMs / steps,
+    averageMs: averageMs / steps,
+    commitMs: commitMs / steps,
+  };
 }

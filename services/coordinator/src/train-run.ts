@@ -6,47 +6,33 @@ import {
   type AverageItem,
   advanceRun,
   type EncodedWeights,
-  type ErrorEnvelope,
+  type GradientProof,
   type GradientReceipt,
   gradientKey,
-  type Metrics,
+  type LeaseProof,
+  type LeaseReceipt,
   newRun,
-  RopeteamError,
   type RunEffect,
-  type RunId,
   type RunInput,
   type RunState,
-  type SplitName,
   type Step,
-  type StoppedBy,
   sumsOfStep,
   toEnvelope,
+  type WorkerId,
   type WorkerMessage,
 } from '#training';
 import { AveragingGate } from './averaging-gate.js';
 import { GradientInbox, slotOf } from './gradient-inbox.js';
+import { GrainChooser } from './grain-chooser.js';
+import { LeaseDesk } from './lease-desk.js';
 import type { Member } from './membership.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunContext } from './run-context.js';
+import { type RunOutcome, stepFailed, type TrainerListener } from './run-outcome.js';
 import { type Averaged, RunRecord } from './run-record.js';
 
 /** Without any progress for so long, what the queue was given is announced again: it may have been emptied. */
 const STALL_MS = 3_000;
-
-export type RunOutcome =
-  | {
-      readonly kind: 'finished';
-      readonly stoppedBy: StoppedBy;
-      readonly metrics: Readonly<Partial<Record<SplitName, Metrics>>>;
-    }
-  | { readonly kind: 'failed'; readonly error: ErrorEnvelope };
-
-export interface TrainerListener {
-  /** A step counts; the weights hold still until this returns. */
-  committed(state: RunState, loss: number): void;
-  /** Called once, when the run has finished or failed. */
-  ended(outcome: RunOutcome): void;
-}
 
 export class RunTrainer {
   readonly record: RunRecord;
@@ -54,10 +40,14 @@ export class RunTrainer {
   readonly #prepared: PreparedRun;
   readonly #listener: TrainerListener;
   readonly #inbox: GradientInbox;
+  readonly #leases: LeaseDesk;
+  readonly #grain: GrainChooser;
   readonly #gate = new AveragingGate();
   #state: RunState;
   #published: EncodedWeights | undefined;
   #averaged: Averaged | undefined;
+  /** Of the run's weights, once a step has been made. */
+  #weightsHash: string | undefined;
   /** What is still to be written down of a step whose weights are on their way. */
   #unrecorded: (() => void) | undefined;
   #queue: Promise<void> = Promise.resolve();
@@ -69,6 +59,15 @@ export class RunTrainer {
     this.#listener = listener;
     this.record = new RunRecord(context, prepared);
     this.#inbox = new GradientInbox(prepared.engine);
+    this.#leases = new LeaseDesk(context, prepared);
+    this.#grain = new GrainChooser(
+      {
+        wanted: context.configuration.grain,
+        microBatches: prepared.shape.microBatches,
+        parameterCount: prepared.program.parameterCount,
+      },
+      (decision, workers) => this.record.grainChosen(decision, workers),
+    );
     this.#state = newRun({
       shape: prepared.shape,
       rules: prepared.job.train.stop,
@@ -107,6 +106,7 @@ export class RunTrainer {
   lost(member: Member, reason: string, detectedInMs: number): void {
     const { worker, pid } = member.hello;
     this.#inbox.forget(worker);
+    this.#leases.forget(worker);
     const before = this.record.blocksReissued;
     this.#advance({ kind: 'worker-lost', worker });
     this.#countWorkers();
@@ -120,11 +120,15 @@ export class RunTrainer {
     const { worker } = member.hello;
     if (message.kind === 'gradient-frame') {
       this.#inbox.accept(this.#state, worker, message.frame);
-      if (message.proof !== undefined) this.#receiveGradient(message.proof.receipt);
+      if (message.proof !== undefined) this.#receiveGradient(message.proof);
+    } else if (message.kind === 'lease-frame') {
+      this.#leases.accept(this.#state, worker, message.frame);
+      if (message.proof !== undefined) this.#receiveLease(message.proof);
     } else if (message.kind === 'evaluation-receipt') {
       if (this.#isOurs(message.receipt)) this.#advance({ kind: 'evaluation-received', receipt: message.receipt });
     } else if (message.kind === 'job-taken') {
-      this.#advance({ kind: 'item-taken', itemId: message.itemId, token: message.token, worker });
+      const { itemId, token, holds } = message;
+      this.#advance({ kind: 'item-taken', itemId, token, worker, ...(holds === undefined ? {} : { holds }) });
     } else if (message.kind === 'job-failed') {
       this.#context.log.warn('item_failed', { worker, item: message.itemId, message: message.message });
       this.#advance({ kind: 'item-failed', itemId: message.itemId, worker, message: message.message });
@@ -166,16 +170,40 @@ export class RunTrainer {
     return what.run === this.#prepared.shape.run && what.fence === this.#prepared.shape.fence;
   }
 
-  #isReady({ readyFor }: Member): boolean {
-    return readyFor !== undefined && this.#isOurs(readyFor);
+  get #readyMembers(): readonly Member[] {
+    return this.#context.membership.members.filter(({ readyFor }) => readyFor !== undefined && this.#isOurs(readyFor));
   }
 
   #countWorkers(): void {
-    const ready = this.#context.membership.members.filter((member) => this.#isReady(member)).length;
-    this.#advance({ kind: 'workers-changed', workers: ready });
+    this.#advance({ kind: 'workers-changed', workers: this.#readyMembers.length });
+    this.#chooseGrain();
   }
 
-  #receiveGradient(receipt: GradientReceipt): void {
+  /** How what is announced next is leased, by what was measured so far. */
+  #chooseGrain(): void {
+    const ready = this.#readyMembers;
+    if (ready.length === 0 || this.#state.phase === 'ended') return;
+    const canLease = this.#prepared.plan.leases !== undefined && ready.every(({ readyFor }) => readyFor?.takesLeases);
+    const plan = this.#grain.choose(
+      ready.map(({ hello }) => hello.worker),
+      canLease,
+    );
+    this.#advance({ kind: 'grain-chosen', plan });
+  }
+
+  #receiveLease({ itemId, receipt }: LeaseProof): void {
+    if (!this.#isOurs(receipt)) this.#context.metrics.gradientReceived('stale');
+    else if (this.#leases.received(this.#state, receipt)) this.#advance({ kind: 'lease-received', receipt });
+    else this.#incomplete(itemId, receipt.worker);
+  }
+
+  /** A receipt came and not all that it speaks of: somebody has to compute it again. */
+  #incomplete(itemId: string, worker: WorkerId): void {
+    this.#context.log.warn('upload_incomplete', { worker, item: itemId });
+    this.#advance({ kind: 'item-failed', itemId, worker, message: 'its result did not arrive whole' });
+  }
+
+  #receiveGradient({ itemId, receipt }: GradientProof): void {
     if (!this.#isOurs(receipt)) {
       this.#context.metrics.gradientReceived('stale');
       return;
@@ -184,7 +212,7 @@ export class RunTrainer {
     const held = this.#state.items.get(gradientKey(receipt.step, receipt.block));
     if (held !== undefined && held.receipt === undefined) {
       if (arrival === undefined) {
-        this.#context.log.warn('gradient_incomplete', { worker: receipt.worker, step: receipt.step });
+        this.#incomplete(itemId, receipt.worker);
         return;
       }
       this.record.arrived(receipt, arrival);
@@ -224,8 +252,26 @@ export class RunTrainer {
       case 'average':
         this.#gate.open(effect);
         return;
+      case 'adopt':
+        this.#adopt(effect.receipt).catch((error: unknown) => {
+          this.#end({ kind: 'failed', error: toEnvelope(stepFailed(this.#prepared.shape.run, 'adopted', error)) });
+        });
+        return;
+      case 'distrust':
+        // Its place is taken from it in a moment, when this turn of the step protocol is done.
+        queueMicrotask(() => membership.dismiss(effect.worker, effect.reason));
+        return;
+      case 'send-state':
+        membership.sendWeights(effect.worker, this.#leases.encodedState(effect.version));
+        return;
+      case 'send-weights':
+        if (this.#published !== undefined) membership.sendWeights(effect.worker, this.#published);
+        return;
       case 'committed':
         this.#commit(effect);
+        return;
+      case 'lease-committed':
+        this.#commitLease(effect);
         return;
       case 'publish':
         this.#publish(effect.version);
@@ -257,9 +303,34 @@ export class RunTrainer {
     const { step } = effect;
     if (this.#averaged === undefined) throw new Error(`step ${step} was committed without an average`);
     const figures = { ...this.#averaged, ...this.record.published() };
+    this.#weightsHash = figures.weightsHash;
+    this.#grain.shared({ ...figures, blocksMs: effect.receipts.map(({ computeMs }) => computeMs) });
+    this.#recordSoon(() => this.record.committed(effect, figures));
+  }
+
+  #commitLease(effect: RunEffect & { kind: 'lease-committed' }): void {
+    const timing = this.record.published(effect.steps.length);
+    this.#weightsHash = effect.steps.at(-1)?.weightsHash;
+    this.#grain.leased(effect.receipt);
+    this.#recordSoon(() => this.record.leaseCommitted(effect, timing));
+  }
+
+  /** @param write returns the newest step's mean loss */
+  #recordSoon(write: () => number): void {
     const state = this.#state;
-    this.#unrecorded = () => this.#listener.committed(state, this.record.committed(effect, figures));
+    this.#unrecorded = () => this.#listener.committed(state, write());
     setImmediate(() => this.#writeRecord());
+  }
+
+  async #adopt(receipt: LeaseReceipt): Promise<void> {
+    this.#writeRecord(); // of the steps before, whose weights are about to change
+    const arrival = this.#leases.arrivalOf(receipt);
+    if (arrival !== undefined) this.record.arrived(receipt, arrival);
+    const startedAt = performance.now();
+    const outcome = await this.#leases.adopt(receipt, this.#weightsHash);
+    this.record.averaged(performance.now() - startedAt);
+    this.#advance({ kind: 'adopted', step: receipt.step, outcome });
+    this.#chooseGrain();
   }
 
   #writeRecord(): void {
@@ -295,9 +366,7 @@ export class RunTrainer {
     const { run, fence } = this.#prepared.shape;
     const encoded = encodeWeights({ run, fence, version }, this.#prepared.engine.weights);
     this.#published = encoded;
-    for (const member of this.#context.membership.members) {
-      if (this.#isReady(member)) member.session.sendWeights(encoded);
-    }
+    for (const { session } of this.#readyMembers) session.sendWeights(encoded);
   }
 
   async #averageStep(step: Step, receipts: readonly GradientReceipt[]): Promise<unknown> {
@@ -321,14 +390,7 @@ export class RunTrainer {
     this.record.averaged(performance.now() - startedAt);
     this.#averaged = { ...result, learningRate };
     this.#advance({ kind: 'averaged', step, finite: result.finite && Number.isFinite(sums.lossSum) });
+    this.#chooseGrain();
     return { step, weights: result.weightsHash };
   }
-}
-
-function stepFailed(run: RunId, what: string, cause: unknown): RopeteamError {
-  const message = `a step could not be ${what}: ${cause instanceof Error ? cause.message : String(cause)}`;
-  return new RopeteamError('RUN.FAILED', { run }, message, {
-    cause,
-    hint: 'the coordinator’s log has the place in the code; its last checkpoint is whole',
-  });
 }

@@ -1,12 +1,14 @@
 import type { KernelName } from '#engine';
 import type { Logger, WorkerMetrics } from '#telemetry';
-import type { CoordinatorMessage, CoordinatorSession, Fence, RunId, RunPlan } from '#training';
+import type { CoordinatorMessage, CoordinatorSession, Fence, RunId, RunPlan, Step, WorkerItem } from '#training';
 import type { WorkerConfiguration } from './configuration.js';
 import { openWorkerRun, type WorkerRun } from './worker-run.js';
 
 interface OpenRun {
   readonly plan: RunPlan;
   readonly run: Promise<WorkerRun>;
+  /** The same, once it is there. */
+  opened?: WorkerRun;
 }
 
 export interface RunSlotOptions {
@@ -33,6 +35,8 @@ export class RunSlot implements AsyncDisposable {
   readonly #options: RunSlotOptions;
   readonly #changed = new EventTarget();
   #open: OpenRun | undefined;
+  /** The item taken last. */
+  #taken: WorkerItem | undefined;
   /** Runs that ended while this worker was there, the newest last. */
   readonly #ended = new Set<string>();
 
@@ -40,15 +44,23 @@ export class RunSlot implements AsyncDisposable {
     this.#options = options;
   }
 
+  /** An item was taken: its run must know before anything sent for it can come. @returns see `WorkerRun.take` */
+  take(item: WorkerItem): Step | undefined {
+    this.#taken = item;
+    return this.#isOpen(item.run, item.fence) ? this.#open?.opened?.take(item) : undefined;
+  }
+
   /** Handles what concerns runs and weights; messages of other kinds are left alone. */
   receive(message: CoordinatorMessage): void {
     if (message.kind === 'run-started') this.#start(message.plan);
     else if (message.kind === 'run-ended') this.#end(message);
-    else if (message.kind === 'weights-frame') {
+    else if (message.kind === 'weights-frame' || message.kind === 'state-frame') {
       const { frame } = message;
       // Frames that come while the engine still opens wait for it; `then` keeps them in order.
       if (this.#open === undefined || !this.#isOpen(frame.run, frame.fence)) return;
-      this.#open.run.then((run) => run.weights.accept(frame)).catch(this.#options.onBroken);
+      const accept = (run: WorkerRun): void =>
+        message.kind === 'state-frame' ? run.acceptState(frame) : run.weights.accept(frame);
+      this.#open.run.then(accept).catch(this.#options.onBroken);
     }
   }
 
@@ -89,11 +101,14 @@ export class RunSlot implements AsyncDisposable {
     this.#close();
     const { session, log, onJoined, onBroken } = this.#options;
     const run = openWorkerRun(plan, this.#options);
-    this.#open = { plan, run };
-    run.then(() => {
+    const open: OpenRun = { plan, run };
+    this.#open = open;
+    run.then((opened) => {
+      open.opened = opened;
+      if (this.#taken?.run === plan.run && this.#taken.fence === plan.fence) opened.take(this.#taken);
       log.info('run_joined', { run: plan.run, parameters: plan.parameterCount });
       onJoined();
-      session.send({ kind: 'run-ready', run: plan.run, fence: plan.fence });
+      session.send({ kind: 'run-ready', run: plan.run, fence: plan.fence, takesLeases: opened.takesLeases });
       this.#changed.dispatchEvent(new Event('changed'));
     }, onBroken);
   }

@@ -79,7 +79,8 @@ export async function serveSession(
 
   async function work(taken: TakenItem): Promise<unknown> {
     const { itemId, token } = taken;
-    session.send({ kind: 'job-taken', itemId, token });
+    const holds = slot.take(taken.item);
+    session.send({ kind: 'job-taken', itemId, token, ...(holds === undefined ? {} : { holds }) });
     const release = new AbortController();
     // By hand: `AbortSignal.any` costs 40 µs, several times a step.
     const letGo = (): void => release.abort();
@@ -107,6 +108,8 @@ export async function serveSession(
       metrics.blockFailed();
       log.error('item_failed', { item: taken.itemId, error });
       session.send({ kind: 'job-failed', itemId: taken.itemId, code: codeOf(error), message: messageOf(error) });
+      // Its first steps may be in the weights already: what is here is of no version, so this worker begins anew.
+      if (taken.item.kind === 'lease') closing.abort('a lease failed half way');
       return 'failed';
     }
   }

@@ -41,8 +41,14 @@ export class WeightsBoard {
     return this.#currentSince;
   }
 
+  /** The version in use; -1: none. */
+  get version(): number {
+    return this.#current;
+  }
+
   accept(frame: WeightsFrame): void {
-    if (frame.version < this.#assembling) return;
+    // Older than what is in use: made here, by a lease, before the coordinator could send it.
+    if (frame.version < this.#assembling || frame.version <= this.#current) return;
     if (frame.version > this.#assembling) {
       this.#assembling = frame.version;
       this.#receivedBytes = 0;
@@ -95,6 +101,27 @@ export class WeightsBoard {
     }
   }
 
+  /** The weights in use were updated in place, by a lease. Called while they are held. */
+  advance(version: number): void {
+    this.#setCurrent(version);
+  }
+
+  /** What was written to the staged weights from outside is `version`, whatever was in use before. Not while they are held. */
+  replace(version: number): void {
+    if (this.#busy) throw new Error('weights were replaced while something computes on them');
+    this.#target.adoptStagedWeights();
+    this.#assembling = -1;
+    this.#complete = -1;
+    this.#setCurrent(version);
+  }
+
+  /** What is in use is of no use: an earlier version is needed and will be sent. */
+  forget(): void {
+    this.#current = -1;
+    this.#assembling = -1;
+    this.#complete = -1;
+  }
+
   /** No version will come any more: whoever waits is released, now and later. */
   close(): void {
     this.#closed = true;
@@ -103,7 +130,11 @@ export class WeightsBoard {
 
   #adopt(): void {
     this.#target.adoptStagedWeights();
-    this.#current = this.#complete;
+    this.#setCurrent(this.#complete);
+  }
+
+  #setCurrent(version: number): void {
+    this.#current = version;
     this.#currentSince = performance.now();
     for (const waiter of [...this.#waiters]) {
       if (waiter.version === this.#current) waiter.resolve('ready');

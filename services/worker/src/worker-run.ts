@@ -1,4 +1,11 @@
-import { type GradientResult, type KernelName, openWorkerEngine, type WorkerEngine } from '#engine';
+import {
+  type GradientResult,
+  type KernelName,
+  openWorkerEngine,
+  type WorkerEngine,
+  type WorkerEngineOptions,
+  workerFits,
+} from '#engine';
 import type { WorkerMetrics } from '#telemetry';
 import type {
   CoordinatorSession,
@@ -6,11 +13,17 @@ import type {
   EvaluationReceipt,
   GradientItem,
   GradientReceipt,
+  LeaseSettings,
   RunPlan,
+  Step,
   TakenItem,
+  WeightsFrame,
   WorkerId,
+  WorkerItem,
 } from '#training';
+import { type LeaseSummary, LeaseWork } from './compute-lease.js';
 import type { WorkerConfiguration } from './configuration.js';
+import { LeaseState } from './lease-state.js';
 import { openShardCache, type ShardCache } from './shard-cache.js';
 import { WeightsBoard } from './weights-board.js';
 
@@ -18,8 +31,17 @@ import { WeightsBoard } from './weights-board.js';
 export interface WorkerRun extends AsyncDisposable {
   readonly plan: RunPlan;
   readonly weights: WeightsBoard;
+  /** Whether leases of whole steps may be given to this worker. */
+  readonly takesLeases: boolean;
+  /** Hears of an item as it is taken. @returns the version held as the result of a lease, see `job-taken` */
+  take(item: WorkerItem): Step | undefined;
+  /** A piece of the state that a lease begins with. */
+  acceptState(frame: WeightsFrame): void;
   /** Computes a taken item and sends what came of it; `dropped` when it was released or is of the past. */
-  compute(taken: TakenItem, signal: AbortSignal): Promise<GradientReceipt | EvaluationReceipt | 'dropped'>;
+  compute(
+    taken: TakenItem,
+    signal: AbortSignal,
+  ): Promise<GradientReceipt | EvaluationReceipt | LeaseSummary | 'dropped'>;
 }
 
 export interface WorkerRunOptions {
@@ -38,7 +60,7 @@ export async function openWorkerRun(
 ): Promise<WorkerRun> {
   const kernel = kernels.get(plan.kernelId);
   if (kernel === undefined) throw new Error(`run ${plan.run} is computed with ${plan.kernelId}, which was not offered`);
-  const engine = await openWorkerEngine({
+  const engineOptions: WorkerEngineOptions = {
     kernel,
     ...(configuration.blasLibrary === undefined ? {} : { blasLibrary: configuration.blasLibrary }),
     threads: configuration.threads,
@@ -47,23 +69,54 @@ export async function openWorkerRun(
     trainSamples: plan.dataset.samples.train,
     batch: plan.batch,
     microBatches: plan.microBatches,
-  });
+  };
+  const engine = await openWorkerEngine(withLeases(engineOptions, plan.leases));
   const weights = new WeightsBoard(engine);
+  const state = new LeaseState(engine, weights);
   const shards = openShardCache({ plan, session, engine, metrics, signal });
   const context: Context = { plan, session, engine, metrics, weights, shards, worker: configuration.name };
+  const { leases: settings } = plan;
+  const leases =
+    settings === undefined || engine.lease === undefined
+      ? undefined
+      : new LeaseWork({ plan, settings, session, engine: engine.lease, weights, state, worker: configuration.name });
   return {
     plan,
     weights,
-    compute: (taken, released) =>
-      taken.item.kind === 'gradient'
-        ? computeGradient(context, taken, taken.item, released)
-        : evaluate(context, taken, taken.item, released),
-    [Symbol.asyncDispose]: () => {
+    takesLeases: leases !== undefined,
+    take: (item) => state.take(item),
+    acceptState: (frame) => state.accept(frame),
+    compute: async (taken, released) => {
+      const { item } = taken;
+      if (item.kind === 'gradient') return computeGradient(context, taken, item, released);
+      if (item.kind === 'evaluation') return evaluate(context, taken, item, released);
+      if (leases === undefined) throw new Error('a lease came to a worker that takes none');
+      await shards.need('train', 0, plan.dataset.samples.train);
+      const outcome = await leases.compute(taken, item, released);
+      if (outcome !== 'dropped') metrics.weightsReceived(item.step + outcome.steps);
+      return outcome;
+    },
+    [Symbol.asyncDispose]: async () => {
       // An item taken as its run ended waits for weights that nobody sends: without this the worker would wait with it.
       weights.close();
-      return engine[Symbol.asyncDispose]();
+      state.close();
+      await leases?.[Symbol.asyncDispose]();
+      await engine[Symbol.asyncDispose]();
     },
   };
+}
+
+/** With room for leases, if the run has them and this worker the memory. */
+function withLeases(options: WorkerEngineOptions, leases: LeaseSettings | undefined): WorkerEngineOptions {
+  if (leases === undefined) return options;
+  const { optimizer, l2, clipNorm } = leases;
+  const update = {
+    optimizer,
+    ...(l2 === undefined ? {} : { l2 }),
+    ...(clipNorm === undefined ? {} : { clipNorm }),
+  };
+  const wanted = { ...options, update };
+  return workerFits(wanted) ? wanted : options;
 }
 
 interface Context {

@@ -1,0 +1,21 @@
+/** How long a lease of whole steps is. */
+import type { RunShape } from './run-shape.js';
+
+/** Steps of one lease at the most: bounds its receipt, some 150 bytes a step. */
+export const MOST_LEASE_STEPS = 1024;
+
+/**
+ * Leases announced and not yet committed: the one in hand and the one after it, which its worker goes on with at once
+ * from its own result. The coordinator keeps a place for what each leaves behind.
+ */
+export const MOST_OPEN_LEASES = 2;
+
+/**
+ * Where the lease ends that begins at step `first`: never beyond the end of the epoch, which is measured, nor beyond
+ * that of the run, nor beyond a step whose weights are to be saved.
+ */
+export function leaseEnd(shape: RunShape, first: number, most: number): number {
+  const next = (every: number): number => (Math.floor(first / every) + 1) * every;
+  const length = Math.max(1, Math.min(most, MOST_LEASE_STEPS));
+  return Math.min(first + length, next(shape.stepsPerEpoch), next(shape.saveEverySteps ?? shape.steps), shape.steps);
+}

@@ -1,0 +1,48 @@
+/** What the workers of a simulated cluster send, and the generator that its schedules replay from. */
+import type { workerId } from './identities.js';
+import type { RunInput } from './run-state.js';
+import type { LeaseItem, WorkerItem } from './work-items.js';
+
+/** What a worker would send: sums that depend on the samples alone. */
+export function receiptOf(item: WorkerItem, worker: ReturnType<typeof workerId>): RunInput {
+  if (item.kind === 'evaluation') {
+    const sums = sumsOver(item.end - item.begin, item.begin + 1);
+    const { run, fence: at, version, split, part } = item;
+    return { kind: 'evaluation-received', receipt: { run, fence: at, version, split, part, worker, ...sums } };
+  }
+  if (item.kind === 'lease') throw new Error('a lease has a receipt of its own');
+  const { run, fence: at, step, block } = item;
+  const sums = sumsOver(block.end - block.begin, step + 1);
+  const proof = { gradientHash: '0'.repeat(16), computeMs: 1, waitedMs: 0, attempt: 1 };
+  return { kind: 'gradient-received', receipt: { run, fence: at, step, block, worker, ...sums, ...proof } };
+}
+
+export function leaseReceiptOf(item: LeaseItem, worker: ReturnType<typeof workerId>, microBatches: number): RunInput {
+  const { run, fence: at, step, end } = item;
+  const hash = '0'.repeat(16);
+  const proof = { gradientNorm: 1, gradientHash: hash, weightsHash: hash, finite: true };
+  const steps = range(step, end).map((each) => ({ ...sumsOver(microBatches, each + 1), ...proof }));
+  const times = { computeMs: 1, waitedMs: 0, attempt: 1 };
+  return { kind: 'lease-received', receipt: { run, fence: at, step, end, worker, startHash: hash, steps, ...times } };
+}
+
+function sumsOver(sampleCount: number, each: number) {
+  const sum = sampleCount * each;
+  const squares = { squaredErrorSum: sum, targetSum: sum, targetSquareSum: sum * each * 4 };
+  return { sampleCount, lossSum: sum, correctCount: 0, ...squares };
+}
+
+export function range(begin: number, end: number): number[] {
+  return Array.from({ length: end - begin }, (_, index) => begin + index);
+}
+
+/** A small seeded generator: a test's schedule must replay. */
+export function mulberry(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}

@@ -1,0 +1,97 @@
+import type { AveragerEngine } from '#engine';
+import { copyBytes } from '#protocol';
+import {
+  type LeaseFrame,
+  type LeaseReceipt,
+  leaseKey,
+  MOST_OPEN_LEASES,
+  type RunState,
+  type WorkerId,
+} from '#training';
+import type { Arrival } from './gradient-inbox.js';
+
+interface Upload extends Arrival {
+  readonly bytes: number;
+}
+
+/** What it needs of an engine. */
+export type LeasePlaces = Pick<AveragerEngine, 'leasePlace'>;
+
+/**
+ * Receives what leases left behind, each in a place of its own until it is adopted: the next lease's result may come
+ * before the one before it counts.
+ *
+ * As with gradients, two workers may send the same lease: both write the same bits. Frames of a lease that is in, or not
+ * announced, are dropped.
+ */
+export class LeaseInbox {
+  readonly #engine: LeasePlaces;
+  readonly #places = new Map<string, number>();
+  readonly #uploads = new Map<string, Upload>();
+
+  constructor(engine: LeasePlaces) {
+    this.#engine = engine;
+  }
+
+  accept(state: RunState, worker: WorkerId, frame: LeaseFrame): 'written' | 'dropped' {
+    const key = leaseKey(frame.step, frame.end);
+    const held = state.items.get(key);
+    if (held === undefined || held.receipt !== undefined) return 'dropped';
+    const place = this.#bytesOf(this.#placeFor(state, key));
+    const end = frame.offset + frame.payload.byteLength;
+    if (frame.totalBytes !== place.byteLength || end > place.byteLength) return 'dropped';
+    copyBytes(place, frame.offset, frame.payload);
+    const upload = this.#uploads.get(uploadKey(worker, key));
+    const now = performance.now();
+    this.#uploads.set(uploadKey(worker, key), {
+      // From the start again: this worker has sent an earlier copy of it, or part of one.
+      bytes: (frame.offset === 0 ? 0 : (upload?.bytes ?? 0)) + frame.payload.byteLength,
+      firstFrameAt: upload?.firstFrameAt ?? now,
+      lastFrameAt: now,
+    });
+    return 'written';
+  }
+
+  /** Ends a worker's upload; undefined when bytes are missing. */
+  complete({ worker, step, end }: LeaseReceipt): Arrival | undefined {
+    const key = leaseKey(step, end);
+    const upload = this.#uploads.get(uploadKey(worker, key));
+    this.#uploads.delete(uploadKey(worker, key));
+    const place = this.#places.get(key);
+    return place !== undefined && upload?.bytes === this.#bytesOf(place).byteLength ? upload : undefined;
+  }
+
+  /** Where a complete lease lies. */
+  placeOf({ step, end }: LeaseReceipt): number {
+    const place = this.#places.get(leaseKey(step, end));
+    if (place === undefined) throw new Error(`the lease of steps ${step}..${end - 1} lies nowhere`);
+    return place;
+  }
+
+  /** Uploads of this worker that will not be finished. */
+  forget(worker: WorkerId): void {
+    for (const key of this.#uploads.keys()) if (key.startsWith(`${worker}/`)) this.#uploads.delete(key);
+  }
+
+  /** A lease has a place from its first frame until it is committed, which is when its item is gone. */
+  #placeFor(state: RunState, key: string): number {
+    for (const known of this.#places.keys()) if (!state.items.has(known)) this.#places.delete(known);
+    const known = this.#places.get(key);
+    if (known !== undefined) return known;
+    const used = new Set(this.#places.values());
+    let place = 0;
+    while (used.has(place)) place++;
+    if (place >= MOST_OPEN_LEASES) throw new Error(`more than ${MOST_OPEN_LEASES} leases are open`);
+    this.#places.set(key, place);
+    return place;
+  }
+
+  #bytesOf(place: number): Uint8Array {
+    const { buffer, byteOffset, byteLength } = this.#engine.leasePlace(place);
+    return new Uint8Array(buffer, byteOffset, byteLength);
+  }
+}
+
+function uploadKey(worker: WorkerId, key: string): string {
+  return `${worker}/${key}`;
+}

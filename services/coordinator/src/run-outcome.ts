@@ -1,0 +1,34 @@
+/** How a run ends, and who hears of it. */
+import {
+  type ErrorEnvelope,
+  type Metrics,
+  RopeteamError,
+  type RunId,
+  type RunState,
+  type SplitName,
+  type StoppedBy,
+} from '#training';
+
+export type RunOutcome =
+  | {
+      readonly kind: 'finished';
+      readonly stoppedBy: StoppedBy;
+      readonly metrics: Readonly<Partial<Record<SplitName, Metrics>>>;
+    }
+  | { readonly kind: 'failed'; readonly error: ErrorEnvelope };
+
+export interface TrainerListener {
+  /** A step counts; the weights hold still until this returns. */
+  committed(state: RunState, loss: number): void;
+  /** Called once, when the run has finished or failed. */
+  ended(outcome: RunOutcome): void;
+}
+
+/** A step that could not be averaged, adopted or written down: nothing may count after it. */
+export function stepFailed(run: RunId, what: string, cause: unknown): RopeteamError {
+  const message = `a step could not be ${what}: ${cause instanceof Error ? cause.message : String(cause)}`;
+  return new RopeteamError('RUN.FAILED', { run }, message, {
+    cause,
+    hint: 'the coordinator’s log has the place in the code; its last checkpoint is whole',
+  });
+}

@@ -16,7 +16,7 @@ export type {
   WorkerEngineOptions,
 } from './engine.js';
 export { KERNEL_NAMES } from './engine.js';
-export { KernelThreadError, KernelUnavailableError, MissingRowError } from './engine-errors.js';
+export { KernelThreadError, KernelUnavailableError, MissingRowError, ModelTooLargeError } from './engine-errors.js';
 export {
   type ChosenKernel,
   chooseKernel,
@@ -27,5 +27,6 @@ export {
   offeredKernels,
 } from './kernel-choice.js';
 export { type KernelSelfTest, kernelSelfTest } from './kernel-self-test.js';
-export { averagerMemoryBytes, workerMemoryBytes } from './memory-plan.js';
+export { averagerMemoryBytes, mostInboxSlots, workerMemoryBytes } from './memory-plan.js';
+export { type WorkerUse, workerTouchedBytes } from './touched-memory.js';
 export { openWorkerEngine } from './worker-engine.js';

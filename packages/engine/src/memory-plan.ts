@@ -1,5 +1,6 @@
 import { compileModel, KERNEL_RESERVED_BYTES, type ModelSpec, optimizerSlots } from '#kernel';
 import type { AveragerEngineOptions, WorkerEngineOptions } from './engine.js';
+import { ModelTooLargeError } from './engine-errors.js';
 import { isPowerOfTwo } from './reduction-tree.js';
 
 /**
@@ -72,20 +73,29 @@ export interface AveragerMemoryPlan {
   readonly inboxStride: number;
 }
 
-/** Bytes of kernel memory one worker needs. @throws RangeError when that is more than WebAssembly can address */
+/** Bytes of kernel memory one worker plans. @throws ModelTooLargeError */
 export function workerMemoryBytes(options: WorkerEngineOptions): number {
   return planWorkerMemory(options).bytes;
 }
 
 /**
  * Bytes of kernel memory the averager needs when it receives blocks in `slots` slots.
- * @throws RangeError when that is more than WebAssembly can address
+ * @throws ModelTooLargeError
  */
 export function averagerMemoryBytes(options: AveragerEngineOptions, slots: number): number {
   return averagerBytes(planAveragerMemory(options), slots);
 }
 
-/** @throws RangeError for options out of range, and when the plan is more than WebAssembly can address */
+/**
+ * How many blocks of a step the averager can receive at the most: at least 1, and no more than there are micro-batches.
+ * @throws ModelTooLargeError when there is no room for one
+ */
+export function mostInboxSlots(options: AveragerEngineOptions): number {
+  const { inbox, inboxStride } = planAveragerMemory(options);
+  return Math.min(options.microBatches, Math.floor((MAX_BYTES - inbox) / inboxStride));
+}
+
+/** @throws RangeError for options out of range, ModelTooLargeError */
 export function planWorkerMemory(options: WorkerEngineOptions): WorkerMemoryPlan {
   checkThreads(options.threads);
   checkMicroBatches(options.microBatches);
@@ -144,7 +154,7 @@ function layOutWorker(
   };
 }
 
-/** @throws RangeError for options out of range, and when not even one inbox slot fits */
+/** @throws RangeError for options out of range, ModelTooLargeError when not even one inbox slot fits */
 export function planAveragerMemory({
   threads,
   model,
@@ -168,7 +178,7 @@ export function planAveragerMemory({
   return plan;
 }
 
-/** @throws RangeError when so many slots are more than WebAssembly can address */
+/** @throws ModelTooLargeError */
 export function averagerBytes(plan: AveragerMemoryPlan, slots: number): number {
   const bytes = plan.inbox + slots * plan.inboxStride;
   if (bytes > MAX_BYTES) throw tooLarge(bytes, `the averager with ${slots} inbox slots`, plan.parameterCount);
@@ -179,12 +189,8 @@ function checkAddressable(bytes: number, who: string, model: ModelSpec): void {
   if (bytes > MAX_BYTES) throw tooLarge(bytes, who, compileModel(model).parameterCount);
 }
 
-function tooLarge(bytes: number, who: string, parameterCount: number): RangeError {
-  return new RangeError(
-    `the model is too large: ${who} needs ${bytes} bytes of kernel memory for ${parameterCount} parameters, ` +
-      `the limit of WebAssembly is ${MAX_BYTES}; use smaller layers, a smaller batch or fewer threads`,
-  );
-}
+const tooLarge = (bytes: number, who: string, parameterCount: number): ModelTooLargeError =>
+  new ModelTooLargeError(who, bytes, MAX_BYTES, parameterCount);
 
 const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 

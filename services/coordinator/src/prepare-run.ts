@@ -1,9 +1,10 @@
 import { rm, writeFile } from 'node:fs/promises';
-import { type AveragerEngine, openAveragerEngine } from '#engine';
+import { type AveragerEngine, type AveragerEngineOptions, openAveragerEngine } from '#engine';
 import { formatJob, resolveModel } from '#job';
 import { compileModel, type ModelSpec, type Program } from '#kernel';
 import { type Ledger, openLedger, type PreparedDataset, prepareDataset, takeFence } from '#storage';
 import { type JobSpec, RopeteamError, type RunPlan, type RunShape, shapeRun } from '#training';
+import { checkKernelMemory, mostBlocks } from './kernel-memory.js';
 import type { RunEntry } from './run-book.js';
 import type { RunContext } from './run-context.js';
 import { type StartingWeights, writeStartingWeights } from './starting-weights.js';
@@ -19,6 +20,8 @@ export interface PreparedRun extends AsyncDisposable {
   readonly shape: RunShape;
   readonly plan: RunPlan;
   readonly engine: AveragerEngine;
+  /** Blocks of a step that the engine can receive at the most: a power of two. */
+  readonly mostBlocks: number;
   readonly ledger: Ledger;
   readonly start: StartingWeights;
 }
@@ -56,7 +59,7 @@ async function open(
   const fence = await takeFence(entry.folder, await queues.nextFence(entry.run));
   const shape = shapeRun(entry.run, fence, entry.job.train, dataset.info.samples, program.parameterCount);
   const job = effectiveJob(entry.job, dataset, model, shape);
-  const engine = await openAveragerEngine({
+  const averager: AveragerEngineOptions = {
     kernel: kernel.name,
     ...(configuration.blasLibrary === undefined ? {} : { blasLibrary: configuration.blasLibrary }),
     threads: configuration.threads,
@@ -64,7 +67,9 @@ async function open(
     optimizer: job.train.optimizer,
     ...(job.train.l2 === undefined ? {} : { l2: job.train.l2 }),
     microBatches: shape.microBatches,
-  });
+  };
+  checkKernelMemory(averager, shape);
+  const engine = await openAveragerEngine(averager);
   opened.push(engine);
   const wanted = { program, model, dataset, seed: job.train.seed };
   const start = await writeStartingWeights(entry, wanted, engine.weights, signal);
@@ -84,7 +89,19 @@ async function open(
     microBatches: shape.microBatches,
     dataset: dataset.info,
   };
-  return { job, jobText, dataset, model, program, shape, plan, engine, ledger, start };
+  return {
+    job,
+    jobText,
+    dataset,
+    model,
+    program,
+    shape,
+    plan,
+    engine,
+    mostBlocks: mostBlocks(averager),
+    ledger,
+    start,
+  };
 }
 
 /** The job with what the data decided written out, so that `job.yaml` in the run's folder leaves nothing open. */

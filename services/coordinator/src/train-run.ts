@@ -172,7 +172,8 @@ export class RunTrainer {
 
   #countWorkers(): void {
     const ready = this.#context.membership.members.filter((member) => this.#isReady(member)).length;
-    this.#advance({ kind: 'workers-changed', workers: ready });
+    // More of them stand by: a step is not cut into more blocks than there is room to receive.
+    this.#advance({ kind: 'workers-changed', workers: Math.min(ready, this.#prepared.mostBlocks) });
   }
 
   #receiveGradient(receipt: GradientReceipt): void {
@@ -293,6 +294,7 @@ export class RunTrainer {
 
   #publish(version: Step): void {
     const { run, fence } = this.#prepared.shape;
+    this.#published = undefined; // frames no stream waits for may go while the next version's are made: that halves the peak
     const encoded = encodeWeights({ run, fence, version }, this.#prepared.engine.weights);
     this.#published = encoded;
     for (const member of this.#context.membership.members) {

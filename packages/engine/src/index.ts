@@ -1,5 +1,6 @@
 export type { LossSums } from '#kernel';
 export { openAveragerEngine } from './averager-engine.js';
+export { collectClosedMemory } from './collect-memory.js';
 export type {
   AverageRequest,
   AverageResult,

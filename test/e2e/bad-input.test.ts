@@ -116,7 +116,7 @@ const TOO_LARGE: BadInput = {
   says: [
     'error MODEL.TOO_LARGE: the model is too large: a worker needs 5',
     'bytes of kernel memory for 225060001 parameters',
-    '5.0 GiB where 4.0 GiB can be addressed',
+    '5.1 GiB where 4.0 GiB can be addressed',
     /^ +fix: .*train\.microBatches/m,
   ],
 };

@@ -38,7 +38,7 @@ export function modelTooLarge(cause: Error & { readonly bytes: number; readonly 
   const much = `${gibibytes(bytes)} where ${gibibytes(limitBytes)} can be addressed`;
   const hint =
     'make the dense layers smaller, use fewer inputs, or set fewer train.microBatches or a smaller train.batch';
-  return new RopeteamError('MODEL.TOO_LARGE', { bytes }, `${message}: ${much}`, { hint, cause });
+  return new RopeteamError('MODEL.TOO_LARGE', { bytes }, `${message}: ${much}`, { hint }); // its message is in ours: as a cause it would be told twice
 }
 
 const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;

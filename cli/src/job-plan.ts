@@ -1,5 +1,6 @@
 /** What training a job takes, worked out from the job and its data without training anything. */
-import { fitsWithLeases, workerFits } from '#engine';
+import { fitsWithLeases, ModelTooLargeError, workerFits } from '#engine';
+import { modelTooLarge } from '#job';
 import { compileModel, type ModelSpec } from '#kernel';
 import { type DatasetInfo, fence, type InitFrom, type JobSpec, runId, shapeRun } from '#training';
 import { type CoordinatorMemory, coordinatorMemory, type WorkerMemory, workerMemory } from './memory-forecast.js';
@@ -25,7 +26,7 @@ export interface JobPlan {
   readonly bytesPerStepPerWorker: { readonly down: number; readonly up: number };
   readonly workers: number;
   readonly threads: number;
-  /** The most each process will have resident at once. */
+  /** The most each process will have resident at once, with so many workers of so many threads. */
   readonly memory: { readonly worker: WorkerMemory; readonly coordinator: CoordinatorMemory };
   /** Absent: the first weights follow from the seed. */
   readonly initFrom?: InitFrom;
@@ -48,7 +49,7 @@ export interface PlannedStart {
   readonly warnings: readonly string[];
 }
 
-/** @throws RangeError when the model does not fit into the kernel's memory */
+/** @throws RopeteamError MODEL.TOO_LARGE when the model does not fit into the kernel's memory */
 export function planJob(
   job: JobSpec,
   model: ModelSpec,
@@ -71,10 +72,10 @@ export function planJob(
     microBatches,
   };
   const averager = { kernel, threads: coordinatorThreads, model, optimizer: job.train.optimizer, microBatches };
+  const leases = fitsWithLeases(averager);
   // One worker may be given leases of whole steps, and then updates by itself.
-  const update = { optimizer: job.train.optimizer };
-  const { train, validation, test } = data.samples;
-  const rows = { samples: train + validation + test, floats: data.featureCount + data.targetCount };
+  const leasing = { ...engine, update: { optimizer: job.train.optimizer } };
+  const run = { samples: data.samples, floats: data.featureCount + data.targetCount, steps, workers };
   const weightBytes = FLOAT_BYTES * parameterCount;
   return {
     job: job.name,
@@ -93,14 +94,22 @@ export function planJob(
     bytesPerStepPerWorker: { down: weightBytes, up: weightBytes },
     workers,
     threads,
-    memory: {
-      worker: workerMemory(workerFits({ ...engine, update }) ? { ...engine, update } : engine, rows),
-      coordinator: coordinatorMemory({ ...averager, leases: fitsWithLeases(averager) }, rows, workers),
-    },
+    memory: memoryOf(() => ({
+      worker: workerMemory(leases && workerFits(leasing) ? leasing : engine, run),
+      coordinator: coordinatorMemory({ ...averager, leases }, run),
+    })),
     ...(start.initFrom === undefined ? {} : { initFrom: start.initFrom }),
     skippedRows: data.skippedRows,
     warnings: [...data.warnings, ...start.warnings],
   };
+}
+
+function memoryOf(forecast: () => JobPlan['memory']): JobPlan['memory'] {
+  try {
+    return forecast();
+  } catch (error) {
+    throw error instanceof ModelTooLargeError ? modelTooLarge(error) : error;
+  }
 }
 
 export function renderPlan(path: string, plan: JobPlan, paint: Paint): string {
@@ -125,13 +134,16 @@ export function renderPlan(path: string, plan: JobPlan, paint: Paint): string {
         `batches of ${plan.batch} in ${plural(plan.microBatches, 'micro-batch', 'micro-batches')}`,
     ],
     ['wire', `${formatBytes(wire.down)} to and ${formatBytes(wire.up)} from each worker, each step`],
-    ['memory', `${formatBytes(worker.peakBytes)} at the peak in a worker with ${plural(plan.threads, 'thread')}:`],
+    [
+      'memory',
+      `${formatBytes(worker.peakBytes)} at the peak in each of ${plural(plan.workers, 'worker')} with ${plural(plan.threads, 'thread')}:`,
+    ],
     [
       '',
       `  ${formatBytes(worker.kernelBytes)} kernel, ${formatBytes(worker.rowBytes)} rows, ` +
-        `${formatBytes(worker.processBytes)} process`,
+        `${formatBytes(worker.wireBytes)} messages, ${formatBytes(worker.processBytes)} process`,
     ],
-    ['', `${formatBytes(coordinator.peakBytes)} in the coordinator with ${plural(plan.workers, 'worker')}:`],
+    ['', `${formatBytes(coordinator.peakBytes)} in the coordinator:`],
     ['', `  ${coordinatorParts(coordinator)}`],
     ...(plan.initFrom === undefined
       ? []
@@ -146,13 +158,13 @@ export function renderPlan(path: string, plan: JobPlan, paint: Paint): string {
 }
 
 function coordinatorParts(memory: CoordinatorMemory): string {
-  const { processBytes, readingBytes, kernelBytes, broadcastBytes, checkpointBytes } = memory;
+  const { processBytes, readingBytes, kernelBytes, wireBytes, checkpointBytes } = memory;
   const own = `${formatBytes(processBytes)} process`;
-  if (readingBytes > kernelBytes + broadcastBytes + checkpointBytes) {
+  if (readingBytes > kernelBytes + wireBytes + checkpointBytes) {
     return `${formatBytes(readingBytes)} while it reads the rows, ${own}`;
   }
-  const [kernel, broadcast, checkpoint] = [kernelBytes, broadcastBytes, checkpointBytes].map(formatBytes);
-  return `${kernel} kernel, ${broadcast} weights on their way, ${checkpoint} checkpoint, ${own}`;
+  const [kernel, wire, checkpoint] = [kernelBytes, wireBytes, checkpointBytes].map(formatBytes);
+  return `${kernel} kernel, ${wire} weights on their way, ${checkpoint} while a checkpoint is due, ${own}`;
 }
 
 function tooManyWorkers({ workers, microBatches }: JobPlan): readonly (readonly [string, string])[] {

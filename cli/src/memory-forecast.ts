@@ -1,79 +1,114 @@
 /**
  * The most memory each process will have resident at once, said before anything is started.
  *
- * What grows with the job is worked out; what does not was measured. The sum was held against `VmHWM` of
- * /proc/<pid>/status on Node 20.20 (Linux, x86-64). 5 thousand parameters: 4 to 7 % too high. 13 million, one worker: 2 %
- * too high at most. 46 million: the coordinator within 2 %; a worker that is alone within 3 %, but for one run in four, on a
- * busy machine, that needed 20 % more, about one gradient or version of the weights. Two or three workers there never
- * computed a whole step alone, did not touch a part of their kernel's memory, and stayed a fifth below.
+ * What grows with the job follows from the plans of the kernels' memory and from what is sent and saved; what does not was
+ * measured (`VmHWM` of /proc/<pid>/status, Node 20.20, Linux, x86-64). How the sum compares: docs/benchmarks.md.
  */
-import { type AveragerEngineOptions, averagerMemoryBytes, type WorkerEngineOptions, workerMemoryBytes } from '#engine';
+import {
+  type AveragerEngineOptions,
+  averagerMemoryBytes,
+  mostInboxSlots,
+  type WorkerEngineOptions,
+  workerTouchedBytes,
+} from '#engine';
 import { compileModel, optimizerSlotNames } from '#kernel';
+import { cutBlocks, type DatasetInfo } from '#training';
 
 /** Bytes, and what they are for; `peakBytes` is their sum. */
 export interface WorkerMemory {
   readonly processBytes: number;
+  /** Messages, and what the garbage collector has not come to. */
+  readonly wireBytes: number;
+  /** Of the kernel's memory what is ever written to: of several workers each has a part of the step, and needs less. */
   readonly kernelBytes: number;
   /** All rows: training takes a step's from anywhere, and a worker may be given any part of an evaluation. */
   readonly rowBytes: number;
   readonly peakBytes: number;
 }
 
-/** `peakBytes` is the process and the larger of two: reading the rows, or the three that training needs. */
+/** `peakBytes` is the process and the larger of two: reading the rows, or what training needs. */
 export interface CoordinatorMemory {
   readonly processBytes: number;
   /** Cells as they are read, before there is any kernel. */
   readonly readingBytes: number;
   /** Weights, optimizer state and the gradients that come in. */
   readonly kernelBytes: number;
-  /** Weights as they travel: one version on its way while the next is encoded. */
-  readonly broadcastBytes: number;
-  /** What a checkpoint is written from while training goes on. */
+  /** The weights as they travel, and messages as in a worker. */
+  readonly wireBytes: number;
+  /** What a checkpoint is written from while training goes on. A run that ends before one is due never needs it. */
   readonly checkpointBytes: number;
   readonly peakBytes: number;
 }
 
 const MB = 1e6;
 
-/** Node, gRPC, BullMQ and our own code, with their heaps and some frames in flight; then each kernel thread's isolate. */
-const WORKER_PROCESS_BYTES = 155 * MB;
-const COORDINATOR_PROCESS_BYTES = 148 * MB;
+/** Node, gRPC, BullMQ and our own code, with their heaps; then each kernel thread's isolate. */
+const WORKER_PROCESS_BYTES = 140 * MB;
+const COORDINATOR_PROCESS_BYTES = 138 * MB;
 const THREAD_BYTES = 11 * MB;
 const CONNECTION_BYTES = 2 * MB;
+
+/** Messages under way, and those the garbage collector has not come to: of a small model two of each, of a large one so many. */
+const COPIES_OF_A_MESSAGE = 2;
+const MOST_WORKER_MESSAGES = 34 * MB;
+const MOST_COORDINATOR_MESSAGES = 45 * MB;
+
+/**
+ * Objects that a step leaves behind until V8 collects its whole heap, which it does after 64 MB of messages (its limit
+ * for memory outside the heap): hardly anything for a large model, some thousand steps of a small one.
+ */
+const GARBAGE_OF_A_STEP = 20e3;
+const MESSAGES_UNTIL_COLLECTED = 64 * MB;
 
 /** Eight for the cell itself; the rest is text that waits for the garbage collector. 120,000 rows of 101 columns. */
 const BYTES_OF_A_CELL = 12.5;
 
 const FLOAT_BYTES = 4;
-const VERSIONS_ON_THE_WAY = 2;
 
-export interface ForecastRows {
-  /** Of all splits. */
-  readonly samples: number;
-  /** F + T: floats of one. */
+/** What a run has besides its model. */
+export interface ForecastRun {
+  readonly samples: DatasetInfo['samples'];
+  /** F + T: floats of one sample. */
   readonly floats: number;
+  readonly steps: number;
+  readonly workers: number;
 }
 
-/** @throws RangeError when the kernel's memory is more than WebAssembly can address */
-export function workerMemory(engine: WorkerEngineOptions, rows: ForecastRows): WorkerMemory {
+/**
+ * One of the workers, all of which share each step from the beginning.
+ * @throws ModelTooLargeError
+ */
+export function workerMemory(engine: WorkerEngineOptions, run: ForecastRun): WorkerMemory {
+  const blockSize = engine.microBatches / cutBlocks(engine.microBatches, run.workers).length;
+  const evaluationSamples = Math.max(run.samples.validation, run.samples.test);
   const processBytes = WORKER_PROCESS_BYTES + engine.threads * THREAD_BYTES;
-  const kernelBytes = workerMemoryBytes(engine);
-  const rowBytes = FLOAT_BYTES * rows.samples * rows.floats;
-  return { processBytes, kernelBytes, rowBytes, peakBytes: processBytes + kernelBytes + rowBytes };
+  const wireBytes = messageBytes(weightBytesOf(engine), MOST_WORKER_MESSAGES, run);
+  const kernelBytes = workerTouchedBytes(engine, { blockSize, evaluationSamples });
+  const rowBytes = FLOAT_BYTES * allSamples(run) * run.floats;
+  const peakBytes = processBytes + wireBytes + kernelBytes + rowBytes;
+  return { processBytes, wireBytes, kernelBytes, rowBytes, peakBytes };
 }
 
-/** @throws RangeError when the kernel's memory is more than WebAssembly can address */
-export function coordinatorMemory(
-  engine: AveragerEngineOptions,
-  rows: ForecastRows,
-  workers: number,
-): CoordinatorMemory {
-  const weightBytes = FLOAT_BYTES * compileModel(engine.model).parameterCount;
+/** @throws ModelTooLargeError */
+export function coordinatorMemory(engine: AveragerEngineOptions, run: ForecastRun): CoordinatorMemory {
+  const { workers } = run;
+  const weightBytes = weightBytesOf(engine);
   const processBytes = COORDINATOR_PROCESS_BYTES + engine.threads * THREAD_BYTES + workers * CONNECTION_BYTES;
-  const kernelBytes = averagerMemoryBytes(engine, Math.min(workers, engine.microBatches));
-  const broadcastBytes = VERSIONS_ON_THE_WAY * weightBytes;
+  const slots = Math.min(cutBlocks(engine.microBatches, workers).length, mostInboxSlots(engine));
+  const kernelBytes = averagerMemoryBytes(engine, slots);
+  const wireBytes = weightBytes + messageBytes(weightBytes, MOST_COORDINATOR_MESSAGES, run);
   const checkpointBytes = weightBytes * (1 + optimizerSlotNames(engine.optimizer).length);
-  const readingBytes = Math.round(BYTES_OF_A_CELL * rows.samples * rows.floats);
-  const peakBytes = processBytes + Math.max(readingBytes, kernelBytes + broadcastBytes + checkpointBytes);
-  return { processBytes, readingBytes, kernelBytes, broadcastBytes, checkpointBytes, peakBytes };
+  const readingBytes = Math.round(BYTES_OF_A_CELL * allSamples(run) * run.floats);
+  const peakBytes = processBytes + Math.max(readingBytes, kernelBytes + wireBytes + checkpointBytes);
+  return { processBytes, readingBytes, kernelBytes, wireBytes, checkpointBytes, peakBytes };
 }
+
+const weightBytesOf = ({ model }: Pick<WorkerEngineOptions, 'model'>): number =>
+  FLOAT_BYTES * compileModel(model).parameterCount;
+
+function messageBytes(weightBytes: number, most: number, { steps }: ForecastRun): number {
+  const uncollectedSteps = Math.min(steps, Math.ceil(MESSAGES_UNTIL_COLLECTED / weightBytes));
+  return Math.min(COPIES_OF_A_MESSAGE * weightBytes, most) + uncollectedSteps * GARBAGE_OF_A_STEP;
+}
+
+const allSamples = ({ samples: { train, validation, test } }: ForecastRun): number => train + validation + test;

@@ -105,6 +105,22 @@ const BAD_DATA: readonly BadInput[] = [
   },
 ];
 
+/** 225 million parameters, of which a worker would hold six times as many floats: two versions and four gradients. */
+const TOO_LARGE: BadInput = {
+  name: 'a model beyond the kernel’s memory',
+  job: JOB.replace('[]', '[{ dense: 15000 }, relu, { dense: 15000 }, relu]').replace(
+    'epochs: 2',
+    'steps: 2, microBatches: 8',
+  ),
+  rows: csv(...ROWS),
+  says: [
+    'error MODEL.TOO_LARGE: the model is too large: a worker needs 5',
+    'bytes of kernel memory for 225060001 parameters',
+    '5.1 GiB where 4.0 GiB can be addressed',
+    /^ +fix: .*train\.microBatches/m,
+  ],
+};
+
 const MISSING_DATA: BadInput = {
   name: 'a data file that is not there',
   job: JOB,
@@ -146,7 +162,7 @@ function plain(words: string): RegExp {
 }
 
 describe('validate refuses', () => {
-  test.each([...BAD_JOBS, ...BAD_DATA, MISSING_DATA])(
+  test.each([...BAD_JOBS, ...BAD_DATA, TOO_LARGE, MISSING_DATA])(
     '$name',
     async (input) => {
       expectRefused(input, await run(['validate', await write(input)]));
@@ -177,7 +193,7 @@ describe('train refuses, without a folder of a run', () => {
 });
 
 describe('train refuses, and the folder of the run says that it failed', () => {
-  test.each(BAD_DATA.slice(0, 3))(
+  test.each([...BAD_DATA.slice(0, 3), TOO_LARGE])(
     '$name',
     async (input) => {
       const out = join(workspace.path, `runs-${born++}`);

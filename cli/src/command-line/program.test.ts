@@ -134,13 +134,18 @@ describe('a job file', () => {
         steps: 25,
         bytesPerStepPerWorker: { down: 52, up: 52 },
         // 100 rows of two features and a target.
-        memory: { worker: { rowBytes: 1200 }, coordinator: { broadcastBytes: 104, checkpointBytes: 52 } },
+        memory: {
+          // Messages that hold the weights twice, and what 25 steps leave behind.
+          worker: { rowBytes: 1200, wireBytes: 2 * 52 + 25 * 20_000 },
+          // The weights as every worker gets them, once more.
+          coordinator: { wireBytes: 3 * 52 + 25 * 20_000, checkpointBytes: 52 },
+        },
       },
     });
     const { memory } = JSON.parse(results).plan;
     const { worker, coordinator } = memory;
-    expect(worker.processBytes + worker.kernelBytes + worker.rowBytes).toBe(worker.peakBytes);
-    const training = coordinator.kernelBytes + coordinator.broadcastBytes + coordinator.checkpointBytes;
+    expect(worker.processBytes + worker.wireBytes + worker.kernelBytes + worker.rowBytes).toBe(worker.peakBytes);
+    const training = coordinator.kernelBytes + coordinator.wireBytes + coordinator.checkpointBytes;
     expect(coordinator.processBytes + Math.max(training, coordinator.readingBytes)).toBe(coordinator.peakBytes);
     const text = await run(['validate', job]);
     expect(text.results).toContain('layers.0.weight  [3, 2]  6');

@@ -22,7 +22,7 @@ import { piecesOf } from './update-pieces.js';
 /**
  * Opens the coordinator's kernel: allocates weights, optimizer state and one inbox slot, all zero, loads the kernel and
  * starts its threads.
- * @throws RangeError for options out of range and for a model that outgrows WebAssembly, before anything is allocated
+ * @throws RangeError for options out of range, ModelTooLargeError (one too) before anything is allocated
  * @throws KernelUnavailableError when this machine lacks what the kernel needs
  */
 export async function openAveragerEngine(options: AveragerEngineOptions): Promise<AveragerEngine> {

@@ -1,5 +1,24 @@
 import type { KernelName, SplitName } from './engine.js';
 
+/** A model needs more kernel memory than WebAssembly can address. */
+export class ModelTooLargeError extends RangeError {
+  readonly code = 'ENGINE.MODEL_TOO_LARGE';
+  /** Kernel memory that would be needed. */
+  readonly bytes: number;
+  /** What there can be at the most. */
+  readonly limitBytes: number;
+
+  constructor(who: string, bytes: number, limitBytes: number, parameterCount: number) {
+    super(
+      `the model is too large: ${who} needs ${bytes} bytes of kernel memory for ${parameterCount} parameters, ` +
+        `the limit of WebAssembly is ${limitBytes}`,
+    );
+    this.name = 'ModelTooLargeError';
+    this.bytes = bytes;
+    this.limitBytes = limitBytes;
+  }
+}
+
 /** A row was asked for that lies in no shard added so far. The engine goes on: add the shard and ask again. */
 export class MissingRowError extends Error {
   readonly code = 'ENGINE.ROW_MISSING';

@@ -1,5 +1,6 @@
 export type { LossSums } from '#kernel';
 export { openAveragerEngine } from './averager-engine.js';
+export { collectClosedMemory } from './collect-memory.js';
 export type {
   AdoptRequest,
   AverageRequest,
@@ -21,7 +22,7 @@ export type {
   WorkerEngineOptions,
 } from './engine.js';
 export { KERNEL_NAMES } from './engine.js';
-export { KernelThreadError, KernelUnavailableError, MissingRowError } from './engine-errors.js';
+export { KernelThreadError, KernelUnavailableError, MissingRowError, ModelTooLargeError } from './engine-errors.js';
 export {
   type ChosenKernel,
   chooseKernel,
@@ -32,5 +33,12 @@ export {
   offeredKernels,
 } from './kernel-choice.js';
 export { type KernelSelfTest, kernelSelfTest } from './kernel-self-test.js';
-export { averagerMemoryBytes, fitsWithLeases, workerFits, workerMemoryBytes } from './memory-plan.js';
+export {
+  averagerMemoryBytes,
+  fitsWithLeases,
+  mostInboxSlots,
+  workerFits,
+  workerMemoryBytes,
+} from './memory-plan.js';
+export { type WorkerUse, workerTouchedBytes } from './touched-memory.js';
 export { openWorkerEngine } from './worker-engine.js';

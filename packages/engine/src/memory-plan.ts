@@ -1,5 +1,6 @@
 import { compileModel, KERNEL_RESERVED_BYTES, type ModelSpec, optimizerSlots } from '#kernel';
 import type { AveragerEngineOptions, WorkerEngineOptions } from './engine.js';
+import { ModelTooLargeError } from './engine-errors.js';
 import { isPowerOfTwo } from './reduction-tree.js';
 
 /**
@@ -31,6 +32,12 @@ const GRADIENT_BUFFER_BUDGET = 256 * 2 ** 20;
 
 /** So many subtrees for each thread even out a core that is disturbed. */
 export const SUBTREES_A_THREAD = 4;
+
+/**
+ * Weights and optimizer state a lease may leave behind: 11 M parameters with Adam. They take some 0.4 s to send; leases of
+ * larger models would be mostly that.
+ */
+const LEASE_RESULT_BUDGET = 128 * 2 ** 20;
 
 /** Blocks of a step that must find room beside what leases leave behind: leases may not keep workers from sharing. */
 const SLOTS_BESIDE_LEASES = 16;
@@ -88,14 +95,14 @@ export interface AveragerMemoryPlan {
   readonly leasePlaces: readonly number[];
 }
 
-/** Bytes of kernel memory one worker needs. @throws RangeError when that is more than WebAssembly can address */
+/** Bytes of kernel memory one worker plans. @throws ModelTooLargeError */
 export function workerMemoryBytes(options: WorkerEngineOptions): number {
   return planWorkerMemory(options).bytes;
 }
 
 /**
  * Bytes of kernel memory the averager needs when it receives blocks in `slots` slots.
- * @throws RangeError when that is more than WebAssembly can address
+ * @throws ModelTooLargeError
  */
 export function averagerMemoryBytes(options: AveragerEngineOptions, slots: number): number {
   return averagerBytes(planAveragerMemory(options), slots);
@@ -106,9 +113,15 @@ export function workerFits(options: WorkerEngineOptions): boolean {
   return fits(() => planWorkerMemory(options));
 }
 
-/** Whether an averager with room for leases, and for the blocks of many workers, finds room in WebAssembly's memory. */
+/**
+ * Whether runs with these options have leases of whole steps: what a lease leaves behind is small enough to be kept
+ * twice and sent after every few steps, and an averager with room for it, and for the blocks of many workers, fits into
+ * WebAssembly's memory.
+ */
 export function fitsWithLeases(options: AveragerEngineOptions): boolean {
   const slots = Math.min(options.microBatches, SLOTS_BESIDE_LEASES);
+  const resultBytes = 4 * compileModel(options.model).parameterCount * (1 + optimizerSlots(options.optimizer));
+  if (resultBytes > LEASE_RESULT_BUDGET) return false;
   return fits(() => averagerMemoryBytes({ ...options, leases: true }, slots));
 }
 
@@ -122,7 +135,16 @@ function fits(plan: () => unknown): boolean {
   }
 }
 
-/** @throws RangeError for options out of range, and when the plan is more than WebAssembly can address */
+/**
+ * How many blocks of a step the averager can receive at the most: at least 1, and no more than there are micro-batches.
+ * @throws ModelTooLargeError when there is no room for one
+ */
+export function mostInboxSlots(options: AveragerEngineOptions): number {
+  const { inbox, inboxStride } = planAveragerMemory(options);
+  return Math.min(options.microBatches, Math.floor((MAX_BYTES - inbox) / inboxStride));
+}
+
+/** @throws RangeError for options out of range, ModelTooLargeError */
 export function planWorkerMemory(options: WorkerEngineOptions): WorkerMemoryPlan {
   checkThreads(options.threads);
   checkMicroBatches(options.microBatches);
@@ -189,7 +211,7 @@ function layOutWorker(
   };
 }
 
-/** @throws RangeError for options out of range, and when not even one inbox slot fits */
+/** @throws RangeError for options out of range, ModelTooLargeError when not even one inbox slot fits */
 export function planAveragerMemory({
   threads,
   model,
@@ -216,7 +238,7 @@ export function planAveragerMemory({
   return plan;
 }
 
-/** @throws RangeError when so many slots are more than WebAssembly can address */
+/** @throws ModelTooLargeError */
 export function averagerBytes(plan: AveragerMemoryPlan, slots: number): number {
   const bytes = plan.inbox + slots * plan.inboxStride;
   if (bytes > MAX_BYTES) throw tooLarge(bytes, `the averager with ${slots} inbox slots`, plan.parameterCount);
@@ -227,12 +249,8 @@ function checkAddressable(bytes: number, who: string, model: ModelSpec): void {
   if (bytes > MAX_BYTES) throw tooLarge(bytes, who, compileModel(model).parameterCount);
 }
 
-function tooLarge(bytes: number, who: string, parameterCount: number): RangeError {
-  return new RangeError(
-    `the model is too large: ${who} needs ${bytes} bytes of kernel memory for ${parameterCount} parameters, ` +
-      `the limit of WebAssembly is ${MAX_BYTES}; use smaller layers, a smaller batch or fewer threads`,
-  );
-}
+const tooLarge = (bytes: number, who: string, parameterCount: number): ModelTooLargeError =>
+  new ModelTooLargeError(who, bytes, MAX_BYTES, parameterCount);
 
 const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 

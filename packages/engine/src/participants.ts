@@ -2,7 +2,8 @@
  * How many threads a call wakes. Waking one and meeting it again costs some 50 µs (measured on Node 20, Linux), so a
  * thread is woken for no less than about 75-150 µs of the fast kernel's work. Who takes part never changes a bit.
  */
-import type { Sharing } from './engine.js';
+import { availableParallelism } from 'node:os';
+import type { Sharing, WorkerEngineOptions } from './engine.js';
 import { SUBTREES_A_THREAD } from './memory-plan.js';
 
 /** Samples × parameters: 3 million floating-point operations. */
@@ -33,6 +34,11 @@ export function sharesTiles(
 ): boolean {
   if (wanted !== undefined) return wanted === 'tiles';
   return threads > 1 && subtrees < SUBTREES_A_THREAD * threads && samplesEach * parameterCount >= TILES_WORK;
+}
+
+/** How many of a worker's threads are busy at a time: no more than there are cores. */
+export function busyThreads({ threads, cores }: Pick<WorkerEngineOptions, 'threads' | 'cores'>): number {
+  return Math.min(threads, cores ?? availableParallelism());
 }
 
 /** @param pieces most threads that can work at the same time */

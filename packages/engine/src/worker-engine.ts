@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { addLossSums, compileModel, type LossSums } from '#kernel';
 import { createControlBlock, ENDED_MS, RESULTS, STARTED_MS, TABLE } from './control-block.js';
 import type {
@@ -16,7 +15,7 @@ import { createSharedMemory, floatsAt } from './linear-memory.js';
 import { EVALUATION_WAVE, foldLossSumsTable, NO_LOSS, readLossSums, sumsTableLength } from './loss-sums.js';
 import { EVALUATION_CHUNK, planWorkerMemory, RANGE_FLOATS } from './memory-plan.js';
 import { oneAtATime } from './one-at-a-time.js';
-import { gradientParticipants, sharesTiles } from './participants.js';
+import { busyThreads, gradientParticipants, sharesTiles } from './participants.js';
 import { checkSubtree } from './reduction-tree.js';
 import { createRowStore } from './row-store.js';
 import { updateTableLengths } from './step-update.js';
@@ -35,12 +34,12 @@ import { workerLease } from './worker-lease.js';
 /**
  * Opens a worker's kernel: plans and allocates its memory, loads the kernel and starts its threads. Weights and staged
  * weights are zero.
- * @throws RangeError for options out of range and for a model that outgrows WebAssembly, before anything is allocated
+ * @throws RangeError for options out of range, ModelTooLargeError (one too) before anything is allocated
  * @throws KernelUnavailableError when this machine lacks what the kernel needs
  */
 export async function openWorkerEngine(options: WorkerEngineOptions): Promise<WorkerEngine> {
   const { threads, model, microBatches } = options;
-  const busyThreads = Math.min(threads, options.cores ?? availableParallelism());
+  const busy = busyThreads(options);
   const plan = planWorkerMemory(options);
   const { parameterCount, subtreeGradients } = plan;
   const kernel = await loadKernel(options);
@@ -72,14 +71,14 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
     writeGradientArguments(control, { ...request, weights: plan.weights[current] });
     const { count } = cutBlock(begin, end, subtreeGradients.length);
     const samplesEach = (endPosition - firstPosition) / microBatches;
-    if (sharesTiles(options.sharing, busyThreads, count, samplesEach, parameterCount)) {
-      await crew.run({ command: COMPUTE_GRADIENT_TOGETHER, participants: busyThreads, phases: 1 });
+    if (sharesTiles(options.sharing, busy, count, samplesEach, parameterCount)) {
+      await crew.run({ command: COMPUTE_GRADIENT_TOGETHER, participants: busy, phases: 1 });
     } else {
       const pieces = Math.max(count, Math.ceil(parameterCount / RANGE_FLOATS));
       const samples = samplesEach * (end - begin);
       await crew.run({
         command: COMPUTE_GRADIENT,
-        participants: count === 1 ? 1 : gradientParticipants(busyThreads, pieces, samples, parameterCount),
+        participants: count === 1 ? 1 : gradientParticipants(busy, pieces, samples, parameterCount),
         phases: count === 1 ? 1 : 2,
       });
     }
@@ -100,7 +99,7 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
       writeEvaluationArguments(control, { split, begin: from, end: to, weights: plan.weights[current] });
       await crew.run({
         command: EVALUATE,
-        participants: gradientParticipants(busyThreads, chunks, to - from, parameterCount),
+        participants: gradientParticipants(busy, chunks, to - from, parameterCount),
         phases: 1,
       });
       for (let chunk = 0; chunk < chunks; chunk++) {
@@ -112,7 +111,7 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
   }
 
   const lease = workerLease({
-    ...{ options, plan, control, memory, crew, calls, table, busyThreads },
+    ...{ options, plan, control, memory, crew, calls, table, busyThreads: busy },
     currentWeights: () => plan.weights[current],
   });
 

@@ -1,5 +1,5 @@
 /** How many parameters a stack of layers has, and how many are too many. */
-import type { JobSpec } from '#training';
+import { type JobSpec, RopeteamError } from '#training';
 
 export type LayerSpec = JobSpec['model']['layers'][number];
 
@@ -30,6 +30,15 @@ export function tooLarge(parameters: number): { readonly bytes: number; readonly
     `the model has ${parameters} parameters and its weights need ${gibibytes(bytes)}; ` +
     `the limit is ${mostParameters} parameters, ${gibibytes(mostParameters * 4)}`;
   return { bytes, message };
+}
+
+/** What is said of a model that is within `mostParameters`, and whose step needs more kernel memory than there can be. */
+export function modelTooLarge(cause: Error & { readonly bytes: number; readonly limitBytes: number }): RopeteamError {
+  const { bytes, limitBytes, message } = cause;
+  const much = `${gibibytes(bytes)} where ${gibibytes(limitBytes)} can be addressed`;
+  const hint =
+    'make the dense layers smaller, use fewer inputs, or set fewer train.microBatches or a smaller train.batch';
+  return new RopeteamError('MODEL.TOO_LARGE', { bytes }, `${message}: ${much}`, { hint }); // its message is in ours: as a cause it would be told twice
 }
 
 const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;

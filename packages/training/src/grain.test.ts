@@ -8,6 +8,7 @@ const INPUTS: GrainInputs = {
   canLease: true,
   microBatches: 8,
   parameterCount: 1000,
+  resultBytes: 4000,
   computeMs: 1,
   exchangeMs: undefined,
 };
@@ -92,4 +93,11 @@ test('a decision is news when its grain or its ground changes, or leases become 
   expect(isNews({ ...run, stepsPerLease: run.stepsPerLease * 4 }, run)).toBe(true);
   expect(isNews({ ...run, basis: 'alone' }, run)).toBe(true);
   expect(isNews({ ...run, grain: 'step' }, run)).toBe(true);
+});
+
+test('a lease is long enough for what it leaves behind to be sent meanwhile, and no longer than a second', () => {
+  const lengths = [4_000, 50e6, 100e6, 1e9].map(
+    (resultBytes) => planGrain({ ...INPUTS, wanted: 'run', computeMs: 10, resultBytes }, AFTER_RUN).stepsPerLease,
+  );
+  expect(lengths).toEqual([25, 62, 100, 100]);
 });

@@ -21,6 +21,8 @@ export interface GrainInputs {
   readonly canLease: boolean;
   readonly microBatches: number;
   readonly parameterCount: number;
+  /** Of weights and optimizer state: what a lease leaves behind. */
+  readonly resultBytes: number;
   /** Milliseconds one worker with its threads needs for all of a step, update included; undefined before it is known. */
   readonly computeMs: number | undefined;
   /** Milliseconds a step took beyond its slowest block, as seen in this run; undefined before a step was shared out. */
@@ -40,6 +42,10 @@ export interface GrainDecision extends GrainPlan {
 
 /** Long enough to forget what a lease costs, short enough for progress, a stop and a lost worker: milliseconds. */
 const LEASE_MS = 250;
+/** A lease takes so many times as long as sending what it leaves behind, as far as `LONGEST_LEASE_MS` allows. */
+const SENDING_FACTOR = 4;
+/** How long a stop may have to wait for a lease. */
+const LONGEST_LEASE_MS = 1000;
 /** A lease is at most so many times as long as the one before: the first says little about the next thousand. */
 const GROWTH = 8;
 /** The other grain must promise a step shorter by this share before it is changed to. */
@@ -64,7 +70,7 @@ export function planGrain(inputs: GrainInputs, before: GrainPlan): GrainDecision
   const { wanted, workers, canLease, computeMs } = inputs;
   const exchangeMs = inputs.exchangeMs ?? estimateExchangeMs(inputs.parameterCount);
   const savedMs = computeMs === undefined ? undefined : computeMs * (1 - slowestShare(inputs));
-  const stepsPerLease = leaseLength(computeMs, before.stepsPerLease);
+  const stepsPerLease = leaseLength(inputs, before.stepsPerLease);
   const numbers = { computeMs, exchangeMs, savedMs, stepsPerLease };
   const decide = (grain: Grain, basis: GrainBasis, reason: string): GrainDecision => ({
     grain,
@@ -111,9 +117,11 @@ function estimateExchangeMs(parameterCount: number): number {
 }
 
 /** The first lease is one step: nobody knows yet how long that takes. */
-function leaseLength(computeMs: number | undefined, before: number): number {
+function leaseLength({ computeMs, resultBytes }: GrainInputs, before: number): number {
   if (computeMs === undefined) return 1;
-  const wanted = Math.floor(LEASE_MS / Math.max(computeMs, 1e-3));
+  const sendingMs = (EXCHANGE_MS_A_MEGABYTE / 2) * (resultBytes / 1e6); // one way, the exchange goes both
+  const leaseMs = Math.min(LONGEST_LEASE_MS, Math.max(LEASE_MS, SENDING_FACTOR * sendingMs));
+  const wanted = Math.floor(leaseMs / Math.max(computeMs, 1e-3));
   return Math.max(1, Math.min(wanted, GROWTH * before, MOST_LEASE_STEPS));
 }
 

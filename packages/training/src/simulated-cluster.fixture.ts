@@ -97,7 +97,7 @@ class SimulatedCluster {
     }
     const worker = this.#workers[Math.floor(this.#random() * this.#workers.length)];
     if (worker === undefined || (this.#replaces && this.#workers.length < wanted && this.#chance(faults))) this.#join();
-    else if (this.#chance(faults / 40)) this.#lose(worker);
+    else if (this.#mishap(faults / 40)) this.#lose(worker);
     else if (this.#distrusted.length > 0) this.#loseDistrusted();
     else if (forgets && this.#chance(faults / 80)) this.#forget();
     else this.#quiet = this.#move(worker) ? 0 : this.#quiet + 1;
@@ -342,7 +342,7 @@ class SimulatedCluster {
     if (this.#adopting === undefined) return false;
     const at = this.#adopting;
     this.#adopting = undefined;
-    const refused = (this.#options.lies ?? false) && this.#chance(0.03);
+    const refused = (this.#options.lies ?? false) && this.#mishap(0.03);
     this.#feed({ kind: 'adopted', step: at, outcome: refused ? 'refused' : 'accepted' });
     return true;
   }
@@ -372,6 +372,11 @@ class SimulatedCluster {
     this.#workers.splice(this.#workers.indexOf(worker), 1);
     this.#feed({ kind: 'worker-lost', worker: workerId(worker.name) });
     this.#feed({ kind: 'workers-changed', workers: this.#workers.length });
+  }
+
+  /** Bad luck that spares an item which had its share of it: five times in a row would rightly be taken for poison. */
+  #mishap(share: number): boolean {
+    return this.#chance(share) && ![...this.#state.items.values()].some(({ failures }) => failures >= 3);
   }
 
   #chance(share: number): boolean {

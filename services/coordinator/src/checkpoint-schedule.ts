@@ -6,6 +6,8 @@ import type { PreparedRun } from './prepare-run.js';
 import type { RunEntry } from './run-book.js';
 import type { RunContext } from './run-context.js';
 
+type Memory = Pick<Checkpoint, 'weights' | 'optimizerState'>;
+
 /** What copies may hold that wait for the disk, besides one that always may. */
 const WAITING_BYTES = 256 * 2 ** 20;
 
@@ -25,7 +27,7 @@ export class CheckpointSchedule {
   readonly #waiting: Checkpoint[] = [];
   #saving: Promise<void> | undefined;
   /** A copy whose file is written: the next is taken over it, so that memory is asked for once and not for each. */
-  #spare: Pick<Checkpoint, 'weights' | 'optimizerState'> | undefined;
+  #spare: Memory | undefined;
 
   constructor(context: RunContext, entry: RunEntry, prepared: PreparedRun) {
     this.#context = context;
@@ -42,12 +44,14 @@ export class CheckpointSchedule {
     } else if (performance.now() - this.#lastAt >= everyMs && this.#saving === undefined) this.#begin(state);
   }
 
-  /** The last checkpoint of a run, of exactly its final weights. */
+  /**
+   * The last checkpoint of a run, of exactly its final weights. No step comes after it: the file is written from the
+   * kernel's memory, and the copy that was kept for another is given up.
+   */
   async final(state: RunState): Promise<void> {
     await this.settled();
-    if (state.version === this.#lastStep) return;
-    this.#begin(state);
-    await this.settled();
+    this.#spare = undefined;
+    if (state.version !== this.#lastStep) await this.#trySave(this.#checkpoint(state, this.#prepared.engine));
   }
 
   async settled(): Promise<void> {
@@ -61,24 +65,29 @@ export class CheckpointSchedule {
   }
 
   #begin(state: RunState): void {
-    const { engine, job, shape, program } = this.#prepared;
     this.#lastAt = performance.now();
-    this.#waiting.push({
+    this.#waiting.push(this.#checkpoint(state, this.#copy()));
+    this.#saving ??= this.#saveWaiting();
+  }
+
+  #checkpoint(state: RunState, { weights, optimizerState }: Memory): Checkpoint {
+    const { engine, job, shape, program } = this.#prepared;
+    return {
       run: shape.run,
       fence: shape.fence,
       step: state.version,
       epoch: Math.floor(state.version / shape.stepsPerEpoch),
       seed: job.train.seed,
       kernelId: engine.kernelId,
-      ...this.#copy(),
+      weights,
+      optimizerState,
       slots: optimizerSlotNames(job.train.optimizer),
       parameters: program.parameters,
       progress: { epochSums: state.epochSums, stop: state.stop, lastEpoch: state.lastEpoch },
-    });
-    this.#saving ??= this.#saveWaiting();
+    };
   }
 
-  #copy(): Pick<Checkpoint, 'weights' | 'optimizerState'> {
+  #copy(): Memory {
     const { weights, optimizerState } = this.#prepared.engine;
     const into = this.#spare ?? {
       weights: new Float32Array(weights.length),
@@ -92,15 +101,20 @@ export class CheckpointSchedule {
 
   async #saveWaiting(): Promise<void> {
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
-      try {
-        await this.#save(next);
-      } catch (error) {
-        this.#failed(error);
-      }
+      await this.#trySave(next);
       const { weights, optimizerState } = next;
       this.#spare ??= { weights, optimizerState };
     }
     this.#saving = undefined; // in the same breath as the look into the line: nobody joins one that is not served
+  }
+
+  /** Training goes on without one that fails: the last good checkpoint stands, and the next one is due in its time. */
+  async #trySave(checkpoint: Checkpoint): Promise<void> {
+    try {
+      await this.#save(checkpoint);
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
   async #save(checkpoint: Checkpoint): Promise<void> {
@@ -112,7 +126,6 @@ export class CheckpointSchedule {
     this.#context.events.append({ event: 'checkpoint_saved', step: checkpoint.step, ...saved });
   }
 
-  /** Training goes on without: the last good checkpoint stands, and the next one is due in its time. */
   #failed(error: unknown): void {
     const code = error instanceof RopeteamError ? error.code : 'STORAGE.WRITE';
     const message = error instanceof Error ? error.message : String(error);

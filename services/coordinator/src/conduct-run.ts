@@ -1,6 +1,7 @@
 /** One run from the queue to its last event: prepare, wait for workers, train, save, tell. */
 import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { collectClosedMemory } from '#engine';
 import { RopeteamError, type RunSummary, toEnvelope } from '#training';
 import { CheckpointSchedule } from './checkpoint-schedule.js';
 import { finishRun } from './finish-run.js';
@@ -35,6 +36,7 @@ export async function conductRun(shared: CoordinatorContext, entry: RunEntry, sh
     entry.dataset = undefined;
     await entry.eventLog.flush();
     await forgetUploads(entry);
+    collectClosedMemory();
   }
 }
 

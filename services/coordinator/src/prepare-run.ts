@@ -4,6 +4,7 @@ import { formatJob, resolveModel } from '#job';
 import { compileModel, type ModelSpec, type Program } from '#kernel';
 import { type Ledger, openLedger, type PreparedDataset, prepareDataset, takeFence } from '#storage';
 import { type JobSpec, type LeaseSettings, RopeteamError, type RunPlan, type RunShape, shapeRun } from '#training';
+import { checkKernelMemory, mostBlocks } from './kernel-memory.js';
 import type { RunEntry } from './run-book.js';
 import type { RunContext } from './run-context.js';
 import { type StartingWeights, writeStartingWeights } from './starting-weights.js';
@@ -19,6 +20,8 @@ export interface PreparedRun extends AsyncDisposable {
   readonly shape: RunShape;
   readonly plan: RunPlan;
   readonly engine: AveragerEngine;
+  /** Blocks of a step that the engine can receive at the most: a power of two. */
+  readonly mostBlocks: number;
   readonly ledger: Ledger;
   readonly start: StartingWeights;
 }
@@ -63,7 +66,7 @@ async function open(
     entry.job.checkpoint.everySteps,
   );
   const job = effectiveJob(entry.job, dataset, model, shape);
-  const engineOptions: AveragerEngineOptions = {
+  const steps: AveragerEngineOptions = {
     kernel: kernel.name,
     ...(configuration.blasLibrary === undefined ? {} : { blasLibrary: configuration.blasLibrary }),
     threads: configuration.threads,
@@ -72,8 +75,10 @@ async function open(
     ...(job.train.l2 === undefined ? {} : { l2: job.train.l2 }),
     microBatches: shape.microBatches,
   };
-  const leases = configuration.grain === 'step' ? undefined : leaseSettings(job, shape, engineOptions);
-  const engine = await openAveragerEngine({ ...engineOptions, leases: leases !== undefined });
+  checkKernelMemory(steps, shape);
+  const leases = configuration.grain === 'step' ? undefined : leaseSettings(job, shape, steps);
+  const averager: AveragerEngineOptions = { ...steps, leases: leases !== undefined };
+  const engine = await openAveragerEngine(averager);
   opened.push(engine);
   const wanted = { program, model, dataset, seed: job.train.seed };
   const start = await writeStartingWeights(entry, wanted, engine.weights, signal);
@@ -94,7 +99,19 @@ async function open(
     dataset: dataset.info,
     ...(leases === undefined ? {} : { leases }),
   };
-  return { job, jobText, dataset, model, program, shape, plan, engine, ledger, start };
+  return {
+    job,
+    jobText,
+    dataset,
+    model,
+    program,
+    shape,
+    plan,
+    engine,
+    mostBlocks: mostBlocks(averager),
+    ledger,
+    start,
+  };
 }
 
 /** What workers need to take leases; undefined where the coordinator has no room for what leases leave behind. */

@@ -65,6 +65,7 @@ export class RunTrainer {
         wanted: context.configuration.grain,
         microBatches: prepared.shape.microBatches,
         parameterCount: prepared.program.parameterCount,
+        resultBytes: prepared.engine.weights.byteLength + prepared.engine.optimizerState.byteLength,
       },
       (decision, workers) => this.record.grainChosen(decision, workers),
     );
@@ -175,7 +176,9 @@ export class RunTrainer {
   }
 
   #countWorkers(): void {
-    this.#advance({ kind: 'workers-changed', workers: this.#readyMembers.length });
+    // More of them stand by: a step is not cut into more blocks than there is room to receive.
+    const workers = Math.min(this.#readyMembers.length, this.#prepared.mostBlocks);
+    this.#advance({ kind: 'workers-changed', workers });
     this.#chooseGrain();
   }
 
@@ -364,6 +367,7 @@ export class RunTrainer {
 
   #publish(version: Step): void {
     const { run, fence } = this.#prepared.shape;
+    this.#published = undefined; // frames no stream waits for may go while the next version's are made: that halves the peak
     const encoded = encodeWeights({ run, fence, version }, this.#prepared.engine.weights);
     this.#published = encoded;
     for (const { session } of this.#readyMembers) session.sendWeights(encoded);

@@ -1,4 +1,5 @@
-import type { KernelName } from '#engine';
+import { setImmediate as turnEnd } from 'node:timers/promises';
+import { collectClosedMemory, type KernelName } from '#engine';
 import type { Logger, WorkerMetrics } from '#telemetry';
 import type { CoordinatorMessage, CoordinatorSession, Fence, RunId, RunPlan, Step, WorkerItem } from '#training';
 import type { WorkerConfiguration } from './configuration.js';
@@ -86,10 +87,8 @@ export class RunSlot implements AsyncDisposable {
     return this.#open?.plan === run.plan;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    const open = this.#open;
-    this.#open = undefined;
-    if (open !== undefined) await this.#dispose(open);
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#letGo();
   }
 
   #isOpen(run: RunId, fence: Fence): boolean {
@@ -122,18 +121,23 @@ export class RunSlot implements AsyncDisposable {
   }
 
   #close(): void {
-    const open = this.#open;
-    this.#open = undefined;
-    if (open === undefined) return;
-    this.#options.log.info('run_left', { run: open.plan.run });
-    this.#dispose(open).catch(this.#options.onBroken);
+    if (this.#open === undefined) return;
+    this.#options.log.info('run_left', { run: this.#open.plan.run });
+    this.#letGo().catch(this.#options.onBroken);
   }
 
-  async #dispose(open: OpenRun): Promise<void> {
-    const [opened] = await Promise.allSettled([open.run]);
-    // One that failed to open has been reported by `onBroken` and holds nothing.
-    if (opened.status === 'fulfilled') await opened.value[Symbol.asyncDispose]();
+  /** Not an async function, which would hold the run while it waits for the run's memory to be collected. */
+  #letGo(): Promise<void> {
+    const open = this.#open;
+    this.#open = undefined;
+    return open === undefined ? Promise.resolve() : disposeOpened(open.run).then(turnEnd).then(collectClosedMemory);
   }
+}
+
+async function disposeOpened(run: Promise<WorkerRun>): Promise<void> {
+  const [opened] = await Promise.allSettled([run]);
+  // One that failed to open has been reported by `onBroken` and holds nothing.
+  if (opened.status === 'fulfilled') await opened.value[Symbol.asyncDispose]();
 }
 
 function keyOf({ run, fence }: { readonly run: RunId; readonly fence: Fence }): string {

@@ -11,16 +11,35 @@ const TILE_COLUMNS = 4;
 const DEPTH_BLOCK = 256;
 const ROW_BLOCK = 120;
 
+/** What a product packs into, made once: doubles, which need no conversion in the innermost loop. */
+export interface Packing {
+  readonly panelsLeft: Float64Array;
+  readonly panelsRight: Float64Array;
+}
+
+export function packingFor({ columns }: Product): Packing {
+  return {
+    panelsLeft: new Float64Array(ROW_BLOCK * DEPTH_BLOCK),
+    panelsRight: new Float64Array(Math.ceil(columns / TILE_COLUMNS) * TILE_COLUMNS * DEPTH_BLOCK),
+  };
+}
+
 /**
  * into = left · right, both packed into panels first as `kernel.wasm` does, so that the innermost loop reads in a line.
  * @param left [rows, depth], or its transpose
  * @param right [depth, columns], or its transpose
  * @param into [rows, columns], overwritten
+ * @param packing of the same shape
  */
-export function plainProduct(product: Product, left: Float32Array, right: Float32Array, into: Float32Array): void {
+export function plainProduct(
+  product: Product,
+  left: Float32Array,
+  right: Float32Array,
+  into: Float32Array,
+  packing: Packing,
+): void {
   const { rows, columns, depth, leftTransposed, rightTransposed } = product;
-  const panelsRight = new Float64Array(Math.ceil(columns / TILE_COLUMNS) * TILE_COLUMNS * DEPTH_BLOCK);
-  const panelsLeft = new Float64Array(ROW_BLOCK * DEPTH_BLOCK);
+  const { panelsLeft, panelsRight } = packing;
   const [leftRow, leftColumn] = leftTransposed ? [1, rows] : [depth, 1];
   const [rightRow, rightColumn] = rightTransposed ? [1, depth] : [columns, 1];
   into.fill(0);
@@ -73,9 +92,18 @@ function pack(
 const tile = new Float64Array(TILE_ROWS * TILE_COLUMNS);
 
 function multiplyTile(depth: number, left: Float64Array, l0: number, right: Float64Array, r0: number): void {
-  let [c00, c01, c02, c03] = [0, 0, 0, 0];
-  let [c10, c11, c12, c13] = [0, 0, 0, 0];
-  let [c20, c21, c22, c23] = [0, 0, 0, 0];
+  let c00 = 0;
+  let c01 = 0;
+  let c02 = 0;
+  let c03 = 0;
+  let c10 = 0;
+  let c11 = 0;
+  let c12 = 0;
+  let c13 = 0;
+  let c20 = 0;
+  let c21 = 0;
+  let c22 = 0;
+  let c23 = 0;
   let l = l0;
   let r = r0;
   for (let k = 0; k < depth; k++) {
@@ -101,5 +129,16 @@ function multiplyTile(depth: number, left: Float64Array, l0: number, right: Floa
     l += TILE_ROWS;
     r += TILE_COLUMNS;
   }
-  tile.set([c00, c01, c02, c03, c10, c11, c12, c13, c20, c21, c22, c23]);
+  tile[0] = c00;
+  tile[1] = c01;
+  tile[2] = c02;
+  tile[3] = c03;
+  tile[4] = c10;
+  tile[5] = c11;
+  tile[6] = c12;
+  tile[7] = c13;
+  tile[8] = c20;
+  tile[9] = c21;
+  tile[10] = c22;
+  tile[11] = c23;
 }

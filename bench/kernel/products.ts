@@ -4,7 +4,7 @@ import { packingBytes } from '../../packages/kernel/src/operations.js';
 import { type Arena, type Contestant, createArena, openContestant } from './contestants.js';
 import { type Figure, type Goal, judge, rateFigure, type Section } from './figures.js';
 import { type NumpyPeer, openNumpy } from './numpy-peer.js';
-import { plainProduct } from './plain-product.js';
+import { packingFor, plainProduct } from './plain-product.js';
 import type { Plan } from './plan.js';
 import { ratioOf, type Timing, takeTurns, timed, type Way } from './take-turns.js';
 import { fill, operationsOf, type Pass, type Product, productsOf, sampleCounts, type Workload } from './workloads.js';
@@ -122,8 +122,11 @@ function plainWay(arena: Arena, placed: readonly Placed[]): Way {
     right: arena.floats(right, depth * columns).slice(),
     into: arena.floats(into, rows * columns).slice(),
   }));
+  const packing = placed.map(packingFor);
   return timed(() => {
-    for (const [index, { left, right, into }] of operands.entries()) plainProduct(placed[index]!, left, right, into);
+    for (const [index, { left, right, into }] of operands.entries()) {
+      plainProduct(placed[index]!, left, right, into, packing[index]!);
+    }
   });
 }
 

@@ -19,5 +19,9 @@ export const DEPTH_BLOCK = 256;
  * Never changes a bit.
  */
 export const ROW_BLOCK = 120;
-/** Columns of the right operand packed at a time. Never changes a bit. */
-export const COLUMN_BLOCK = 2048;
+/**
+ * Columns of the right operand packed at a time: 512 x 256 floats stay in the L2 cache too, beside the left block.
+ * Measured against 2048 at 128 samples and layers of 2048 and 4096: 1.15 to 1.21 times as fast forward and in dX. Never
+ * changes a bit.
+ */
+export const COLUMN_BLOCK = 512;

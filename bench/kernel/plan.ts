@@ -18,5 +18,5 @@ export function planOf(found: FoundKernels, blasLibrary: string | undefined, qui
   const { W3, W4, W5, W6 } = WORKLOADS;
   const base = { found, blasLibrary, quick };
   if (quick) return { ...base, turns: { rounds: 3, leastMs: 1 }, workloads: [W3], parameters: 2 ** 18 };
-  return { ...base, turns: { rounds: 9, leastMs: 8 }, workloads: [W3, W4, W5, W6], parameters: 8_400_000 };
+  return { ...base, turns: { rounds: 7, leastMs: 8 }, workloads: [W3, W4, W5, W6], parameters: 8_400_000 };
 }

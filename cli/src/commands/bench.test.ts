@@ -39,7 +39,8 @@ test('a quick benchmark of the kernels gives every figure, names the kernel that
   expect([exitCode, talk]).toEqual([0, '']);
   const { kernels, absent, sections } = JSON.parse(results) as Report;
   const named = [...kernels.map(({ name }) => name), ...absent.map(({ kernel }) => kernel)];
-  expect(named.toSorted()).toEqual(['blas', 'js', 'wasm', 'wasm-fma']);
+  expect(named).toHaveLength(4);
+  expect(new Set(named)).toEqual(new Set(['blas', 'js', 'wasm', 'wasm-fma']));
   expect(absent.find(({ kernel }) => kernel === 'blas')?.reason).toContain('/not/there/libopenblas.so');
   const names = ['products', 'gradients', 'parameters', 'elementwise', 'threads', 'modules'];
   expect(sections.map(({ name }) => name)).toEqual(names);

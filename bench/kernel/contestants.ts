@@ -34,6 +34,8 @@ export async function findKernels(blasLibrary: string | undefined): Promise<Foun
 export interface Contestant {
   readonly name: KernelName;
   readonly kernel: Kernel;
+  /** The same with everything but its products left out; the loss stays, or each run would begin with the last one's gradients. */
+  readonly productsOnly: Kernel;
   readonly routines: Routines;
   /** Milliseconds spent in matrix products so far, of those that the kernel called. */
   productMs(): number;
@@ -53,7 +55,13 @@ export async function openContestant(memory: SharedMemory, loaded: LoadedKernel)
     return { ...routines, multiply };
   });
   if (captured === undefined) throw new Error(`kernel ${loaded.name} was made of no routines`);
-  return { name: loaded.name, kernel, routines: captured, productMs: () => productMs };
+  const productsOnly = await instantiateKernel(memory, loaded, undefined, onlyProducts);
+  return { name: loaded.name, kernel, productsOnly, routines: captured, productMs: () => productMs };
+}
+
+function onlyProducts(routines: Routines): Routines {
+  const nothing = (): void => undefined;
+  return { ...routines, addBias: nothing, activate: nothing, activateBackward: nothing, sumRows: nothing };
 }
 
 /** Hands out pieces of a memory made for a benchmark. */

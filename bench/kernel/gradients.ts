@@ -3,7 +3,7 @@ import { compileModel } from '#kernel';
 import { createArena, openContestant } from './contestants.js';
 import { type Figure, type Goal, judge, type Section } from './figures.js';
 import type { Plan } from './plan.js';
-import { median, takeTurns, type Way } from './take-turns.js';
+import { median, ratioOf, takeTurns, timed, type Way } from './take-turns.js';
 import { fill, modelOf, sampleCounts, type Workload } from './workloads.js';
 
 const percent = (value: number): Goal => ({ text: `${value} % of its products' rate`, kind: 'at least', value });
@@ -16,7 +16,7 @@ export async function measureGradients(plan: Plan): Promise<Section> {
     for (const samples of sampleCounts(workload)) figures.push(...(await measureOne(plan, workload, samples)));
   }
   const about =
-    'one whole gradient on one thread; its rate as a part of the rate its own matrix products have, timed one by one within it';
+    'one whole gradient on one thread, as a part of the rate of its products run without the rest, in turns; then the share of its time that its own products take';
   return { name: 'gradients', about, figures };
 }
 
@@ -43,7 +43,7 @@ async function measureOne(plan: Plan, workload: Workload, samples: number): Prom
     contestants.push(await openContestant(arena.memory, loaded)); // in `js` everything is slow alike
   }
   const shares = new Map<string, number[]>(contestants.map(({ name }) => [name, []]));
-  const ways = contestants.map(({ name, kernel, productMs }): readonly [string, Way] => [
+  const whole = contestants.map(({ name, kernel, productMs }): readonly [string, Way] => [
     name,
     (times) => {
       const [before, startedAt] = [productMs(), performance.now()];
@@ -53,16 +53,37 @@ async function measureOne(plan: Plan, workload: Workload, samples: number): Prom
       return spent;
     },
   ]);
-  const timings = await takeTurns(new Map(ways), plan.turns);
-  return [...timings].flatMap(([name, { median: time, best }]): readonly Figure[] => {
-    const turns = shares.get(name)?.slice(-plan.turns.rounds) ?? []; // the ones before warmed up
-    const share = median(turns);
+  const alone = contestants.map(
+    ({ name, productsOnly }) => [productsIn(name), timed(() => productsOnly.gradient(program, at))] as const,
+  );
+  // Side by side in every round: whole gradient of one, its products alone, then the next kernel.
+  const ways = new Map(whole.flatMap((way, index) => [way, alone[index]!]));
+  const timings = await takeTurns(ways, { ...plan.turns, rounds: plan.quick ? plan.turns.rounds : GRADIENT_ROUNDS });
+  return contestants.flatMap(({ name }): readonly Figure[] => {
+    const [timing, products] = [timings.get(name), timings.get(productsIn(name))];
+    if (timing === undefined || products === undefined) return [];
+    const turns = shares.get(name)?.slice(-timing.rounds.length) ?? []; // the ones before warmed up
+    const rate = 100 * ratioOf(products, timing);
     const goal = GOALS[name];
     const subject = `${workload.name}, ${samples} samples`;
-    const goals = goal === undefined ? [] : [judge(goal, share)];
+    const goals = goal === undefined ? [] : [judge(goal, rate)];
+    const [share, mostly] = [median(turns), Math.max(...turns)];
+    const { median: time, best } = timing;
     return [
-      { subject, way: name, unit: '% of products', median: share, best: Math.max(...turns), goals },
+      { subject, way: name, unit: '% of products', median: rate, best: (100 * products.best) / best, goals },
+      {
+        subject: `${subject}: time in its own`,
+        way: name,
+        unit: '% of products',
+        median: share,
+        best: mostly,
+        goals: [],
+      },
       { subject: `${subject}: time`, way: name, median: time, best, unit: 'ms', goals: [] },
     ];
   });
 }
+
+const productsIn = (name: string): string => `products in ${name}`;
+/** A ratio of two noisy times needs more of them. */
+const GRADIENT_ROUNDS = 21;

@@ -1,5 +1,6 @@
-/** `train`, `up`, `validate`, `doctor` and `schema`: their options and help. */
-import type { Command } from 'commander';
+/** `train`, `up`, `validate`, `doctor`, `bench` and `schema`: their options and help. */
+import { Argument, type Command } from 'commander';
+import type { BenchmarkName, BenchOptions } from '../commands/bench.js';
 import type { DoctorOptions } from '../commands/doctor.js';
 import type { TrainOptions } from '../commands/train.js';
 import type { UpOptions } from '../commands/up.js';
@@ -19,6 +20,7 @@ import {
   outOption,
   portOption,
   redisOption,
+  repeatsOption,
   runIdOption,
   saveEveryOption,
   threadsOption,
@@ -30,6 +32,7 @@ export function addLocalCommands(program: Command, context: Context, onExit: OnE
   addUp(program, context, onExit);
   addValidate(program, context, onExit);
   addDoctor(program, context, onExit);
+  addBench(program, context, onExit);
   addSchema(program, context);
 }
 
@@ -110,6 +113,24 @@ function addDoctor(program: Command, context: Context, onExit: OnExit): void {
     .action(async (options: DoctorOptions) => {
       const { doctor } = await import('../commands/doctor.js');
       onExit(await doctor(options, context));
+    });
+}
+
+function addBench(program: Command, context: Context, onExit: OnExit): void {
+  addCommand(program, 'bench', {
+    group: LOCAL,
+    description: 'how fast is the kernel here, and what does a step cost?',
+    example: 'bench kernel --quick',
+  })
+    .addArgument(
+      new Argument('[what]', 'kernel: arithmetic; step: all else').choices(['kernel', 'step']).default('kernel'),
+    )
+    .addOption(flag('--quick', 'of kernel: rough figures in seconds'))
+    .addOption(repeatsOption())
+    .addOption(jsonFlag('the figures as one JSON object'))
+    .action(async (what: BenchmarkName, options: BenchOptions) => {
+      const { bench } = await import('../commands/bench.js');
+      onExit(await bench(what, options, context));
     });
 }
 

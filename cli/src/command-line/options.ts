@@ -95,6 +95,10 @@ export function redisOption(): Option {
   return new Option('--redis-url <url>', 'the Redis to use; ROPETEAM_REDIS_URL keeps its password out of `ps`');
 }
 
+export function repeatsOption(): Option {
+  return new Option('--repeats <n>', 'of step: turns of each model (default: 3)').argParser(wholeNumber(1, 100));
+}
+
 export function coordinatorOption(): Option {
   const otherwise = `default: ROPETEAM_COORDINATOR, else 127.0.0.1:${DEFAULT_PORT}`;
   return new Option('--coordinator <host:port>', `whom to talk to (${otherwise})`);

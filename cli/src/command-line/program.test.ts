@@ -27,6 +27,7 @@ const COMMANDS = [
   'up',
   'validate',
   'doctor',
+  'bench',
   'schema',
   'submit',
   'runs',
@@ -84,6 +85,14 @@ describe('wrong usage is told shortly, with what was probably meant, and exits w
       'Allowed choices are wasm, js, wasm-fma, blas, auto',
       '',
     ],
+    ['a benchmark that is none', ['bench', 'peers'], 'Allowed choices are kernel, step', ''],
+    [
+      'an option of the other benchmark',
+      ['bench', 'kernel', '--repeats', '2'],
+      'is an option of bench step',
+      'bench step',
+    ],
+    ['and the other way round', ['bench', 'step', '--quick'], 'is an option of bench kernel', 'bench kernel --quick'],
     ['a run id that is none', ['stop', 'Not An Id'], 'a run id has 1..63 characters', ''],
   ])('%s', async (_what, words, message, hint) => {
     const { exitCode, results, talk } = await run(words);

@@ -28,22 +28,24 @@ export async function runCommandLine(words: readonly string[], context: Context)
 }
 
 function buildProgram({ terminal, environment }: Context): Command {
-  return new Command('ropeteam')
-    .description('Trains one model on many processes: the same job gives the same weights.')
-    .usage('<command> [options]')
-    .version(packageVersion(), '-v, --version')
-    .helpCommand(false)
-    .exitOverride()
-    .configureOutput({
-      writeOut: (text) => terminal.result(text.replace(/\n+$/, '')),
-      // What was wrong is told once, by whoever catches the error.
-      writeErr: () => undefined,
-      getOutHelpWidth: () => terminal.columns(),
-      // Plain text: commander would decide about colour a second time.
-      getOutHasColors: () => false,
-    })
-    .configureHelp({ optionDescription: describeOption, subcommandTerm: briefTerm, visibleOptions: ownOptions })
-    .addHelpText('after', () => rootExamples(environment.commandName));
+  return (
+    new Command('ropeteam')
+      // One paragraph: with a blank line between the two the overview would not fit a screen.
+      .usage('<command> [options]\nTrains one model on many processes: the same job gives the same weights.')
+      .version(packageVersion(), '-v, --version')
+      .helpCommand(false)
+      .exitOverride()
+      .configureOutput({
+        writeOut: (text) => terminal.result(text.replace(/\n+$/, '')),
+        // What was wrong is told once, by whoever catches the error.
+        writeErr: () => undefined,
+        getOutHelpWidth: () => terminal.columns(),
+        // Plain text: commander would decide about colour a second time.
+        getOutHasColors: () => false,
+      })
+      .configureHelp({ optionDescription: describeOption, subcommandTerm: briefTerm, visibleOptions: ownOptions })
+      .addHelpText('after', () => rootExamples(environment.commandName))
+  );
 }
 
 /** The overview has one screen; the two options of `ropeteam` itself are in its last line. */

@@ -78,10 +78,16 @@ export function checkThreadLimit({ name, mostThreads }: LoadedKernel, threads: n
 /**
  * The kernel of the calling thread, over the memory all threads share.
  * @param team whom it computes together with; absent: by itself
+ * @param wrap what stands between the kernel and its routines: for benchmarks, which take it apart
  */
-export async function instantiateKernel(memory: SharedMemory, loaded: LoadedKernel, team?: Team): Promise<Kernel> {
+export async function instantiateKernel(
+  memory: SharedMemory,
+  loaded: LoadedKernel,
+  team?: Team,
+  wrap: (routines: Routines) => Routines = (routines) => routines,
+): Promise<Kernel> {
   const { id, module, blasPath } = loaded;
-  const shared = (routines: Routines): Routines => (team === undefined ? routines : teamRoutines(routines, team));
+  const shared = (routines: Routines): Routines => wrap(team === undefined ? routines : teamRoutines(routines, team));
   if (module === undefined) return createJsKernel(memory, shared);
   const exports = instantiateWasm(module, memory);
   if (blasPath === undefined) return createWasmKernel(exports, memory, id, shared);
@@ -90,8 +96,8 @@ export async function instantiateKernel(memory: SharedMemory, loaded: LoadedKern
   return createWasmKernel(exports, memory, id, (routines) => {
     const byBlas = { ...routines, multiply: blasMultiply(sgemm, base, routines.multiply) };
     // Cut in the same pieces alone as together: a library's sums may depend on the shape of a call.
-    if (team === undefined) return { ...byBlas, multiply: multiplyInPieces(byBlas.multiply, ALONE, LIBRARY_CUT) };
-    return teamRoutines(byBlas, team, LIBRARY_CUT);
+    if (team === undefined) return wrap({ ...byBlas, multiply: multiplyInPieces(byBlas.multiply, ALONE, LIBRARY_CUT) });
+    return wrap(teamRoutines(byBlas, team, LIBRARY_CUT));
   });
 }
 

@@ -54,9 +54,9 @@ test('no rectangle is much larger than 256 x 256', () => {
   );
 });
 
-test('a library is given the largest pieces of at most 512 x 512', () => {
+test('a library is given the largest pieces of at most 1024 x 1024', () => {
   expect(cutProduct(128, 512, 784, LIBRARY_CUT)).toEqual({ rowCuts: 1, columnCuts: 1 });
-  expect(cutProduct(2048, 1000, 128, LIBRARY_CUT)).toEqual({ rowCuts: 4, columnCuts: 2 });
+  expect(cutProduct(2048, 1000, 128, LIBRARY_CUT)).toEqual({ rowCuts: 2, columnCuts: 1 });
 });
 
 test.each([

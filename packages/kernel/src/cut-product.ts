@@ -28,8 +28,13 @@ export interface CutRule {
  * less and 3 % more time together than the whole product.
  */
 export const OWN_CUT: CutRule = { longestSide: 256, enough: 32 };
-/** For a library that packs both operands anew at every call, and whose products are cut alike when a thread is alone. */
-export const LIBRARY_CUT: CutRule = { longestSide: 512, enough: 1 };
+/**
+ * For a library that packs both operands anew at every call, and whose products are cut alike when a thread is alone.
+ * Measured with OpenBLAS at layers of 256 to 4096 and 128 to 1024 samples, against the product in one call, best of
+ * nine turns, mean of 42 shapes: sides of at most 512 leave 96 % of its speed, 1024 leave 97.5 %, 2048 leave 99 %. But
+ * with 2048 a layer of 2048 units would be one thread's work.
+ */
+export const LIBRARY_CUT: CutRule = { longestSide: 1024, enough: 1 };
 /** A multiple of either engine's register tile. */
 const EDGE_ROWS = (PLAIN_TILE_ROWS * FUSED_TILE_ROWS) / 2;
 /** No side is cut below this: packing would begin to count. */

@@ -19,5 +19,9 @@ export const DEPTH_BLOCK = 256;
  * Never changes a bit.
  */
 export const ROW_BLOCK = 120;
-/** Columns of the right operand packed at a time. Never changes a bit. */
-export const COLUMN_BLOCK = 2048;
+/**
+ * Columns of the right operand packed at a time: 512 x 256 floats stay in the L2 cache too, beside the left block.
+ * Measured against 2048 at layers of 2048 and 4096 units, medians of 21 turns: 1.02 to 1.10 times as fast for 128
+ * samples, the same (0.96 to 1.03) for 512 and more; and 1.5 MiB less scratch for each thread. Never changes a bit.
+ */
+export const COLUMN_BLOCK = 512;

@@ -106,6 +106,15 @@ describe('the two engines give the same bits', () => {
     );
   });
 
+  test('for layers of several blocks in every direction', () => {
+    const layers: readonly LayerSpec[] = [
+      { kind: 'dense', units: 140 },
+      { kind: 'tanh' },
+      { kind: 'dense', units: 530 },
+    ];
+    sameBits({ inputs: 1030, outputs: 530, layers, loss: { kind: 'meanSquaredError' }, init: 'auto' }, 9, 4);
+  });
+
   test('for weights so large that activations saturate and losses are large', () => {
     fc.assert(
       fc.property(

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { RunEvent } from '#training';
-import { eventAt, joined, lost, started, stepAt } from './run-events.fixture.js';
+import { eventAt, finished, joined, lost, started, stepAt } from './run-events.fixture.js';
 import { advanceView, emptyView, type RunView, ratesOf, workerCount } from './run-view.js';
 
 function viewOf(events: readonly RunEvent[]): RunView {
@@ -22,6 +22,11 @@ test('a steady run has its true rate and time left', () => {
 test('rates do not suffer from steps that are not told of', () => {
   const told = steps(60, 50).filter((_, index) => index % 2 === 1);
   expect(ratesOf(viewOf([started, ...told]))).toEqual(ratesOf(viewOf([started, ...steps(60, 50)])));
+});
+
+test('a finished run stands at its last step and epoch, told of or not', () => {
+  const { latest } = viewOf([started, ...steps(60, 50), finished]);
+  expect(latest).toMatchObject({ step: finished.steps - 1, epoch: Math.floor((finished.steps - 1) / 6) });
 });
 
 test('there is no rate before the first step', () => {

@@ -66,7 +66,7 @@ export function advanceView(view: RunView, event: RunEvent): RunView {
       return {
         ...now,
         latest: event,
-        phases: smooth(now.phases, event.phases),
+        phases: smooth(now.phases, event.phases, steps - (now.latest === undefined ? 0 : committedSteps(now.latest))),
         window: extend(now.window, mark(event.time, steps, committedSamples(now.started, steps))),
       };
     }
@@ -80,7 +80,8 @@ export function advanceView(view: RunView, event: RunEvent): RunView {
       return { ...now, state: 'stopping' };
     case 'run_finished': {
       // Ten steps a second are told of, and the last of all may not have been one of them.
-      const latest = now.latest === undefined ? undefined : { ...now.latest, step: event.steps - 1 };
+      const step = event.steps - 1;
+      const latest = now.latest && { ...now.latest, step, epoch: epochOf(now.started, step) ?? now.latest.epoch };
       return { ...now, state: 'finished', latest };
     }
     case 'run_failed':
@@ -95,6 +96,10 @@ export function advanceView(view: RunView, event: RunEvent): RunView {
 /** Steps behind us after this event: steps count from 0. */
 export function committedSteps(event: { readonly step: number }): number {
   return event.step + 1;
+}
+
+function epochOf(started: RunView['started'], step: number): number | undefined {
+  return started && Math.floor(step / Math.ceil(started.samples.train / started.batch));
 }
 
 /** Samples in the first `steps` steps: the last step of an epoch may be a short one. */
@@ -148,9 +153,11 @@ function extend(window: readonly WindowMark[], newest: WindowMark): readonly Win
   return [...fresh, newest];
 }
 
-function smooth(average: StepPhases | undefined, newest: StepPhases): StepPhases {
+/** @param steps how many the newest phases stand for: not every step is told of */
+function smooth(average: StepPhases | undefined, newest: StepPhases, steps: number): StepPhases {
   if (average === undefined) return newest;
-  const blend = (phase: keyof StepPhases): number => average[phase] + SMOOTHING * (newest[phase] - average[phase]);
+  const weight = 1 - (1 - SMOOTHING) ** Math.max(1, steps);
+  const blend = (phase: keyof StepPhases): number => average[phase] + weight * (newest[phase] - average[phase]);
   return {
     broadcastMs: blend('broadcastMs'),
     computeMs: blend('computeMs'),

@@ -4,6 +4,7 @@ import { test } from 'vitest';
 import { compileModel, type ModelSpec, type OptimizerSpec } from '#kernel';
 import { openAveragerEngine } from './averager-engine.js';
 import {
+  asFloats,
   assertSameBits,
   BATCH,
   bitsOf,
@@ -51,7 +52,7 @@ const WHOLE = { step: 0, blocks: [{ slot: 0, begin: 0, end: MICRO_BATCHES }], sa
 
 /** Puts the same gradient into slot 0 each time. */
 function receive(engine: AveragerEngine, gradient: Float32Array): void {
-  engine.inbox(0).set(gradient);
+  asFloats(engine.inbox(0)).set(gradient);
 }
 
 test('the mean is the sum scaled once by the rounded reciprocal of the samples, and its norm is reported', async () => {
@@ -127,8 +128,8 @@ test('a slot opened late leaves earlier views valid and is seen by every thread'
     engine.weights.fill(0);
     const left = patternedFloats(parameterCount, 2, 1);
     const right = patternedFloats(parameterCount, 3, 1);
-    first.set(left);
-    engine.inbox(700).set(right); // 790 MB further on
+    asFloats(first).set(left);
+    asFloats(engine.inbox(700)).set(right); // 790 MB further on
     assert.equal(engine.inbox(0), first);
     assertSameBits(first, left);
     const half = MICRO_BATCHES / 2;
@@ -165,7 +166,7 @@ async function train(
       const endPosition = Math.min(firstPosition + BATCH, TRAIN_SAMPLES);
       const blocks: AverageRequest['blocks'][number][] = [];
       for (const [slot, block] of cutOf().entries()) {
-        const { gradient } = await worker.computeGradient({ epoch, firstPosition, endPosition, ...block });
+        const { gradient } = await worker.computeGradient({ step, epoch, firstPosition, endPosition, ...block });
         averager.inbox(slot).set(gradient);
         blocks.push({ slot, ...block });
       }

@@ -57,6 +57,7 @@ export const optionsOf = (kernel: KernelName, threads: number, model: ModelSpec 
 });
 
 export const WHOLE_STEP: GradientRequest = {
+  step: 4,
   epoch: 1,
   firstPosition: 61,
   endPosition: 122,
@@ -173,12 +174,18 @@ function plainRun(program: ReturnType<typeof compileModel>, samples: number, wei
 }
 
 /** A copy of the bits of floats, so that -0 and NaN count too. */
-export const bitsOf = (floats: Float32Array): Uint32Array =>
-  new Uint32Array(floats.buffer, floats.byteOffset, floats.length).slice();
+export const bitsOf = (floats: Float32Array | Uint8Array): Uint32Array =>
+  new Uint32Array(floats.buffer, floats.byteOffset, floats.byteLength / 4).slice();
+
+/** A float32 gradient or slot as numbers. */
+export const asFloats = ({ buffer, byteOffset, byteLength }: Uint8Array): Float32Array =>
+  new Float32Array(buffer, byteOffset, byteLength / 4);
+
+type Floats = Float32Array | Uint8Array;
 
 /** Says where two vectors differ first, without a diff of a hundred thousand numbers. */
-export function assertSameBits(actual: Float32Array | Uint32Array, expected: Float32Array | Uint32Array): void {
-  const [a, b] = [actual, expected].map((vector) => (vector instanceof Float32Array ? bitsOf(vector) : vector));
+export function assertSameBits(actual: Floats | Uint32Array, expected: Floats | Uint32Array): void {
+  const [a, b] = [actual, expected].map((vector) => (vector instanceof Uint32Array ? vector : bitsOf(vector)));
   assert.equal(a!.length, b!.length);
   const at = a!.findIndex((bits, index) => bits !== b![index]);
   assert.ok(at === -1, `element ${at}: bits ${a![at]} instead of ${b![at]}`);

@@ -141,7 +141,13 @@ test.each([
     const check = async (engine: WorkerEngine): Promise<void> => {
       await fc.assert(
         fc.asyncProperty(blocks, lengths, fc.nat({ max: 3 }), async (block, length, epoch) => {
-          const request = { epoch, firstPosition: TRAIN_SAMPLES - length, endPosition: TRAIN_SAMPLES, ...block };
+          const request = {
+            step: 9,
+            epoch,
+            firstPosition: TRAIN_SAMPLES - length,
+            endPosition: TRAIN_SAMPLES,
+            ...block,
+          };
           const result = await engine.computeGradient(request);
           const expected = expectedGradient(request);
           assertSameBits(result.gradient, expected.gradient);

@@ -80,7 +80,7 @@ async function stepByStep(kernel: KernelName, update: Update, model: ModelSpec):
         computeMs: _,
         ...record
       } = await worker.computeGradient({
-        ...{ epoch, firstPosition, endPosition },
+        ...{ step: firstStep + index, epoch, firstPosition, endPosition },
         ...block,
       });
       averager.inbox(0).set(gradient);

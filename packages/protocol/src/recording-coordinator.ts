@@ -114,6 +114,7 @@ export const examplePlan: RunPlan = {
   seed: 7,
   batch: 256,
   microBatches: 16,
+  wire: 'bfloat16',
   dataset: {
     task: 'classification',
     featureCount: 64,

@@ -24,6 +24,7 @@ function started(): RunState {
     limit: { kind: 'epochs', epochs: 2 },
     batch: 8,
     microBatches: 2,
+    wire: 'float32',
     optimizer: { kind: 'sgd', learningRate: 0.1 },
     schedule: { warmup: 0, after: { kind: 'constant' } },
     stop: {},
@@ -36,11 +37,11 @@ function started(): RunState {
 }
 
 function openInbox() {
-  const slots = new Map<number, Float32Array<SharedArrayBuffer>>();
-  const inboxOf = (slot: number): Float32Array<SharedArrayBuffer> => {
-    const floats = slots.get(slot) ?? new Float32Array(new SharedArrayBuffer(4 * P));
-    slots.set(slot, floats);
-    return floats;
+  const slots = new Map<number, Uint8Array<SharedArrayBuffer>>();
+  const inboxOf = (slot: number): Uint8Array<SharedArrayBuffer> => {
+    const bytes = slots.get(slot) ?? new Uint8Array(new SharedArrayBuffer(4 * P));
+    slots.set(slot, bytes);
+    return bytes;
   };
   // Only what the inbox uses of the engine.
   const engine = { weights: new Float32Array(P), inbox: inboxOf } as unknown as AveragerEngine;
@@ -70,7 +71,7 @@ describe('the gradient inbox', () => {
     expect(inbox.complete(receiptOf(A))).toBeUndefined();
     for (const part of [frame([1, 2, 3]), frame([4, 5, 6], 12)]) expect(inbox.accept(state, A, part)).toBe('written');
     expect(inbox.complete(receiptOf(A))).toMatchObject({ firstFrameAt: expect.any(Number) });
-    expect([...(slots.get(1) ?? [])]).toEqual(WHOLE);
+    expect([...new Float32Array(slots.get(1)?.buffer ?? new ArrayBuffer(0))]).toEqual(WHOLE);
     expect(slotOf({ block: { begin: 4, end: 8 } })).toBe(1);
   });
 
@@ -92,7 +93,7 @@ describe('the gradient inbox', () => {
     inbox.complete(receiptOf(A));
     const [done] = advanceRun(state, { kind: 'gradient-received', receipt: receiptOf(A) });
     expect(inbox.accept(done, B, frame([9, 9, 9, 9, 9, 9]))).toBe('dropped');
-    expect([...(slots.get(1) ?? [])]).toEqual(WHOLE);
+    expect([...new Float32Array(slots.get(1)?.buffer ?? new ArrayBuffer(0))]).toEqual(WHOLE);
     expect(inbox.complete(receiptOf(B))).toBeUndefined();
   });
 
@@ -104,7 +105,7 @@ describe('the gradient inbox', () => {
     expect(inbox.complete(receiptOf(A))).toBeUndefined();
     inbox.accept(state, B, frame([1, 2, 3]));
     expect(inbox.complete(receiptOf(B))).toBeDefined();
-    expect([...(slots.get(1) ?? [])]).toEqual(WHOLE);
+    expect([...new Float32Array(slots.get(1)?.buffer ?? new ArrayBuffer(0))]).toEqual(WHOLE);
   });
 
   test('forgets what a lost worker had begun, and not that of one whose name begins alike', () => {

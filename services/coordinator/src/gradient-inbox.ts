@@ -28,7 +28,6 @@ interface Upload extends Arrival {
  */
 export class GradientInbox {
   readonly #engine: AveragerEngine;
-  readonly #slots = new Map<number, Uint8Array>();
   readonly #uploads = new Map<string, Upload>();
 
   constructor(engine: AveragerEngine) {
@@ -38,7 +37,7 @@ export class GradientInbox {
   accept(state: RunState, worker: WorkerId, frame: GradientFrame): 'written' | 'dropped' {
     const held = state.items.get(gradientKey(frame.step, frame.block));
     if (held === undefined || held.receipt !== undefined || !takesGradients(state, frame.step)) return 'dropped';
-    const slot = this.#slot(slotOf(frame));
+    const slot = this.#engine.inbox(slotOf(frame));
     const end = frame.offset + frame.payload.byteLength;
     if (frame.totalBytes !== slot.byteLength || end > slot.byteLength) return 'dropped';
     copyBytes(slot, frame.offset, frame.payload);
@@ -58,21 +57,12 @@ export class GradientInbox {
     const key = uploadKey(receipt.worker, receipt);
     const upload = this.#uploads.get(key);
     this.#uploads.delete(key);
-    return upload?.bytes === this.#engine.weights.byteLength ? upload : undefined;
+    return upload?.bytes === this.#engine.inbox(slotOf(receipt)).byteLength ? upload : undefined;
   }
 
   /** Uploads of this worker that will not be finished, or of steps that are past. */
   forget(worker: WorkerId): void {
     for (const key of this.#uploads.keys()) if (key.startsWith(`${worker}/`)) this.#uploads.delete(key);
-  }
-
-  #slot(index: number): Uint8Array {
-    const known = this.#slots.get(index);
-    if (known !== undefined) return known;
-    const floats = this.#engine.inbox(index);
-    const bytes = new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
-    this.#slots.set(index, bytes);
-    return bytes;
   }
 }
 

@@ -74,6 +74,8 @@ async function open(
     optimizer: job.train.optimizer,
     ...(job.train.l2 === undefined ? {} : { l2: job.train.l2 }),
     microBatches: shape.microBatches,
+    wire: job.train.wire,
+    seed: job.train.seed,
   };
   checkKernelMemory(steps, shape);
   const leases = configuration.grain === 'step' ? undefined : leaseSettings(job, shape, steps);
@@ -82,6 +84,7 @@ async function open(
   opened.push(engine);
   const wanted = { program, model, dataset, seed: job.train.seed };
   const start = await writeStartingWeights(entry, wanted, engine.weights, signal);
+  await engine.roundWeights();
   const { initFrom } = start;
   const ledger = await openLedger(entry.folder.ledgerPath, initFrom === undefined ? {} : { initFrom });
   opened.push(ledger);
@@ -96,6 +99,7 @@ async function open(
     seed: job.train.seed,
     batch: shape.batch,
     microBatches: shape.microBatches,
+    wire: job.train.wire,
     dataset: dataset.info,
     ...(leases === undefined ? {} : { leases }),
   };

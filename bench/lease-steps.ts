@@ -55,7 +55,7 @@ interface Row {
   readonly kernel: KernelName;
   readonly medianMs: number;
   readonly bestMs: number;
-  /** Equal for kernels with equal bits, and for any number of threads. */
+  /** After the last turn: equal for kernels with equal bits. How many steps that were differs from one execution to the next. */
   readonly weights: string;
 }
 

@@ -11,7 +11,7 @@ export {
 } from './checkpoint.js';
 export { type EventLog, openEventLog } from './event-log.js';
 export { checkInitialWeights, type InitialWeightsFile, readInitialWeights } from './initial-weights-file.js';
-export { type Ledger, type LedgerOptions, openLedger, readLedger } from './ledger.js';
+export { type Ledger, type LedgerOptions, type LedgerScan, openLedger, readLedger, scanLedger } from './ledger.js';
 export { loadModel, MODEL_FILES, saveModel, type TrainedModel } from './model-file.js';
 export { type PrepareOptions, prepareDataset } from './prepare-dataset.js';
 export { openPreparedDataset, type PreparedDataset } from './prepared-dataset.js';

@@ -85,6 +85,8 @@ export async function saveCheckpoint(
   await checkFence(folder, checkpoint.fence);
   const parts = await encodeCheckpoint(checkpoint);
   const path = join(folder.checkpointsPath, checkpointFileName(checkpoint.step));
+  // First: on a full disk what a crash left of a save would keep every later one from its room.
+  await removeLeftOvers(folder);
   await writeFileAtomically(path, parts);
   await prune(folder, checkpoint.step, retention);
   const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
@@ -226,8 +228,8 @@ function findDigits(header: Uint8Array): number | undefined {
   return at < 0 ? undefined : at + field.length;
 }
 
-/** Checkpoints of a folder, oldest first. */
-async function listCheckpoints(
+/** Checkpoints of a folder by name, oldest first. */
+export async function listCheckpoints(
   folder: RunFolder,
 ): Promise<readonly { readonly name: string; readonly step: number }[]> {
   const names = await readdir(folder.checkpointsPath);
@@ -249,11 +251,21 @@ async function prune(folder: RunFolder, saved: number, retention: Retention): Pr
     .slice(0, Math.max(0, older.length - retention.keep))
     .filter(({ step }) => !isKeptForGood(step, retention))
     .map(({ name }) => name);
-  const leftOver = (await readdir(folder.checkpointsPath)).filter((name) => name.endsWith(TEMPORARY));
-  for (const name of [...surplus, ...leftOver]) {
-    const path = join(folder.checkpointsPath, name);
-    await rm(path, { force: true }).catch((cause: unknown) => {
-      throw writeError(path, cause);
-    });
-  }
+  for (const name of surplus) await remove(join(folder.checkpointsPath, name));
+}
+
+/** One save at a time: a temporary file that is there now is what a crash left. */
+async function removeLeftOvers(folder: RunFolder): Promise<void> {
+  const names = (
+    await readdir(folder.checkpointsPath).catch((cause: unknown) => {
+      throw writeError(folder.checkpointsPath, cause);
+    })
+  ).filter((name) => name.endsWith(TEMPORARY));
+  for (const name of names) await remove(join(folder.checkpointsPath, name));
+}
+
+async function remove(path: string): Promise<void> {
+  await rm(path, { force: true }).catch((cause: unknown) => {
+    throw writeError(path, cause);
+  });
 }

@@ -3,6 +3,7 @@ export {
   checkpointFileName,
   type FoundCheckpoint,
   isKeptForGood,
+  listCheckpoints,
   loadCheckpoint,
   newestCheckpoint,
   type Retention,
@@ -16,6 +17,6 @@ export { loadModel, MODEL_FILES, saveModel, type TrainedModel } from './model-fi
 export { type PrepareOptions, prepareDataset } from './prepare-dataset.js';
 export { openPreparedDataset, type PreparedDataset } from './prepared-dataset.js';
 export { resolveInside } from './resolve-inside.js';
-export { checkFence, createRunFolder, openRunFolder, type RunFolder, takeFence } from './run-folder.js';
+export { checkFence, createRunFolder, currentFence, openRunFolder, type RunFolder, takeFence } from './run-folder.js';
 export { type DecodedShard, decodeShard, encodeShard, type ShardContent, shardFileName } from './shard-file.js';
 export { weightsSha256 } from './weights.js';

@@ -95,6 +95,11 @@ export function redisOption(): Option {
   return new Option('--redis-url <url>', 'the Redis to use; ROPETEAM_REDIS_URL keeps its password out of `ps`');
 }
 
+export function recomputeOption(): Option {
+  const description = 'compute so many steps again and compare the bits';
+  return new Option('--recompute <steps>', description).argParser(wholeNumber(1, 1_000_000_000));
+}
+
 export function repeatsOption(): Option {
   return new Option('--repeats <n>', 'of step: turns of each model (default: 3)').argParser(wholeNumber(1, 100));
 }

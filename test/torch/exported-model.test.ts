@@ -47,7 +47,8 @@ with torch.no_grad():
     print(json.dumps(model(torch.tensor(rows, dtype=torch.float32)).flatten().tolist()))
 `;
 
-const hasTorch = spawnSync('python3', ['-c', 'import torch']).status === 0;
+/** The first Python that has PyTorch: the one on the PATH may be another than the system's. */
+const python = ['python3', '/usr/bin/python3'].find((name) => spawnSync(name, ['-c', 'import torch']).status === 0);
 
 const SPEC: ModelSpec = {
   inputs: 6,
@@ -72,7 +73,7 @@ const SPEC: ModelSpec = {
   init: 'torch',
 };
 
-test.skipIf(!hasTorch)(
+test.skipIf(python === undefined)(
   'PyTorch loads every layer by its name and gives the same outputs (needs python3 with torch)',
   async () => {
     const folder = await mkdtemp(join(tmpdir(), 'ropeteam-torch-'));
@@ -108,7 +109,10 @@ test.skipIf(!hasTorch)(
       };
       await exportModel(trained, 'safetensors', path);
       const rows = Array.from({ length: 40 }, (_, row) => columns.map((_column, at) => Math.sin(row * 7 + at * 3) * 2));
-      const done = spawnSync('python3', ['-c', READ_AND_RUN, path], { input: JSON.stringify(rows), encoding: 'utf8' });
+      const done = spawnSync(python ?? '', ['-c', READ_AND_RUN, path], {
+        input: JSON.stringify(rows),
+        encoding: 'utf8',
+      });
       expect(done.stderr).toBe('');
       const found = JSON.parse(done.stdout) as readonly number[];
       const expected = (await openForwardPass(SPEC, weights)).outputs(Float32Array.from(rows.flat()));

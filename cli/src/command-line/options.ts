@@ -8,6 +8,7 @@ import { DEFAULT_PORT } from '../default-ports.js';
 export type OnExit = (exitCode: number) => void;
 
 export const LOCAL = 'Train on this machine:';
+export const MODEL = 'Use a trained model:';
 export const REMOTE = 'Work with a running coordinator:';
 export const SERVICE = 'Run one service (what containers do):';
 

@@ -1,3 +1,5 @@
+export { writeFileAtomically } from './atomic-file.js';
+export { type Cell, explainNotANumber, readCell } from './cell.js';
 export {
   type Checkpoint,
   checkpointFileName,
@@ -18,5 +20,8 @@ export { type PrepareOptions, prepareDataset } from './prepare-dataset.js';
 export { openPreparedDataset, type PreparedDataset } from './prepared-dataset.js';
 export { resolveInside } from './resolve-inside.js';
 export { checkFence, createRunFolder, currentFence, openRunFolder, type RunFolder, takeFence } from './run-folder.js';
+export { encodeSafetensors } from './safetensors.js';
 export { type DecodedShard, decodeShard, encodeShard, type ShardContent, shardFileName } from './shard-file.js';
-export { weightsSha256 } from './weights.js';
+export { readTableRows, type TableHeader, type TableReader, type TableRow } from './table-rows.js';
+export type { SourceFile } from './text-lines.js';
+export { parameterTensor, weightsSha256 } from './weights.js';

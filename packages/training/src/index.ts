@@ -1,6 +1,7 @@
 export { advanceRun, receiptsOfStep, sumsOfStep } from './advance-run.js';
 export type { LedgerGround, LedgerProblem } from './check-ledger.js';
 export { checkFigures, checkKernel, checkSamples, checkSteps, checkWriters } from './check-ledger.js';
+export { type ClassFigures, type ClassReport, MAX_CONFUSION_CLASSES, reportClasses } from './class-report.js';
 export { cutBlocks } from './cut-blocks.js';
 export type { ColumnEncoding, DatasetInfo, Preprocessing, ShardInfo, SplitName } from './dataset.js';
 export { metricsOf } from './epoch-metrics.js';

@@ -38,6 +38,7 @@ export type {
   CoordinatorSession,
   CoordinatorSessionHandler,
   EncodedWeights,
+  QueueObservation,
   SessionHandler,
   Submission,
   TakenItem,

@@ -131,6 +131,7 @@ export class RunTrainer {
       const { itemId, token, holds } = message;
       this.#advance({ kind: 'item-taken', itemId, token, worker, ...(holds === undefined ? {} : { holds }) });
     } else if (message.kind === 'job-failed') {
+      this.#context.metrics.itemFailed('failed');
       this.#context.log.warn('item_failed', { worker, item: message.itemId, message: message.message });
       this.#advance({ kind: 'item-failed', itemId: message.itemId, worker, message: message.message });
     }
@@ -202,6 +203,7 @@ export class RunTrainer {
 
   /** A receipt came and not all that it speaks of: somebody has to compute it again. */
   #incomplete(itemId: string, worker: WorkerId): void {
+    this.#context.metrics.itemFailed('incomplete');
     this.#context.log.warn('upload_incomplete', { worker, item: itemId });
     this.#advance({ kind: 'item-failed', itemId, worker, message: 'its result did not arrive whole' });
   }

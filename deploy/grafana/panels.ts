@@ -2,8 +2,8 @@
 import {
   type Dashboard,
   DashboardBuilder,
-  DashboardDashboardLinkType,
   DashboardLinkBuilder,
+  DashboardLinkType,
   DatasourceVariableBuilder,
 } from '@grafana/grafana-foundation-sdk/dashboard';
 import { DataqueryBuilder } from '@grafana/grafana-foundation-sdk/prometheus';
@@ -36,6 +36,7 @@ export interface Board {
 /** Grafana's grid has 24 columns: two panels a row. */
 const WIDTH = 12;
 const HEIGHT = 8;
+// biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana fills its variable in
 const SOURCE = { type: 'prometheus', uid: '${datasource}' } as const;
 
 /** The dashboard's JSON model. */
@@ -49,7 +50,7 @@ export function buildDashboard({ uid, title, description, panels }: Board): Dash
     .withVariable(new DatasourceVariableBuilder('datasource').label('Prometheus').type('prometheus'))
     .link(
       new DashboardLinkBuilder('Ropeteam')
-        .type(DashboardDashboardLinkType.Dashboards)
+        .type(DashboardLinkType.Dashboards)
         .tags(['ropeteam'])
         .keepTime(true)
         .includeVars(true)

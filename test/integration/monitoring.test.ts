@@ -39,7 +39,7 @@ describe.skipIf(programs === undefined)('a cluster that trains and loses a worke
     await vi.waitFor(async () => expect(await prometheus.query('up == 1')).toHaveLength(3), { timeout: 20_000 });
     steps = 0;
     let killed: Promise<unknown> = Promise.resolve();
-    finished = await cluster.finish(digitsJob({ epochs: 60 }), (event) => {
+    finished = await cluster.finish(digitsJob({ epochs: 30 }), (event) => {
       if (event.event === 'step_committed') steps++;
       const [victim] = cluster.workers;
       if (event.event === 'step_committed' && event.step === 40 && victim !== undefined)

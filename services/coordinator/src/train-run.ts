@@ -209,7 +209,8 @@ export class RunTrainer {
   }
 
   #receiveGradient({ itemId, receipt }: GradientProof): void {
-    if (!this.#isOurs(receipt)) return this.#context.metrics.gradientReceived('stale');
+    if (!this.#isOurs(receipt)) this.#context.metrics.gradientReceived('stale');
+    if (!this.#isOurs(receipt)) return;
     const arrival = this.#inbox.complete(receipt);
     const held = this.#state.items.get(gradientKey(receipt.step, receipt.block));
     if (held !== undefined && held.receipt === undefined) {

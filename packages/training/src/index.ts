@@ -42,6 +42,7 @@ export type {
   CoordinatorSession,
   CoordinatorSessionHandler,
   EncodedWeights,
+  QueueObservation,
   SessionHandler,
   Submission,
   TakenItem,

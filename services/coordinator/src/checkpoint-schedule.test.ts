@@ -30,7 +30,7 @@ function openSchedule(everySteps?: number, size = 2) {
   const weights = Float32Array.from({ length: size }, (_, index) => index + 1);
   const events: RunEventBody[] = [];
   const context = {
-    metrics: { checkpointSaved: () => undefined },
+    metrics: { checkpointSaved: () => undefined, checkpointFailed: () => undefined },
     events: { append: (event: RunEventBody) => void events.push(event) },
     log: { error: () => undefined },
   } as unknown as RunContext;

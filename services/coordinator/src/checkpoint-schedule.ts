@@ -131,6 +131,7 @@ export class CheckpointSchedule {
   #failed(error: unknown): void {
     const code = error instanceof RopeteamError ? error.code : 'STORAGE.WRITE';
     const message = error instanceof Error ? error.message : String(error);
+    this.#context.metrics.checkpointFailed();
     this.#context.log.error('checkpoint_failed', { code, message });
     this.#context.events.append({ event: 'checkpoint_failed', code, message });
   }

@@ -16,7 +16,7 @@ const WIDE: WideJob = {
   settings: '  steps: 4\n  batch: 128\n  microBatches: 2\ncheckpoint: { everySteps: 2 }\n',
 };
 
-/** A tenth, which is what is promised. 28 processes were 5 % off at the most; a gradient more or less is 13 % of a worker. */
+/** A tenth, which is what is promised. A gradient more or less would be 13 % of a worker. */
 const MARGIN = 0.1;
 
 /**

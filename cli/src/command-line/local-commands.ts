@@ -1,10 +1,11 @@
-/** `train`, `up`, `validate`, `doctor`, `bench` and `schema`: their options and help. */
-import { Argument, type Command } from 'commander';
+/** `train`, `up`, `validate`, `verify`, `doctor`, `bench` and `schema`: their options and help. */
+import { Argument, type Command, Option } from 'commander';
 import type { BenchmarkName, BenchOptions } from '../commands/bench.js';
 import type { DoctorOptions } from '../commands/doctor.js';
 import type { TrainOptions } from '../commands/train.js';
 import type { UpOptions } from '../commands/up.js';
 import type { ValidateOptions } from '../commands/validate.js';
+import type { VerifyOptions } from '../commands/verify.js';
 import type { Context } from '../context.js';
 import { DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../default-ports.js';
 import {
@@ -19,6 +20,7 @@ import {
   type OnExit,
   outOption,
   portOption,
+  recomputeOption,
   redisOption,
   repeatsOption,
   runIdOption,
@@ -31,6 +33,7 @@ export function addLocalCommands(program: Command, context: Context, onExit: OnE
   addTrain(program, context, onExit);
   addUp(program, context, onExit);
   addValidate(program, context, onExit);
+  addVerify(program, context, onExit);
   addDoctor(program, context, onExit);
   addBench(program, context, onExit);
   addSchema(program, context);
@@ -98,6 +101,23 @@ function addValidate(program: Command, context: Context, onExit: OnExit): void {
     .action(async (job: string, options: ValidateOptions) => {
       const { validate } = await import('../commands/validate.js');
       onExit(await validate(job, options, context));
+    });
+}
+
+function addVerify(program: Command, context: Context, onExit: OnExit): void {
+  addCommand(program, 'verify', {
+    group: LOCAL,
+    description: 'prove from its ledger what a run trained',
+    example: 'verify runs/digits-1 --recompute 3 --data examples/digits',
+  })
+    .argument('<run>', 'folder of a run, or its id')
+    .addOption(outOption())
+    .addOption(recomputeOption())
+    .addOption(new Option('--data <dir>', 'of --recompute: where the job file’s data is (default: here)'))
+    .addOption(jsonFlag('the checks as one JSON object'))
+    .action(async (run: string, options: VerifyOptions) => {
+      const { verify } = await import('../commands/verify.js');
+      onExit(await verify(run, options, context));
     });
 }
 

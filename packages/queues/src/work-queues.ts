@@ -4,6 +4,7 @@ import { type AverageItem, type Fence, fence, itemId, type RunId, type WorkItem,
 import { openPunctualConnection } from './connection.js';
 import { consumeItems, type ItemConsumer, isNotOurs } from './item-consumer.js';
 import { readAverageItem } from './item-data.js';
+import { observeQueues } from './observe-queues.js';
 import { DEFAULT_NAMESPACE, fenceKey, keyPrefix, type QueueName } from './queue-names.js';
 import { forgetFailed, restoreOrder, withdrawWaiting } from './queue-scripts.js';
 import { limitErrors } from './quiet-errors.js';
@@ -120,6 +121,7 @@ export async function openWorkQueues(options: WorkQueuesOptions): Promise<WorkQu
       const sum = (state: string): number => counts.reduce((total, count) => total + (count[state] ?? 0), 0);
       return { waiting: sum('waiting'), active: sum('active') };
     },
+    observe: () => connection.call('looking at the queues', () => observeQueues(client, Object.values(queues))),
     async [Symbol.asyncDispose]() {
       await averager?.[Symbol.asyncDispose]();
       await Promise.all(Object.values(queues).map((queue) => queue.close()));

@@ -69,7 +69,8 @@ export async function checkFence(folder: RunFolder, held: number): Promise<void>
   );
 }
 
-async function currentFence(folder: RunFolder): Promise<number> {
+/** The highest fence that was taken in this folder; -1 before the first. @throws RopeteamError STORAGE.CORRUPT */
+export async function currentFence(folder: RunFolder): Promise<number> {
   let text: string;
   try {
     text = await readFile(fencePath(folder), 'utf8');

@@ -126,6 +126,8 @@ export type RunEventBody =
       readonly test?: Metrics;
       readonly weightsSha256: string;
       readonly optimizerSha256: string;
+      /** Of the ledger's last line, which vouches for all before it; absent in runs of before it was told. */
+      readonly ledgerSha256?: string;
       /** Share of the training time that was not lost to workers that died: 0..1. */
       readonly goodput: number;
       readonly workersLost: number;

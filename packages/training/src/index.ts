@@ -1,4 +1,7 @@
 export { advanceRun, receiptsOfStep, sumsOfStep } from './advance-run.js';
+export type { LedgerGround, LedgerProblem } from './check-ledger.js';
+export { checkFigures, checkKernel, checkSamples, checkSteps, checkWriters } from './check-ledger.js';
+export { type ClassFigures, type ClassReport, MAX_CONFUSION_CLASSES, reportClasses } from './class-report.js';
 export { cutBlocks } from './cut-blocks.js';
 export type { ColumnEncoding, DatasetInfo, Preprocessing, ShardInfo, SplitName } from './dataset.js';
 export { metricsOf } from './epoch-metrics.js';
@@ -15,7 +18,8 @@ export type { InitFrom } from './init-from.js';
 export type { DataSpec, JobSpec, SplitSource, Task } from './job-spec.js';
 export { leaseEnd, MOST_LEASE_STEPS, MOST_OPEN_LEASES } from './lease-length.js';
 export { problemOfLease } from './leases.js';
-export type { LedgerBlock, LedgerRecord } from './ledger-record.js';
+export type { LedgerBlock, LedgerOrigin, LedgerRecord } from './ledger-record.js';
+export { problemOfRecord } from './ledger-record.js';
 export type {
   CoordinatorMessage,
   EvaluationReceipt,
@@ -38,6 +42,7 @@ export type {
   CoordinatorSession,
   CoordinatorSessionHandler,
   EncodedWeights,
+  QueueObservation,
   SessionHandler,
   Submission,
   TakenItem,

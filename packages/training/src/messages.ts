@@ -20,6 +20,8 @@ export interface WorkerHello {
   readonly threads: number;
   /** Ids of the kernels this worker can compute with, for example `wasm-simd128/1`; a run's plan says which of them. */
   readonly kernelIds: readonly string[];
+  /** `host:port` of its metrics; absent: it serves none. */
+  readonly metricsAddress?: string;
 }
 
 /** What a worker needs to know to take a run's jobs. */
@@ -30,6 +32,8 @@ export interface RunPlan {
   readonly model: ModelSpec;
   readonly parameterCount: number;
   readonly seed: number;
+  /** Whether every epoch has an order of its own. */
+  readonly shuffle: boolean;
   readonly batch: number;
   readonly microBatches: number;
   readonly wire: WireFormat;

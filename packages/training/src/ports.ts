@@ -104,9 +104,29 @@ export interface WorkQueues extends AsyncDisposable {
   consumeAverages(process: (item: AverageItem, signal: AbortSignal) => Promise<unknown>): void;
   /** A number larger than any this run was given before. */
   nextFence(run: RunId): Promise<Fence>;
-  /** Jobs by state, for metrics. */
+  /** Jobs by state. */
   depth(): Promise<{ readonly waiting: number; readonly active: number }>;
+  /** The queues and their Redis as they are now, for metrics. */
+  observe(): Promise<QueueObservation>;
   readonly engine: { readonly engine: string; readonly version: string };
+}
+
+/** What the queues and their Redis say of themselves; a field is undefined where this Redis does not say. */
+export interface QueueObservation {
+  readonly waiting: number;
+  readonly active: number;
+  readonly redis: {
+    /** Of one ping, there and back. */
+    readonly latencyMs: number;
+    readonly usedBytes: number | undefined;
+    /** 0: it has no limit. */
+    readonly limitBytes: number | undefined;
+    /** Since it started. */
+    readonly evictedKeys: number | undefined;
+    readonly clients: number | undefined;
+  };
+  /** Metrics of the queue library, in Prometheus' text format. */
+  readonly text: string;
 }
 
 /** A worker's side of the `gradients` queue: one item at a time. */

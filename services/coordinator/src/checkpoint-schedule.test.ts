@@ -30,7 +30,7 @@ function openSchedule(everySteps?: number, size = 2) {
   const weights = Float32Array.from({ length: size }, (_, index) => index + 1);
   const events: RunEventBody[] = [];
   const context = {
-    metrics: { checkpointSaved: () => undefined },
+    metrics: { checkpointSaved: () => undefined, checkpointFailed: () => undefined },
     events: { append: (event: RunEventBody) => void events.push(event) },
     log: { error: () => undefined },
   } as unknown as RunContext;
@@ -41,6 +41,7 @@ function openSchedule(everySteps?: number, size = 2) {
       checkpoint: { everyMs: EVERY_MS, keep: 2, ...(everySteps === undefined ? {} : { everySteps }) },
     },
     shape: { run: RUN, fence: fence(1), stepsPerEpoch: 10 },
+    ledger: { flush: () => Promise.resolve() },
     program: { parameters: [{ name: 'w', shape: [size], offset: 0, size }] },
   } as unknown as PreparedRun;
   const schedule = new CheckpointSchedule(context, { folder } as unknown as RunEntry, prepared);

@@ -120,6 +120,8 @@ export class CheckpointSchedule {
   async #save(checkpoint: Checkpoint): Promise<void> {
     // Diverged: the next step will end the run, and may not find its last good checkpoint replaced.
     if (!(await areFiniteUnhurried(checkpoint.weights))) return;
+    // A checkpoint asks for the records of its steps: whoever goes on from it continues the ledger behind them.
+    await this.#prepared.ledger.flush();
     const saved = await saveCheckpoint(this.#entry.folder, checkpoint, this.#prepared.job.checkpoint);
     this.#lastStep = checkpoint.step;
     this.#context.metrics.checkpointSaved(saved);
@@ -129,6 +131,7 @@ export class CheckpointSchedule {
   #failed(error: unknown): void {
     const code = error instanceof RopeteamError ? error.code : 'STORAGE.WRITE';
     const message = error instanceof Error ? error.message : String(error);
+    this.#context.metrics.checkpointFailed();
     this.#context.log.error('checkpoint_failed', { code, message });
     this.#context.events.append({ event: 'checkpoint_failed', code, message });
   }

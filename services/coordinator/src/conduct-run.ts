@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { collectClosedMemory } from '#engine';
-import { RopeteamError, type RunSummary, toEnvelope } from '#training';
+import { fromEnvelope, RopeteamError, type RunSummary, toEnvelope } from '#training';
 import { CheckpointSchedule } from './checkpoint-schedule.js';
 import { finishRun } from './finish-run.js';
 import { type PreparedRun, prepareRun } from './prepare-run.js';
@@ -31,6 +31,7 @@ export async function conductRun(shared: CoordinatorContext, entry: RunEntry, sh
     const known = error instanceof RopeteamError ? error : (stopping(entry, shutdown) ?? unexpected(error, entry));
     log.error('run_failed', { code: known.code, error });
     update(context, entry, { state: 'failed' });
+    context.metrics.runFailed(known.code);
     entry.events.append({ event: 'run_failed', ...toEnvelope(known) });
   } finally {
     entry.dataset = undefined;
@@ -69,6 +70,7 @@ async function trainAndFinish(context: RunContext, entry: RunEntry, prepared: Pr
     await prepared.ledger.flush();
     if (outcome.kind === 'failed') {
       update(context, entry, { state: 'failed' });
+      context.metrics.runFailed(fromEnvelope(outcome.error).code);
       entry.events.append({ event: 'run_failed', ...outcome.error });
       return;
     }
@@ -101,6 +103,12 @@ function announceStart(context: RunContext, entry: RunEntry, prepared: PreparedR
   const { job, shape, dataset, engine, start } = prepared;
   const members = ready.members;
   update(context, entry, { state: 'training' });
+  context.metrics.runBegun({
+    fence: shape.fence,
+    parameters: prepared.program.parameterCount,
+    steps: shape.steps,
+    checkpointEveryMs: job.checkpoint.everyMs,
+  });
   context.events.append({
     event: 'run_started',
     job: job.name,

@@ -9,10 +9,13 @@ import type { CoordinatorConfiguration } from './configuration.js';
 import { Membership } from './membership.js';
 import { RunBook } from './run-book.js';
 import type { CoordinatorContext } from './run-context.js';
+import { scrapeTargets, workerState } from './scrape-targets.js';
 import { settleKernel } from './settle-kernel.js';
 import { STATUS_STYLE, statusPage } from './status-page.js';
+import { timeQueues } from './timed-queues.js';
 
-const QUEUE_DEPTH_INTERVAL_MS = 2_000;
+/** How often queues and Redis are looked at. A scrape takes what was seen last, and so never waits for Redis. */
+const QUEUE_LOOK_INTERVAL_MS = 2_000;
 
 export interface Coordinator {
   /** `host:port` of the gRPC server. */
@@ -31,14 +34,18 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
   const chosen = await settleKernel(configuration);
   const kernel = chosen.id;
   log.info('kernel_chosen', { kernel, asked: configuration.kernel, reason: chosen.reason });
-  const queues = await openWorkQueues({
+  const opened = await openWorkQueues({
     redisUrl: configuration.redisUrl,
     namespace: configuration.namespace,
     onError: (error) => log.warn('queue_trouble', { message: error.message }),
   });
   const metrics = createCoordinatorMetrics({ version: packageVersion(), kernel });
+  const queues = timeQueues(opened, metrics);
   metrics.redisConnected(queues.engine);
-  const membership = new Membership(kernel, (count) => metrics.worldSizeChanged(count));
+  const membership = new Membership(kernel);
+  metrics.countWorkers(() =>
+    membership.members.map((member) => ({ worker: member.hello.worker, state: workerState(member) })),
+  );
   const book = new RunBook(runsDirectory);
   const averages = new AveragesDesk();
   queues.consumeAverages((item, signal) => averages.process(item, signal));
@@ -61,6 +68,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     registry: metrics,
     routes: {
       '/': () => ({ contentType: 'text/html; charset=utf-8', body: page() }),
+      '/targets': () => ({ contentType: 'application/json', body: scrapeTargets(membership.members) }),
       '/status.css': () => ({ contentType: 'text/css; charset=utf-8', body: STATUS_STYLE }),
     },
   });
@@ -91,12 +99,25 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     averages,
     urls: { dashboard: `${http.url}/`, metrics: `${http.url}/metrics` },
   };
-  const depth = setInterval(() => {
-    queues.depth().then(
-      (jobs) => metrics.queueDepthChanged(jobs),
-      (error: Error) => log.warn('queue_trouble', { message: error.message }),
-    );
-  }, QUEUE_DEPTH_INTERVAL_MS);
+  let looking = false;
+  const look = (): void => {
+    if (looking) return;
+    looking = true;
+    queues
+      .observe()
+      .then(
+        (figures) => metrics.queuesObserved(figures),
+        (error: Error) => {
+          metrics.redisUnreachable();
+          log.warn('queue_trouble', { message: error.message });
+        },
+      )
+      .finally(() => {
+        looking = false;
+      });
+  };
+  look();
+  const looks = setInterval(look, QUEUE_LOOK_INTERVAL_MS);
 
   return {
     grpc: server.address,
@@ -107,7 +128,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
       }
     },
     close: async () => {
-      clearInterval(depth);
+      clearInterval(looks);
       server.setServing(false);
       membership.closeAll('the coordinator stops');
       await server.close();

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { saveModel, weightsSha256 } from '#storage';
 import type { RunEventBody } from '#training';
 import type { CheckpointSchedule } from './checkpoint-schedule.js';
@@ -21,7 +20,7 @@ export async function finishRun(
   checkpoints: CheckpointSchedule,
   outcome: RunOutcome & { kind: 'finished' },
 ): Promise<string> {
-  const { shape, engine, dataset, program, model, jobText, start } = prepared;
+  const { shape, engine, dataset, program, model, jobSha256, start, ledger } = prepared;
   const { seconds } = trainer.record;
   checkFinite(trainer.state.version, engine.weights, outcome.metrics);
   await checkpoints.final(trainer.state);
@@ -33,7 +32,7 @@ export async function finishRun(
     weights: engine.weights,
     dataset: dataset.info,
     metrics: outcome.metrics,
-    jobSha256: createHash('sha256').update(jobText).digest('hex'),
+    jobSha256,
     weightsSha256: hash,
     kernelId: engine.kernelId,
     ...(start.initFrom === undefined ? {} : { initFrom: start.initFrom }),
@@ -49,6 +48,7 @@ export async function finishRun(
     ...outcome.metrics,
     weightsSha256: hash,
     optimizerSha256: await weightsSha256(engine.optimizerState),
+    ledgerSha256: ledger.head,
     goodput,
     workersLost,
     blocksReissued,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { type AveragerEngine, type AveragerEngineOptions, fitsWithLeases, openAveragerEngine } from '#engine';
 import { formatJob, resolveModel } from '#job';
@@ -13,7 +14,8 @@ import { type StartingWeights, writeStartingWeights } from './starting-weights.j
 export interface PreparedRun extends AsyncDisposable {
   /** The effective job: what was left open is filled in from the data. */
   readonly job: JobSpec;
-  readonly jobText: string;
+  /** Of the effective `job.yaml`. */
+  readonly jobSha256: string;
   readonly dataset: PreparedDataset;
   readonly model: ModelSpec;
   readonly program: Program;
@@ -86,9 +88,17 @@ async function open(
   const start = await writeStartingWeights(entry, wanted, engine.weights, signal);
   await engine.roundWeights();
   const { initFrom } = start;
-  const ledger = await openLedger(entry.folder.ledgerPath, initFrom === undefined ? {} : { initFrom });
-  opened.push(ledger);
   const jobText = formatJob(job);
+  const origin = {
+    jobSha256: createHash('sha256').update(jobText).digest('hex'),
+    dataSha256: dataset.info.dataSha256,
+    trainSamples: dataset.info.samples.train,
+  };
+  const ledger = await openLedger(entry.folder.ledgerPath, {
+    origin,
+    ...(initFrom === undefined ? {} : { initFrom }),
+  });
+  opened.push(ledger);
   await writeFile(entry.folder.jobPath, jobText);
   const plan: RunPlan = {
     run: entry.run,
@@ -97,6 +107,7 @@ async function open(
     model,
     parameterCount: program.parameterCount,
     seed: job.train.seed,
+    shuffle: job.train.shuffle,
     batch: shape.batch,
     microBatches: shape.microBatches,
     wire: job.train.wire,
@@ -105,7 +116,7 @@ async function open(
   };
   return {
     job,
-    jobText,
+    jobSha256: origin.jobSha256,
     dataset,
     model,
     program,

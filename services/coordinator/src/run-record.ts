@@ -89,6 +89,7 @@ export class RunRecord {
 
   grainChosen(decision: GrainDecision, workers: number): void {
     const { grain, stepsPerLease, computeMs, exchangeMs, savedMs, reason } = decision;
+    this.#context.metrics.grainChosen(grain, stepsPerLease);
     const measured = computeMs === undefined || savedMs === undefined ? {} : { computeMs, savedMs };
     this.#context.events.append({
       event: 'grain_chosen',
@@ -110,6 +111,9 @@ export class RunRecord {
   leaseCommitted({ receipt, steps }: RunEffect & { kind: 'lease-committed' }, timing: Timing): number {
     const { shape, job } = this.#prepared;
     const { worker, attempt } = receipt;
+    const samplesLeased = steps.reduce((sum, { sampleCount }) => sum + sampleCount, 0);
+    this.#context.metrics.leaseCommitted();
+    this.#context.metrics.workerTimed(worker, receipt.computeMs / 1000 / Math.max(1, samplesLeased));
     let loss = 0;
     for (const record of steps) {
       const { step, sampleCount: samples, lossSum, gradientHash: gradient, gradientNorm, weightsHash } = record;
@@ -122,6 +126,9 @@ export class RunRecord {
 
   /** @returns the step's mean loss */
   committed({ step, receipts, sums }: RunEffect & { kind: 'committed' }, figures: Averaged & Timing): number {
+    for (const { worker, computeMs, sampleCount } of receipts) {
+      this.#context.metrics.workerTimed(worker, computeMs / 1000 / Math.max(1, sampleCount));
+    }
     return this.#write(step, sums, receipts.map(ledgerBlock), figures);
   }
 
@@ -140,11 +147,12 @@ export class RunRecord {
       kernel: engine.kernelId,
       weights: weightsHash,
     });
+    this.#context.metrics.ledgerWritten();
     this.#samplesCommitted += samples;
     const workers = new Set(blocks.map((block) => block.worker)).size;
     const event = { step, epoch: where.epoch, ...figures, durationMs, workers, phases };
     this.#context.events.append({ event: 'step_committed', ...event });
-    this.#context.metrics.stepCommitted({ ...event, version: step + 1 });
+    this.#context.metrics.stepCommitted({ ...event, version: step + 1, goodput: this.goodput });
     return figures.loss;
   }
 
@@ -156,7 +164,7 @@ export class RunRecord {
     // Of a run that diverges: the next step will fail, but an event has no word for NaN.
     const validation = measured !== undefined && areFiniteMetrics(measured) ? measured : undefined;
     const metrics = { train, ...(validation === undefined ? {} : { validation }) };
-    if (validation !== undefined) this.#context.metrics.validated(validation);
+    this.#context.metrics.epochFinished(train, validation);
     this.#context.events.append({
       event: 'epoch_finished',
       epoch,

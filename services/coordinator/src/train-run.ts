@@ -131,6 +131,7 @@ export class RunTrainer {
       const { itemId, token, holds } = message;
       this.#advance({ kind: 'item-taken', itemId, token, worker, ...(holds === undefined ? {} : { holds }) });
     } else if (message.kind === 'job-failed') {
+      this.#context.metrics.itemFailed('failed');
       this.#context.log.warn('item_failed', { worker, item: message.itemId, message: message.message });
       this.#advance({ kind: 'item-failed', itemId: message.itemId, worker, message: message.message });
     }
@@ -202,15 +203,14 @@ export class RunTrainer {
 
   /** A receipt came and not all that it speaks of: somebody has to compute it again. */
   #incomplete(itemId: string, worker: WorkerId): void {
+    this.#context.metrics.itemFailed('incomplete');
     this.#context.log.warn('upload_incomplete', { worker, item: itemId });
     this.#advance({ kind: 'item-failed', itemId, worker, message: 'its result did not arrive whole' });
   }
 
   #receiveGradient({ itemId, receipt }: GradientProof): void {
-    if (!this.#isOurs(receipt)) {
-      this.#context.metrics.gradientReceived('stale');
-      return;
-    }
+    if (!this.#isOurs(receipt)) this.#context.metrics.gradientReceived('stale');
+    if (!this.#isOurs(receipt)) return;
     const arrival = this.#inbox.complete(receipt);
     const held = this.#state.items.get(gradientKey(receipt.step, receipt.block));
     if (held !== undefined && held.receipt === undefined) {

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** One worker in the foreground: joins a coordinator, computes gradients, comes back when the coordinator does. */
+import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { collectFrameGarbageAtOnce } from '#protocol';
 import { createLogger, createWorkerMetrics, endWithFailure, packageVersion, startMetricsServer } from '#telemetry';
@@ -58,20 +59,26 @@ async function main(): Promise<number> {
   process.on('disconnect', () => stop.abort('the process that started this worker is gone'));
   const kernels = await offerKernels(configuration);
   const kernel = kernels.size === 1 ? [...kernels.keys()].join() : configuration.kernel;
-  const metrics = createWorkerMetrics({ version: packageVersion(), kernel });
-  const { metricsPort: port } = configuration;
-  const http =
-    port === undefined ? undefined : await startMetricsServer({ host: '127.0.0.1', port, registry: metrics });
-  if (http !== undefined) log.info('metrics_served', { url: `${http.url}/metrics` });
+  const metrics = createWorkerMetrics({ version: packageVersion(), kernel }, configuration.threads);
+  const { metricsHost: host, metricsPort: port } = configuration;
+  const http = await startMetricsServer({ host, port, registry: metrics });
+  log.info('metrics_served', { url: `${http.url}/metrics` });
+  const metricsAddress = reachableAddress(http.url);
   try {
-    await runWorker({ configuration, kernels, log, metrics }, stop.signal, drain.signal);
+    await runWorker({ configuration, kernels, log, metrics, metricsAddress }, stop.signal, drain.signal);
     return 0;
   } catch (error) {
     log.error('worker_failed', { error });
     throw error;
   } finally {
-    await http?.close();
+    await http.close();
   }
+}
+
+/** `host:port` for others: where it listens on every address, the name of this machine. */
+function reachableAddress(url: string): string {
+  const { host, port } = new URL(url);
+  return ['0.0.0.0:', '[::]:'].some((every) => host.startsWith(every)) ? `${hostname()}:${port}` : host;
 }
 
 main().then((code) => process.exit(code), endWithFailure);

@@ -58,6 +58,7 @@ export class RunSlot implements AsyncDisposable {
     else if (message.kind === 'weights-frame' || message.kind === 'state-frame') {
       const { frame } = message;
       // Frames that come while the engine still opens wait for it; `then` keeps them in order.
+      this.#options.metrics.payload('received', frame.payload.byteLength);
       if (this.#open === undefined || !this.#isOpen(frame.run, frame.fence)) return;
       const accept = (run: WorkerRun): void =>
         message.kind === 'state-frame' ? run.acceptState(frame) : run.weights.accept(frame);

@@ -14,6 +14,8 @@ export interface WorkerContext {
   readonly kernels: ReadonlyMap<string, KernelName>;
   readonly log: Logger;
   readonly metrics: WorkerMetrics;
+  /** `host:port` at which others find these metrics. */
+  readonly metricsAddress: string;
 }
 
 export interface SessionSignals {
@@ -31,7 +33,7 @@ export interface SessionSignals {
  * @returns why it ended
  */
 export async function serveSession(
-  { configuration, kernels, log, metrics }: WorkerContext,
+  { configuration, kernels, log, metrics, metricsAddress }: WorkerContext,
   { stop, drain, onReady }: SessionSignals,
 ): Promise<string> {
   const closing = new AbortController();
@@ -49,6 +51,7 @@ export async function serveSession(
       host: hostname(),
       threads: configuration.threads,
       kernelIds: [...kernels.keys()],
+      metricsAddress,
     },
     handler: { message: (message) => deliver(message), closed: (reason) => closing.abort(reason) },
     signal: over,
@@ -105,7 +108,7 @@ export async function serveSession(
     } catch (error) {
       // Without its session, or after its run, a computation fails because it is not wanted any more.
       if (over.aborted || !slot.holds(run)) return 'dropped';
-      metrics.blockFailed();
+      metrics.itemFailed();
       log.error('item_failed', { item: taken.itemId, error });
       session.send({ kind: 'job-failed', itemId: taken.itemId, code: codeOf(error), message: messageOf(error) });
       // Its first steps may be in the weights already: what is here is of no version, so this worker begins anew.

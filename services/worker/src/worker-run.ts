@@ -66,6 +66,7 @@ export async function openWorkerRun(
     threads: configuration.threads,
     model: plan.model,
     seed: plan.seed,
+    shuffle: plan.shuffle,
     trainSamples: plan.dataset.samples.train,
     batch: plan.batch,
     microBatches: plan.microBatches,
@@ -80,7 +81,10 @@ export async function openWorkerRun(
   const leases =
     settings === undefined || engine.lease === undefined
       ? undefined
-      : new LeaseWork({ plan, settings, session, engine: engine.lease, weights, state, worker: configuration.name });
+      : new LeaseWork({
+          ...{ plan, settings, session, engine: engine.lease, weights, state, metrics },
+          worker: configuration.name,
+        });
   return {
     plan,
     weights,
@@ -93,9 +97,7 @@ export async function openWorkerRun(
       if (item.kind === 'evaluation') return evaluate(context, taken, item, released);
       if (leases === undefined) throw new Error('a lease came to a worker that takes none');
       await shards.need('train', 0, plan.dataset.samples.train);
-      const outcome = await leases.compute(taken, item, released);
-      if (outcome !== 'dropped') metrics.weightsReceived(item.step + outcome.steps);
-      return outcome;
+      return leases.compute(taken, item, released);
     },
     [Symbol.asyncDispose]: async () => {
       // An item taken as its run ended waits for weights that nobody sends: without this the worker would wait with it.
@@ -158,12 +160,13 @@ async function computeGradient(
   await session.sendGradient({ itemId: taken.itemId, receipt }, result.gradient);
   const uploadMs = performance.now() - computedAt;
   metrics.weightsReceived(item.step);
+  metrics.payload('sent', result.gradient.byteLength);
   metrics.blockComputed({ samples: result.sampleCount, waitedMs, computeMs: result.computeMs, uploadMs });
   return receipt;
 }
 
 async function evaluate(
-  { session, engine, weights, shards, worker }: Context,
+  { session, engine, metrics, weights, shards, worker }: Context,
   taken: TakenItem,
   item: EvaluationItem,
   released: AbortSignal,
@@ -171,7 +174,9 @@ async function evaluate(
   const { split, begin, end, part, version } = item;
   await shards.need(split, begin, end);
   if ((await weights.until(version, released)) !== 'ready') return 'dropped';
+  const begunAt = performance.now();
   const result = await weights.hold(() => engine.evaluate({ split, begin, end }));
+  metrics.evaluated(performance.now() - begunAt);
   const receipt: EvaluationReceipt = {
     run: item.run,
     fence: item.fence,

@@ -9,7 +9,7 @@ import {
   type Step,
   type WorkerId,
 } from '#training';
-import type { Arrival } from './gradient-inbox.js';
+import type { Arrival } from './uploads.js';
 import { LeaseInbox } from './lease-inbox.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunContext } from './run-context.js';

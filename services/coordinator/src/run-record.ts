@@ -13,7 +13,7 @@ import {
   samplesOfStep,
 } from '#training';
 import { areFiniteMetrics } from './finite.js';
-import type { Arrival } from './gradient-inbox.js';
+import type { Arrival } from './uploads.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunContext } from './run-context.js';
 import { StepTimeline } from './step-timeline.js';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { RopeteamError } from '#training';
+import { failpoint, RopeteamError } from '#training';
 
 /** Ending of a file that is not yet there; whoever finds one after a crash may delete it. */
 export const TEMPORARY = '.tmp';
@@ -20,7 +20,9 @@ export async function writeFileAtomically(path: string, parts: readonly Uint8Arr
   const temporary = path + TEMPORARY;
   try {
     await writeDurably(temporary, parts);
+    failpoint('before-rename');
     await rename(temporary, path);
+    failpoint('after-rename');
     await syncFolder(dirname(path));
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined); // the first failure is the one to report
@@ -30,11 +32,14 @@ export async function writeFileAtomically(path: string, parts: readonly Uint8Arr
 
 async function writeDurably(path: string, parts: readonly Uint8Array[]): Promise<void> {
   await using file = await open(path, 'w');
-  for (const part of parts) await file.writeFile(part);
+  for (const [index, part] of parts.entries()) {
+    if (index === parts.length >> 1) failpoint('mid-checkpoint');
+    await file.writeFile(part);
+  }
   await file.sync();
 }
 
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   await using folder = await open(path, 'r');
   await folder.sync();
 }

@@ -114,7 +114,7 @@ test('a coordinator whose fence is lower than the folder has seen may not write'
   await saveCheckpoint(folder, checkpoint(1), { keep: 2 });
   expect(await takeFence(folder, fence(1))).toBe(4);
   await expect(saveCheckpoint(folder, checkpoint(2), { keep: 2 })).rejects.toMatchObject({
-    code: 'STORAGE.WRITE',
+    code: 'COORD.FENCED',
     message: /fence 3 may no longer/,
   });
   await saveCheckpoint(folder, { ...checkpoint(2), fence: 4 }, { keep: 2 });

@@ -8,7 +8,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Parameter } from '#kernel';
-import { RopeteamError } from '#training';
+import { failpoint, RopeteamError } from '#training';
 import { readWholeFile, sha256OfParts, TEMPORARY, writeError, writeFileAtomically } from './atomic-file.js';
 import { checkFence, type RunFolder } from './run-folder.js';
 import { decodeSafetensors, encodeHeader, float32Of, type NamedTensor, type Safetensors } from './safetensors.js';
@@ -86,6 +86,7 @@ export async function saveCheckpoint(
   const parts = await encodeCheckpoint(checkpoint);
   const path = join(folder.checkpointsPath, checkpointFileName(checkpoint.step));
   await writeFileAtomically(path, parts);
+  failpoint('before-retention');
   await prune(folder, checkpoint.step, retention);
   const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
   return { path, bytes, durationMs: performance.now() - startedMs };
@@ -112,12 +113,19 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
   return decodeCheckpoint(file, refuse);
 }
 
-/** The newest checkpoint that is whole; newer ones that are not are passed over and reported. */
-export async function newestCheckpoint(folder: RunFolder): Promise<FoundCheckpoint> {
+/**
+ * The newest checkpoint that is whole; newer ones that are not are passed over and reported.
+ * @param mostSteps so many are in the ledger: a checkpoint of more steps is one that nothing vouches for
+ */
+export async function newestCheckpoint(
+  folder: RunFolder,
+  mostSteps = Number.POSITIVE_INFINITY,
+): Promise<FoundCheckpoint> {
   const damaged: { path: string; error: RopeteamError }[] = [];
-  for (const { name } of (await listCheckpoints(folder)).toReversed()) {
+  for (const { name, step } of (await listCheckpoints(folder)).toReversed()) {
     const path = join(folder.checkpointsPath, name);
     try {
+      if (step > mostSteps) throw beyondLedger(path, mostSteps);
       return { newest: { path, checkpoint: await loadCheckpoint(path) }, damaged };
     } catch (error) {
       if (!(error instanceof RopeteamError)) throw error;
@@ -125,6 +133,10 @@ export async function newestCheckpoint(folder: RunFolder): Promise<FoundCheckpoi
     }
   }
   return { damaged };
+}
+
+function beyondLedger(path: string, records: number): RopeteamError {
+  return new RopeteamError('STORAGE.CORRUPT', { file: path }, `${path} is beyond the ledger’s ${records} records`);
 }
 
 export function checkpointFileName(step: number): string {
@@ -255,5 +267,6 @@ async function prune(folder: RunFolder, saved: number, retention: Retention): Pr
     await rm(path, { force: true }).catch((cause: unknown) => {
       throw writeError(path, cause);
     });
+    failpoint('mid-retention');
   }
 }

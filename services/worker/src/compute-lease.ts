@@ -2,6 +2,7 @@ import type { LeaseEngine } from '#engine';
 import { learningRateAt } from '#kernel';
 import {
   type CoordinatorSession,
+  failpoint,
   type LeaseItem,
   type LeaseReceipt,
   type LeaseSettings,
@@ -57,6 +58,7 @@ export class LeaseWork implements AsyncDisposable {
       ...{ run, fence, step, end, worker, attempt: taken.attempt },
       ...{ startHash, steps, computeMs, waitedMs },
     };
+    failpoint('worker-lease-computed');
     this.#upload = session.sendLease({ itemId: taken.itemId, receipt }, result);
     // Whoever waits for it next, or disposes, hears of a failure: the session is over then.
     this.#upload.catch(() => undefined);

@@ -22,6 +22,10 @@ export interface WorkerConfiguration {
   readonly namespace: string;
   /** Loopback port of this worker's /metrics and /healthz; undefined: none is opened. 0: any free port. */
   readonly metricsPort: number | undefined;
+  /** Places to die at, for tests; see the failpoints of `#training`. */
+  readonly failpoints: string | undefined;
+  /** `NODE_ENV` says so: failpoints are refused. */
+  readonly production: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -48,6 +52,8 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     blasLibrary: environment.ROPETEAM_BLAS_LIBRARY || undefined,
     namespace: values.namespace,
     metricsPort: metricsPort === undefined ? undefined : wholeNumber('--metrics-port', metricsPort, 0, 65_535),
+    failpoints: environment.ROPETEAM_FAILPOINTS || undefined,
+    production: environment.NODE_ENV === 'production',
     logLevel: oneOf('--log-level', values['log-level'], LOG_LEVELS),
   };
 }

@@ -3,14 +3,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { collectFrameGarbageAtOnce } from '#protocol';
 import { createLogger, createWorkerMetrics, endWithFailure, packageVersion, startMetricsServer } from '#telemetry';
-import { RopeteamError } from '#training';
+import { armFailpoints, type Fence, RopeteamError, type RunId } from '#training';
 import { readConfiguration } from './configuration.js';
 import { offerKernels } from './offer-kernels.js';
 import { serveSession, type WorkerContext } from './serve-session.js';
 
 /** First and longest pause before another try to reach the coordinator; each with up to half of it added at random. */
 const FIRST_PAUSE_MS = 200;
-const LONGEST_PAUSE_MS = 5_000;
+const LONGEST_PAUSE_MS = 2_000;
 
 async function runWorker(context: WorkerContext, stop: AbortSignal, drain: AbortSignal): Promise<void> {
   const { configuration, log, metrics } = context;
@@ -47,6 +47,8 @@ function isFinal(error: RopeteamError): boolean {
 async function main(): Promise<number> {
   collectFrameGarbageAtOnce();
   const configuration = readConfiguration(process.argv.slice(2), process.env);
+  const { failpoints, production } = configuration;
+  if (failpoints !== undefined) armFailpoints(failpoints, production, freezeOrDie);
   const log = createLogger({ service: 'worker', level: configuration.logLevel }).with({
     worker: configuration.name,
   });
@@ -64,7 +66,11 @@ async function main(): Promise<number> {
     port === undefined ? undefined : await startMetricsServer({ host: '127.0.0.1', port, registry: metrics });
   if (http !== undefined) log.info('metrics_served', { url: `${http.url}/metrics` });
   try {
-    await runWorker({ configuration, kernels, log, metrics }, stop.signal, drain.signal);
+    await runWorker(
+      { configuration, kernels, log, metrics, fences: new Map<RunId, Fence>() },
+      stop.signal,
+      drain.signal,
+    );
     return 0;
   } catch (error) {
     log.error('worker_failed', { error });
@@ -72,6 +78,10 @@ async function main(): Promise<number> {
   } finally {
     await http?.close();
   }
+}
+
+function freezeOrDie(action: 'kill' | 'stop'): void {
+  process.kill(process.pid, action === 'kill' ? 'SIGKILL' : 'SIGSTOP');
 }
 
 main().then((code) => process.exit(code), endWithFailure);

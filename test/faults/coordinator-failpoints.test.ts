@@ -8,10 +8,8 @@ import { digitsJob } from '../support/jobs.js';
 
 const RUN = runId('killed');
 /** 1797 rows, a tenth each for validation and test: six steps an epoch, and a checkpoint that stays every four steps. */
-const job = {
-  ...digitsJob({ epochs: 2, batch: 256, microBatches: 4 }, '[{ dense: 16 }, relu]'),
-};
-const saved = { ...job, text: `${job.text}checkpoint: { everySteps: 4, keep: 1 }\n` };
+const job = digitsJob({ epochs: 6, batch: 256, microBatches: 4 }, '[{ dense: 16 }, relu]');
+const saved = { ...job, text: `${job.text}checkpoint: { everySteps: 4, every: 10ms, keep: 1 }\n` };
 
 /** Which time it is passed, where the first time is none to learn from. */
 const TIMES: Readonly<Record<string, number>> = {
@@ -77,7 +75,7 @@ describe.concurrent('a coordinator that is killed', { timeout: 60_000 }, () => {
   for (const name of IN_RECOVERY) {
     test(`in training and again at ${name} leaves a run that ends with the same weights`, async () => {
       await using lives = await openLives();
-      await expectSameBits(lives, ['after-commit:9:kill', `${name}:1:kill`]);
+      await expectSameBits(lives, ['before-retention:1:kill', `${name}:1:kill`]);
     });
   }
 });
@@ -86,7 +84,8 @@ describe.concurrent('a coordinator that is killed', { timeout: 60_000 }, () => {
 async function expectSameBits(lives: Lives, deaths: readonly string[]): Promise<void> {
   const [first, ...others] = deaths;
   const born = await lives.live({ failpoints: first ?? '' });
-  await Promise.all([lives.work(), lives.work()]);
+  // Not awaited: the coordinator may die before it has welcomed them.
+  for (let worker = 0; worker < 2; worker++) lives.work().catch(() => undefined);
   const following = lives.submit(saved, RUN).then(() => lives.follow(RUN));
   following.catch(() => undefined); // awaited below, after the deaths
   expect((await born.ended).signal, 'the failpoint is passed').toBe('SIGKILL');

@@ -1,5 +1,5 @@
 /** `events.ndjson`: a run's events, one JSON object a line, kept for whoever watches later. */
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { StringDecoder } from 'node:string_decoder';
 import type { RunEvent } from '#training';
@@ -45,7 +45,7 @@ export async function openEventLog(
 }
 
 /**
- * Events `[from, end)` of a log that nobody need have open. A last line that a crash cut short is left out.
+ * Events `[from, end)` of a log that nobody need have open. A last line that a crash cut short is left out; a file that is missing holds none.
  * @param end default: all there are
  */
 export async function* eventsOf(
@@ -54,6 +54,7 @@ export async function* eventsOf(
   end = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<RunEvent, void, undefined> {
   let number = 0;
+  if (!existsSync(path)) return;
   for await (const line of linesOf(path)) {
     if (number >= from) yield JSON.parse(line) as RunEvent; // written by `append` above
     number++;

@@ -7,6 +7,7 @@ import {
   type RunId,
   type RunSummary,
   runId,
+  runIdPart,
   type SplitName,
   type Submission,
 } from '#training';
@@ -124,8 +125,10 @@ export class RunBook {
 
   /** Events of a run; without a name, of the run in training or else the latest. */
   watch(run: RunId | undefined, from: number, signal: AbortSignal): AsyncIterable<RunEvent> {
-    const found: RunEntry | PastRun = run === undefined ? this.#latest() : this.#find(run);
-    return 'eventLog' in found ? found.events.watch(from, signal) : eventsOf(found.folder.eventsPath, from);
+    const found = run === undefined ? this.#latest() : this.#find(run);
+    return (
+      this.#entries.get(runId(found.summary.run))?.events.watch(from, signal) ?? eventsOf(found.folder.eventsPath, from)
+    );
   }
 
   #queue(entry: RunEntry): void {
@@ -162,14 +165,4 @@ function exists(root: string, run: RunId): RopeteamError {
   return new RopeteamError('RUN.EXISTS', { run }, `there is already a run ${run} in ${root}`, {
     hint: 'choose another --run-id',
   });
-}
-
-/** A job's name as the beginning of a run id. */
-function runIdPart(name: string): string {
-  const part = name
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, '-')
-    .replaceAll(/^-+|-+$/g, '')
-    .slice(0, 50);
-  return part === '' ? 'run' : part;
 }

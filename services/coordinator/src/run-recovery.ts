@@ -68,6 +68,8 @@ async function lookAt(folder: RunFolder, leads: Leads, takeUp: boolean): Promise
   await leads.take(folder.path);
   const earlier = await readEarlierLife(folder.eventsPath);
   const entry = await openEntry(folder, kept, earlier);
+  // Its coordinator died between the writing down of what was submitted and the first event.
+  if (entry.eventLog.count === 0) entry.events.append({ event: 'run_queued', job: entry.job.name });
   failpoint('during-recovery-scan');
   return { kind: 'unended', entry };
 }

@@ -25,15 +25,21 @@ export interface RunFolder {
 
 /**
  * Makes the folder of a new run.
+ * @param options.orphan `reuse`: also one in which nothing was written down yet
  * @throws RopeteamError RUN.EXISTS when there is one of that name, STORAGE.WRITE
  */
-export async function createRunFolder(root: string, run: RunId): Promise<RunFolder> {
+export async function createRunFolder(
+  root: string,
+  run: RunId,
+  { orphan = 'refuse' }: { readonly orphan?: 'refuse' | 'reuse' } = {},
+): Promise<RunFolder> {
   const folder = pathsOf(root, run);
   try {
     await mkdir(root, { recursive: true });
     await mkdir(folder.path).catch(async (cause: unknown) => {
       // A crash left it between its making and the writing down of what was submitted: nobody was told of that run.
-      if (errorCodeOf(cause) !== 'EEXIST' || !(await isEmptyHanded(folder))) throw cause;
+      const reusable = orphan === 'reuse' && errorCodeOf(cause) === 'EEXIST' && (await isEmptyHanded(folder));
+      if (!reusable) throw cause;
     });
     for (const path of [folder.checkpointsPath, folder.modelPath, folder.dataPath, folder.uploadsPath])
       await mkdir(path, { recursive: true });

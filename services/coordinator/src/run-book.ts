@@ -60,7 +60,7 @@ export class RunBook {
     if (this.#taken.has(run)) throw exists(this.#runsDirectory, run);
     this.#taken.add(run);
     try {
-      const folder = await createRunFolder(this.#runsDirectory, run);
+      const folder = await createRunFolder(this.#runsDirectory, run, { orphan: 'reuse' });
       await this.#leads.take(folder.path);
       const submittedAt = new Date().toISOString();
       const from = initFrom === undefined ? {} : { initFrom };

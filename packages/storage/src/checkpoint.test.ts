@@ -121,7 +121,7 @@ test('a coordinator whose fence is lower than the folder has seen may not write'
 });
 
 test('a run folder is made once and opened again; an unknown run is an error of its own', async () => {
-  expect((await readdir(folder.path)).sort()).toEqual(['checkpoints', 'data', 'model']);
+  expect((await readdir(folder.path)).sort()).toEqual(['checkpoints', 'data', 'model', 'uploads']);
   await expect(createRunFolder(root, runId('digits-1'))).rejects.toMatchObject({ code: 'RUN.EXISTS' });
   expect(await openRunFolder(root, runId('digits-1'))).toEqual(folder);
   await expect(openRunFolder(root, runId('digits-2'))).rejects.toMatchObject({ code: 'RUN.UNKNOWN' });

@@ -1,5 +1,6 @@
 export { advanceRun, receiptsOfStep, sumsOfStep } from './advance-run.js';
 export { cutBlocks } from './cut-blocks.js';
+export { DATA_FORMATS, type DataFormat, formatOfName, isBareArray } from './data-format.js';
 export type { ColumnEncoding, DatasetInfo, Preprocessing, ShardInfo, SplitName } from './dataset.js';
 export { metricsOf } from './epoch-metrics.js';
 export type { ErrorCode, ErrorDetails, ErrorEnvelope, ErrorFacts, ErrorPlace } from './errors.js';

@@ -85,7 +85,9 @@ async function initialFiles(path: string, directory: string): Promise<NonNullabl
 /** Every file a job names, as it names them. */
 export function dataPaths({ data }: JobSpec): readonly string[] {
   const splits = [data.split.validation, data.split.test].flatMap((split) =>
-    split.kind === 'file' ? [split.path] : [],
+    split.kind === 'file' ? [split.path, ...listed(split.labels)] : [],
   );
-  return [...new Set([data.source, ...splits])];
+  return [...new Set([data.source, ...listed(data.labels), ...splits])];
 }
+
+const listed = (path: string | undefined): readonly string[] => (path === undefined ? [] : [path]);

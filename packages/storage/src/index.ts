@@ -13,6 +13,7 @@ export {
   saveCheckpoint,
 } from './checkpoint.js';
 export { type EventLog, eventsOf, newestEvent, openEventLog } from './event-log.js';
+export type { SourceFile } from './file-bytes.js';
 export { checkInitialWeights, type InitialWeightsFile, readInitialWeights } from './initial-weights-file.js';
 export { forgetInputs, type KeptSubmission, keepSubmission, readSubmission } from './kept-submission.js';
 export { type Lead, takeLead } from './lead.js';
@@ -33,5 +34,4 @@ export {
 export { encodeSafetensors } from './safetensors.js';
 export { type DecodedShard, decodeShard, encodeShard, type ShardContent, shardFileName } from './shard-file.js';
 export { readTableRows, type TableHeader, type TableReader, type TableRow } from './table-rows.js';
-export type { SourceFile } from './text-lines.js';
 export { parameterTensor, weightsSha256 } from './weights.js';

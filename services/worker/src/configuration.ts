@@ -20,8 +20,9 @@ export interface WorkerConfiguration {
   readonly blasLibrary: string | undefined;
   /** Prefix of the keys in Redis; the coordinator's must be the same. */
   readonly namespace: string;
-  /** Loopback port of this worker's /metrics and /healthz; undefined: none is opened. 0: any free port. */
+  /** Port of this worker's /metrics, /healthz and /readyz; undefined: none is opened. 0: any free port. */
   readonly metricsPort: number | undefined;
+  readonly metricsHost: string;
   readonly logLevel: LogLevel;
 }
 
@@ -35,6 +36,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       kernel: { type: 'string', default: 'wasm' },
       namespace: { type: 'string', default: 'ropeteam' },
       'metrics-port': { type: 'string' },
+      'metrics-host': { type: 'string', default: '127.0.0.1' },
       'log-level': { type: 'string', default: 'info' },
     },
   });
@@ -48,6 +50,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     blasLibrary: environment.ROPETEAM_BLAS_LIBRARY || undefined,
     namespace: values.namespace,
     metricsPort: metricsPort === undefined ? undefined : wholeNumber('--metrics-port', metricsPort, 0, 65_535),
+    metricsHost: values['metrics-host'],
     logLevel: oneOf('--log-level', values['log-level'], LOG_LEVELS),
   };
 }

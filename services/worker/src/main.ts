@@ -12,14 +12,19 @@ import { serveSession, type WorkerContext } from './serve-session.js';
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
 
-async function runWorker(context: WorkerContext, stop: AbortSignal, drain: AbortSignal): Promise<void> {
-  const { configuration, log, metrics } = context;
+async function runWorker(
+  context: WorkerContext,
+  stop: AbortSignal,
+  drain: AbortSignal,
+  onConnection: (joined: boolean) => void,
+): Promise<void> {
+  const { configuration, log } = context;
   let pauseMs = FIRST_PAUSE_MS;
   while (!stop.aborted && !drain.aborted) {
     const onReady = (): void => {
       pauseMs = FIRST_PAUSE_MS;
       log.info('coordinator_joined', { coordinator: configuration.coordinator });
-      metrics.connectionChanged(true);
+      onConnection(true);
       process.send?.({ event: 'ready' });
     };
     try {
@@ -30,7 +35,7 @@ async function runWorker(context: WorkerContext, stop: AbortSignal, drain: Abort
       if (error instanceof RopeteamError && isFinal(error)) throw error;
       log.warn('coordinator_unreachable', { message: error instanceof Error ? error.message : String(error) });
     }
-    metrics.connectionChanged(false);
+    onConnection(false);
     if (stop.aborted || drain.aborted) return;
     // A clock is no decision of the run: the pause only spreads out the workers that come back.
     const spread = pauseMs * (1 + Math.random() / 2);
@@ -59,12 +64,18 @@ async function main(): Promise<number> {
   const kernels = await offerKernels(configuration);
   const kernel = kernels.size === 1 ? [...kernels.keys()].join() : configuration.kernel;
   const metrics = createWorkerMetrics({ version: packageVersion(), kernel });
-  const { metricsPort: port } = configuration;
+  const { metricsPort: port, metricsHost: host } = configuration;
+  let joined = false;
   const http =
-    port === undefined ? undefined : await startMetricsServer({ host: '127.0.0.1', port, registry: metrics });
+    port === undefined
+      ? undefined
+      : await startMetricsServer({ host, port, registry: metrics, ready: () => joined && !drain.signal.aborted });
   if (http !== undefined) log.info('metrics_served', { url: `${http.url}/metrics` });
   try {
-    await runWorker({ configuration, kernels, log, metrics }, stop.signal, drain.signal);
+    await runWorker({ configuration, kernels, log, metrics }, stop.signal, drain.signal, (connected) => {
+      joined = connected;
+      metrics.connectionChanged(connected);
+    });
     return 0;
   } catch (error) {
     log.error('worker_failed', { error });

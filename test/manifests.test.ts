@@ -51,7 +51,9 @@ describe.skipIf(kubectl === undefined).each(['dev', 'batch', 'production'])('ove
       expect(spec.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
       expect(spec.securityContext['runAsUser']).toBeGreaterThan(0);
       const kinds = spec.volumes.flatMap((volume) => Object.keys(volume).filter((key) => key !== 'name'));
-      expect(kinds.filter((kind) => !['emptyDir', 'secret', 'configMap', 'persistentVolumeClaim'].includes(kind))).toEqual([]);
+      expect(
+        kinds.filter((kind) => !['emptyDir', 'secret', 'configMap', 'persistentVolumeClaim'].includes(kind)),
+      ).toEqual([]);
       for (const container of spec.containers) {
         expect(container.securityContext).toEqual({
           allowPrivilegeEscalation: false,
@@ -115,7 +117,10 @@ describe.skipIf(kubectl === undefined).each(['dev', 'batch', 'production'])('ove
 });
 
 function templatesOf(object: Manifest): readonly PodTemplate[] {
-  const spec = object['spec'] as { template?: PodTemplate; replicatedJobs?: { template: { spec: { template: PodTemplate } } }[] };
+  const spec = object['spec'] as {
+    template?: PodTemplate;
+    replicatedJobs?: { template: { spec: { template: PodTemplate } } }[];
+  };
   if (object.kind === 'JobSet') return spec.replicatedJobs?.map(({ template }) => template.spec.template) ?? [];
   return ['Deployment', 'StatefulSet', 'Job'].includes(object.kind) && spec.template ? [spec.template] : [];
 }

@@ -101,10 +101,10 @@ export function expectedGradient(
   request: GradientRequest,
   weights: Float32Array = initialWeights(),
   model: ModelSpec = MODEL,
+  indexOf: (position: number) => number = samplePermutation(11, request.epoch, TRAIN_SAMPLES),
 ): Expected {
   const program = compileModel(model);
   const { inputs } = model;
-  const indexOf = samplePermutation(11, request.epoch, TRAIN_SAMPLES);
   const rows = rowsOf('train', 0, TRAIN_SAMPLES, model);
   const reduce = (begin: number, end: number): Expected => {
     if (end - begin > 1) {

@@ -38,6 +38,8 @@ export interface WorkerEngineOptions {
   readonly model: ModelSpec;
   /** Keys the permutation of samples. */
   readonly seed: number;
+  /** Whether every epoch has a permutation of its own; absent: it has. Else position is sample index. */
+  readonly shuffle?: boolean;
   /** N: samples in the training split. */
   readonly trainSamples: number;
   /** Samples in one global batch. */

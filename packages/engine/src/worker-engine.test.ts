@@ -100,6 +100,20 @@ test.each(KERNELS)(
   },
 );
 
+test('without shuffling, every epoch takes the samples as they stand in the split', async () => {
+  for (const threads of [1, 3]) {
+    await using engine = await openWorkerEngine({ ...optionsOf('js', threads), shuffle: false });
+    prepare(engine);
+    for (const epoch of [0, 5]) {
+      const request = { ...WHOLE_STEP, epoch };
+      const expected = expectedGradient(request, initialWeights(), undefined, (position) => position);
+      const result = await engine.computeGradient(request);
+      assertSameBits(result.gradient, expected.gradient);
+      assert.deepEqual(sumsOf(result), expected.sums);
+    }
+  }
+});
+
 test('a model wide enough to be cut into many tiles has the same gradient for any threads and sharing', async () => {
   const hashes = new Set<string>();
   for (const [threads, sharing] of [

@@ -55,7 +55,7 @@ export function createWorkerPerformer(
   { own: kernel, together, team }: WorkerKernels,
 ): Performer {
   const { control, memory, options, plan } = setup;
-  const { model, microBatches, seed, trainSamples } = options;
+  const { model, microBatches, seed, shuffle = true, trainSamples } = options;
   const { parameterCount: P, subtreeGradients } = plan;
   const own = plan.threads[setup.index]!; // one entry a thread was planned
   const program = compileModel(model);
@@ -68,7 +68,8 @@ export function createWorkerPerformer(
   /** The order of an epoch's samples, kept until the next epoch. */
   function indexesOf(epoch: number): SampleIndexes {
     if (epochInOrder?.epoch !== epoch) {
-      epochInOrder = { epoch, indexes: samplePermutation(seed, epoch, trainSamples) };
+      const indexes = shuffle ? samplePermutation(seed, epoch, trainSamples) : (position: number) => position;
+      epochInOrder = { epoch, indexes };
     }
     return epochInOrder.indexes;
   }

@@ -108,6 +108,7 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
     l2: fc.option(size, { nil: undefined }),
     tolerance: fc.option(belowOne, { nil: undefined }),
     patience: fc.option(whole(1, 1e6), { nil: undefined }),
+    shuffle: fc.boolean(),
     seed: whole(0, 4_294_967_295),
     everyMs: fc.oneof(
       whole(1, 604_800_000),
@@ -145,6 +146,7 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
         ...(one.tolerance === undefined ? {} : { tolerance: one.tolerance }),
         ...(one.patience === undefined ? {} : { patience: one.patience }),
       },
+      shuffle: one.shuffle,
       seed: one.seed,
     },
     checkpoint: { everyMs: one.everyMs, keep: one.keep },
@@ -193,6 +195,7 @@ train:
   optimizer: { adam: { learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } }
   schedule: { warmup: 0, constant: {} }
   stop: {}
+  shuffle: true
   seed: 7
 checkpoint:
   every: 30s

@@ -62,6 +62,7 @@ function toJobFile(job: JobSpec): JobFileInput {
       ...(train.clipNorm === undefined ? {} : { clipNorm: train.clipNorm }),
       ...(train.l2 === undefined ? {} : { l2: train.l2 }),
       stop: train.stop,
+      shuffle: train.shuffle,
       seed: train.seed,
     },
     checkpoint: {

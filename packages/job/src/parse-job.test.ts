@@ -44,6 +44,7 @@ test('every form of the contract is read into its spec', () => {
       schedule: { warmup: 50, after: { kind: 'cosine', to: 0 } },
       clipNorm: 1,
       stop: { tolerance: 1e-6, patience: 5 },
+      shuffle: true,
       seed: 7,
     },
     checkpoint: { everyMs: 90_000, keep: 4 },
@@ -65,6 +66,7 @@ test('what a job file leaves out is filled in', () => {
     optimizer: { kind: 'adam', learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
     schedule: { warmup: 0, after: { kind: 'constant' } },
     stop: {},
+    shuffle: true,
     seed: 7,
   });
   expect(checkpoint).toEqual({ everyMs: 30_000, keep: 3 });

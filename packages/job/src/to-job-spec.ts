@@ -45,6 +45,7 @@ export function toJobSpec(file: JobFile): JobSpec {
         ...(train.stop.tolerance === undefined ? {} : { tolerance: train.stop.tolerance }),
         ...(train.stop.patience === undefined ? {} : { patience: train.stop.patience }),
       },
+      shuffle: train.shuffle,
       seed: train.seed,
     },
     checkpoint: {

@@ -238,6 +238,9 @@ export const trainSettings = z
         examples: [0.0001],
       }),
     stop,
+    shuffle: z.boolean().default(true).meta({
+      description: 'Draw the order of samples anew for every epoch; `false` takes them as they stand in the file.',
+    }),
     seed: z.int().min(0).max(4_294_967_295).default(7).meta({
       description:
         'Decides first weights, splits and the order of samples. Same job, data and seed: same weights, bit for bit.',

@@ -112,6 +112,7 @@ export const examplePlan: RunPlan = {
   },
   parameterCount: 2410,
   seed: 7,
+  shuffle: false,
   batch: 256,
   microBatches: 16,
   dataset: {

@@ -57,6 +57,8 @@ export interface JobSpec {
       /** Epochs without a new best validation loss (training loss where there is no validation split). */
       readonly patience?: number;
     };
+    /** Whether every epoch has an order of its own; else samples come in that of the training split. */
+    readonly shuffle: boolean;
     readonly seed: number;
   };
   readonly checkpoint: {

@@ -30,6 +30,8 @@ export interface RunPlan {
   readonly model: ModelSpec;
   readonly parameterCount: number;
   readonly seed: number;
+  /** Whether every epoch has an order of its own. */
+  readonly shuffle: boolean;
   readonly batch: number;
   readonly microBatches: number;
   readonly dataset: DatasetInfo;

@@ -63,6 +63,7 @@ class SimulatedCluster {
       optimizer: { kind: 'sgd', learningRate: 1 },
       schedule: { warmup: 0, after: { kind: 'constant' } },
       stop: {},
+      shuffle: true,
       seed: 1,
     } as const;
     const samples = { train: options.train, validation: options.validation, test: options.test };

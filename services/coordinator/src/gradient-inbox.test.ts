@@ -27,6 +27,7 @@ function started(): RunState {
     optimizer: { kind: 'sgd', learningRate: 0.1 },
     schedule: { warmup: 0, after: { kind: 'constant' } },
     stop: {},
+    shuffle: true,
     seed: 1,
   } as const;
   const shape = shapeRun(RUN, fence(1), train, { train: 32, validation: 0, test: 0 }, P);

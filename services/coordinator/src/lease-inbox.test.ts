@@ -15,6 +15,7 @@ function leasedRun(): RunState {
     optimizer: { kind: 'sgd', learningRate: 1 },
     schedule: { warmup: 0, after: { kind: 'constant' } },
     stop: {},
+    shuffle: true,
     seed: 1,
   } as const;
   const shape = shapeRun(runId('r'), fence(1), train, { train: 100, validation: 0, test: 0 }, 4);

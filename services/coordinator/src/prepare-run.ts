@@ -94,6 +94,7 @@ async function open(
     model,
     parameterCount: program.parameterCount,
     seed: job.train.seed,
+    shuffle: job.train.shuffle,
     batch: shape.batch,
     microBatches: shape.microBatches,
     dataset: dataset.info,

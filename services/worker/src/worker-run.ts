@@ -66,6 +66,7 @@ export async function openWorkerRun(
     threads: configuration.threads,
     model: plan.model,
     seed: plan.seed,
+    shuffle: plan.shuffle,
     trainSamples: plan.dataset.samples.train,
     batch: plan.batch,
     microBatches: plan.microBatches,

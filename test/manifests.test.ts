@@ -42,14 +42,14 @@ describe.skipIf(kubectl === undefined).each(['dev', 'batch', 'production'])('ove
   const objects = kubectl?.render(join(root, 'deploy/kubernetes/overlays', overlay)) ?? [];
   const templates = objects.flatMap(templatesOf);
   const settings = objects.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name.startsWith('settings-'));
-  const data = (settings?.['data'] ?? {}) as Readonly<Record<string, string>>;
+  const data = (settings?.data ?? {}) as Readonly<Record<string, string>>;
 
   test('every pod is restricted: no root, no privilege, no token, nothing to write but its volumes', () => {
     expect(templates.length).toBeGreaterThanOrEqual(2);
     for (const { spec } of templates) {
       expect(spec.automountServiceAccountToken).toBe(false);
       expect(spec.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
-      expect(spec.securityContext['runAsUser']).toBeGreaterThan(0);
+      expect(spec.securityContext.runAsUser).toBeGreaterThan(0);
       const kinds = spec.volumes.flatMap((volume) => Object.keys(volume).filter((key) => key !== 'name'));
       expect(
         kinds.filter((kind) => !['emptyDir', 'secret', 'configMap', 'persistentVolumeClaim'].includes(kind)),
@@ -93,7 +93,7 @@ describe.skipIf(kubectl === undefined).each(['dev', 'batch', 'production'])('ove
 
   test('every Service finds pods, and the ports it names are theirs', () => {
     for (const service of objects.filter(({ kind }) => kind === 'Service')) {
-      const { selector, ports } = service['spec'] as ServiceSpec;
+      const { selector, ports } = service.spec as ServiceSpec;
       const found = templates.filter(({ metadata }) =>
         Object.entries(selector).every(([key, value]) => metadata.labels[key] === value),
       );
@@ -105,7 +105,7 @@ describe.skipIf(kubectl === undefined).each(['dev', 'batch', 'production'])('ove
 
   test('policies deny everything, and no secret is in what is rendered', () => {
     const policies = objects.filter(({ kind }) => kind === 'NetworkPolicy');
-    expect(policies.find(({ metadata }) => metadata.name === 'default-deny')?.['spec']).toEqual({
+    expect(policies.find(({ metadata }) => metadata.name === 'default-deny')?.spec).toEqual({
       podSelector: {},
       policyTypes: ['Ingress', 'Egress'],
     });
@@ -117,7 +117,7 @@ describe.skipIf(kubectl === undefined).each(['dev', 'batch', 'production'])('ove
 });
 
 function templatesOf(object: Manifest): readonly PodTemplate[] {
-  const spec = object['spec'] as {
+  const spec = object.spec as {
     template?: PodTemplate;
     replicatedJobs?: { template: { spec: { template: PodTemplate } } }[];
   };

@@ -1,7 +1,8 @@
-/** `train`, `up`, `validate`, `verify`, `doctor`, `bench` and `schema`: their options and help. */
+/** `train`, `resume`, `up`, `validate`, `verify`, `doctor`, `bench` and `schema`: their options and help. */
 import { Argument, type Command, Option } from 'commander';
 import type { BenchmarkName, BenchOptions } from '../commands/bench.js';
 import type { DoctorOptions } from '../commands/doctor.js';
+import type { ResumeOptions } from '../commands/resume.js';
 import type { TrainOptions } from '../commands/train.js';
 import type { UpOptions } from '../commands/up.js';
 import type { ValidateOptions } from '../commands/validate.js';
@@ -31,6 +32,7 @@ import {
 
 export function addLocalCommands(program: Command, context: Context, onExit: OnExit): void {
   addTrain(program, context, onExit);
+  addResume(program, context, onExit);
   addUp(program, context, onExit);
   addValidate(program, context, onExit);
   addVerify(program, context, onExit);
@@ -62,6 +64,29 @@ function addTrain(program: Command, context: Context, onExit: OnExit): void {
     .action(async (job: string, options: TrainOptions) => {
       const { train } = await import('../commands/train.js');
       onExit(await train(job, options, context));
+    });
+}
+
+function addResume(program: Command, context: Context, onExit: OnExit): void {
+  addCommand(program, 'resume', {
+    group: LOCAL,
+    description: 'go on with a run that was stopped or lost',
+    example: 'resume runs/digits-7f3a --workers 4',
+  })
+    .argument('[run]', 'folder of the run; with --coordinator its id (default: the last one there)')
+    .option('--coordinator <host:port>', 'have this one take it up; default: a cluster of its own, on this machine')
+    .addOption(workersOption())
+    .addOption(threadsOption())
+    .addOption(kernelOption())
+    .addOption(grainOption())
+    .addOption(redisOption())
+    .addOption(jsonFlag('events on stdout, one JSON object a line'))
+    .addOption(everyStepFlag())
+    .addOption(flag('--quiet', 'no progress, only the summary'))
+    .addOption(flag('--verbose', 'the logs of the services on stderr'))
+    .action(async (run: string | undefined, options: ResumeOptions) => {
+      const { resume } = await import('../commands/resume.js');
+      onExit(await resume(run, options, context));
     });
 }
 

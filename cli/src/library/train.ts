@@ -4,7 +4,8 @@ import type { KernelChoice } from '#engine';
 import { fromEnvelope, RopeteamError, type RunEvent, runId } from '#training';
 import { openCluster } from '../cluster/cluster.js';
 import { type FinalEvent, openClient, SHORT_PATIENCE_MS } from '../commands/follow-run.js';
-import { loadJob, submissionOf } from '../commands/job-input.js';
+import { loadJob, newRunId } from '../commands/job-input.js';
+import { submitOnce } from '../commands/local-run.js';
 import { readEnvironment } from '../environment.js';
 import { untilAborted } from '../interrupts.js';
 import { createEventHistory } from './event-history.js';
@@ -65,6 +66,7 @@ async function runJob(path: string, settings: TrainSettings, onEvent: (event: Ru
     ...(seed === undefined ? {} : { seed }),
     ...(initFrom === undefined ? {} : { initFrom }),
   });
+  const id = run === undefined ? newRunId(input) : runId(run);
   await using cluster = await openCluster(
     {
       workers,
@@ -75,6 +77,7 @@ async function runJob(path: string, settings: TrainSettings, onEvent: (event: Ru
       redisUrl: redisUrl ?? environment.redisUrl,
       port: 0,
       httpPort: 0,
+      only: id,
       environment,
       onNotice: () => undefined,
       onLog: undefined,
@@ -82,9 +85,7 @@ async function runJob(path: string, settings: TrainSettings, onEvent: (event: Ru
     signal,
   );
   using client = openClient(cluster.grpc, SHORT_PATIENCE_MS);
-  const submitted = client.submit(submissionOf(input, run === undefined ? undefined : runId(run)));
-  const queued = await Promise.race([untilAborted(submitted, signal), cluster.broken]);
-  const id = runId(queued.run);
+  await Promise.race([untilAborted(submitOnce(client, input, id), signal), cluster.broken]);
   const watching = new AbortController();
   const unstoppable = new Promise<never>((_resolve, reject) => {
     const stop = (): void => void client.stop(id, 'aborted by the program').catch(reject);

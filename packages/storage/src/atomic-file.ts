@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { RopeteamError } from '#training';
+import { failpoint, RopeteamError } from '#training';
 import { type Disk, realDisk } from './disk.js';
 
 /** Ending of a file that is not yet there; whoever finds one after a crash may delete it. */
@@ -24,7 +24,9 @@ export async function writeFileAtomically(
   const temporary = path + TEMPORARY;
   try {
     await writeDurably(temporary, parts, disk);
+    failpoint('before-rename');
     await disk.rename(temporary, path);
+    failpoint('after-rename');
     await disk.syncFolder(dirname(path));
   } catch (error) {
     await disk.remove(temporary).catch(() => undefined); // the first failure is the one to report
@@ -35,12 +37,18 @@ export async function writeFileAtomically(
 async function writeDurably(path: string, parts: readonly Uint8Array[], disk: Disk): Promise<void> {
   const file = await disk.create(path);
   try {
-    for (const part of parts) await file.write(part);
+    for (const [index, part] of parts.entries()) {
+      if (index === parts.length >> 1) failpoint('mid-checkpoint');
+      await file.write(part);
+    }
     await file.sync();
   } finally {
     await file.close();
   }
 }
+
+/** Resolves when the folder's names survive a power cut. */
+export const syncFolder = realDisk.syncFolder;
 
 export function writeError(path: string, cause: unknown): RopeteamError {
   const reason = cause instanceof Error ? cause.message : String(cause);

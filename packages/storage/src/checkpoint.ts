@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path';
 import type { Parameter } from '#kernel';
-import { RopeteamError } from '#training';
+import { failpoint, RopeteamError } from '#training';
 import { readWholeFile, sha256OfParts, TEMPORARY, writeError, writeFileAtomically } from './atomic-file.js';
 import { type Disk, realDisk } from './disk.js';
 import { checkFence, type RunFolder } from './run-folder.js';
@@ -89,6 +89,7 @@ export async function saveCheckpoint(
   // First: on a full disk what a crash left of a save would keep every later one from its room.
   await removeLeftOvers(folder, disk);
   await writeFileAtomically(path, parts, disk);
+  failpoint('before-retention');
   await prune(folder, checkpoint.step, retention, disk);
   const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
   return { path, bytes, durationMs: performance.now() - startedMs };
@@ -115,12 +116,20 @@ export async function loadCheckpoint(path: string, disk: Disk = realDisk): Promi
   return decodeCheckpoint(file, refuse);
 }
 
-/** The newest checkpoint that is whole; newer ones that are not are passed over and reported. */
-export async function newestCheckpoint(folder: RunFolder, disk: Disk = realDisk): Promise<FoundCheckpoint> {
+/**
+ * The newest checkpoint that is whole; newer ones that are not are passed over and reported.
+ * @param mostSteps so many are in the ledger: a checkpoint of more steps is one that nothing vouches for
+ */
+export async function newestCheckpoint(
+  folder: RunFolder,
+  mostSteps = Number.POSITIVE_INFINITY,
+  disk: Disk = realDisk,
+): Promise<FoundCheckpoint> {
   const damaged: { path: string; error: RopeteamError }[] = [];
-  for (const { name } of (await listCheckpoints(folder, disk)).toReversed()) {
+  for (const { name, step } of (await listCheckpoints(folder, disk)).toReversed()) {
     const path = join(folder.checkpointsPath, name);
     try {
+      if (step > mostSteps) throw beyondLedger(path, mostSteps);
       return { newest: { path, checkpoint: await loadCheckpoint(path, disk) }, damaged };
     } catch (error) {
       if (!(error instanceof RopeteamError)) throw error;
@@ -128,6 +137,10 @@ export async function newestCheckpoint(folder: RunFolder, disk: Disk = realDisk)
     }
   }
   return { damaged };
+}
+
+function beyondLedger(path: string, records: number): RopeteamError {
+  return new RopeteamError('STORAGE.CORRUPT', { file: path }, `${path} is beyond the ledger’s ${records} records`);
 }
 
 export function checkpointFileName(step: number): string {
@@ -253,7 +266,10 @@ async function prune(folder: RunFolder, saved: number, retention: Retention, dis
     .slice(0, Math.max(0, older.length - retention.keep))
     .filter(({ step }) => !isKeptForGood(step, retention))
     .map(({ name }) => name);
-  for (const name of surplus) await remove(join(folder.checkpointsPath, name), disk);
+  for (const name of surplus) {
+    await remove(join(folder.checkpointsPath, name), disk);
+    failpoint('mid-retention');
+  }
 }
 
 /** One save at a time: a temporary file that is there now is what a crash left. */

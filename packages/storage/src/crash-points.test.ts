@@ -10,6 +10,7 @@ const PATH = '/ropeteam-simulated';
 const FOLDER: RunFolder = {
   ...{ run: runId('r'), path: PATH, jobPath: join(PATH, 'job.yaml'), eventsPath: join(PATH, 'events.ndjson') },
   ...{ ledgerPath: join(PATH, 'ledger.ndjson'), checkpointsPath: PATH, modelPath: PATH, dataPath: PATH },
+  ...{ submissionPath: join(PATH, 'submission.json'), uploadsPath: PATH },
 };
 const KEEP = 2;
 const STEPS = [1, 2, 3, 4, 5];
@@ -61,7 +62,7 @@ test('after a power cut at any operation, the newest checkpoint is whole and no 
     const told = await saveAll(disk);
     for (let variant = 0; variant < VARIANTS; variant++) {
       const after = disk.afterPowerCut(seeded(VARIANTS * point + variant));
-      const { newest, damaged } = await newestCheckpoint(FOLDER, after);
+      const { newest, damaged } = await newestCheckpoint(FOLDER, undefined, after);
       expect(damaged).toEqual([]);
       const step = newest?.checkpoint.step ?? 0;
       expect(step).toBeGreaterThanOrEqual(told);
@@ -83,7 +84,7 @@ test('of 1,000 checkpoints a cut while they are deleted leaves the newest, and t
     const disk = full.afterPowerCut(seeded(point), cutAt(point));
     await expect(save(disk, 1001)).rejects.toThrow();
     const after = disk.afterPowerCut(seeded(point));
-    expect((await newestCheckpoint(FOLDER, after)).newest?.checkpoint.step).toBeGreaterThanOrEqual(1000);
+    expect((await newestCheckpoint(FOLDER, undefined, after)).newest?.checkpoint.step).toBeGreaterThanOrEqual(1000);
     await save(after, 1002);
     expect((await after.list(PATH)).length).toBeLessThanOrEqual(KEEP + 1);
   }
@@ -102,8 +103,8 @@ test.each([
   failing = true;
   await expect(save(disk, 2)).rejects.toMatchObject({ code: 'STORAGE.WRITE' });
   expect(await disk.list(PATH)).toEqual([checkpointFileName(1)]);
-  expect((await newestCheckpoint(FOLDER, disk)).newest?.checkpoint).toEqual(checkpoint(1));
+  expect((await newestCheckpoint(FOLDER, undefined, disk)).newest?.checkpoint).toEqual(checkpoint(1));
   failing = false;
   await save(disk, 3);
-  expect((await newestCheckpoint(FOLDER, disk)).newest?.checkpoint.step).toBe(3);
+  expect((await newestCheckpoint(FOLDER, undefined, disk)).newest?.checkpoint.step).toBe(3);
 });

@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import type { InitFrom, LedgerOrigin, LedgerRecord } from '#training';
 import { problemOfRecord, RopeteamError } from '#training';
 import { readWholeFile } from './atomic-file.js';
-import { completeLines, openLineLog } from './line-log.js';
+import { completeLines, type LineLogOptions, openLineLog } from './line-log.js';
 
 export interface Ledger extends AsyncDisposable {
   /** Records in the file or on their way to it. */
@@ -22,9 +22,7 @@ export interface Ledger extends AsyncDisposable {
   flush(): Promise<void>;
 }
 
-export interface LedgerOptions {
-  /** Called once, at the first write that fails. */
-  readonly onError?: (error: RopeteamError) => void;
+export interface LedgerOptions extends Pick<LineLogOptions, 'onError' | 'takeOver' | 'mayWrite'> {
   /** Goes on after this many records and cuts off the rest: a run resumed from a checkpoint commits those steps again. */
   readonly keepRecords?: number;
   /** Goes into the first record. */
@@ -41,9 +39,11 @@ const SEAL = /,"sha256":"([0-9a-f]{64})"\}$/;
  * @throws RopeteamError STORAGE.CORRUPT when the records to go on from are damaged, STORAGE.WRITE
  */
 export async function openLedger(path: string, options: LedgerOptions = {}): Promise<Ledger> {
-  const { onError, keepRecords, initFrom, origin } = options;
+  const { keepRecords, initFrom, origin, onError, takeOver, mayWrite } = options;
   const log = await openLineLog(path, {
     ...(onError === undefined ? {} : { onError }),
+    ...(takeOver === undefined ? {} : { takeOver }),
+    ...(mayWrite === undefined ? {} : { mayWrite }),
     ...(keepRecords === undefined ? {} : { keepLines: keepRecords }),
   });
   let previous: string;

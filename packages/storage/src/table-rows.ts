@@ -1,7 +1,8 @@
 /** The rows of a table one batch after the other, in bounded memory: what a trained model is asked about. */
 import { RopeteamError } from '#training';
 import { delimiterName, guessDelimiter, readRecords } from './csv-records.js';
-import { emptyFile, excerpt, readLines, readText, type SourceFile } from './text-lines.js';
+import { emptyFile, type SourceFile } from './file-bytes.js';
+import { excerpt, readLines, readText } from './text-lines.js';
 
 export interface TableRow {
   /** As many as the header has, trimmed. */

@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { startCoordinatorServer } from '#protocol';
 import { openWorkQueues } from '#queues';
 import { createCoordinatorMetrics, type Logger, packageVersion, startMetricsServer } from '#telemetry';
+import { failpoint, type RopeteamError } from '#training';
 import { AveragesDesk } from './averages-desk.js';
 import { conductRun } from './conduct-run.js';
 import type { CoordinatorConfiguration } from './configuration.js';
+import { Leads } from './leads.js';
 import { Membership } from './membership.js';
 import { RunBook } from './run-book.js';
 import type { CoordinatorContext } from './run-context.js';
@@ -25,11 +27,24 @@ export interface Coordinator {
   /** Trains submitted runs one after the other until the signal; the run in training is stopped and saved then. */
   serve(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
+  /** Rejects with COORD.FENCED when another coordinator has taken over. Never resolves. */
+  readonly fenced: Promise<never>;
 }
 
 export async function openCoordinator(configuration: CoordinatorConfiguration, log: Logger): Promise<Coordinator> {
-  const { runsDirectory, name, host } = configuration;
-  const uploadsDirectory = join(runsDirectory, '.uploads');
+  const { runsDirectory, name, host, only } = configuration;
+  let onFenced: (error: RopeteamError) => void = () => undefined;
+  const fenced = new Promise<never>((_, reject) => {
+    onFenced = reject;
+  });
+  fenced.catch(() => undefined); // awaited by the holder; before that it must not end the process
+  const leads = new Leads((error) => onFenced(error));
+  // One for each coordinator: those of one run alone share the folder.
+  const uploadsDirectory = join(runsDirectory, '.uploads', only ?? 'all');
+  await mkdir(runsDirectory, { recursive: true });
+  if (only === undefined) await leads.take(runsDirectory);
+  failpoint('after-lock');
+  await rm(uploadsDirectory, { recursive: true, force: true }); // what submissions that were cut off left
   await mkdir(uploadsDirectory, { recursive: true });
   const chosen = await settleKernel(configuration);
   const kernel = chosen.id;
@@ -46,7 +61,11 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
   metrics.countWorkers(() =>
     membership.members.map((member) => ({ worker: member.hello.worker, state: workerState(member) })),
   );
-  const book = new RunBook(runsDirectory);
+  const book = new RunBook(runsDirectory, leads);
+  for (const { run, error } of await book.recover(only)) {
+    if (run === only) throw error;
+    log.error('run_not_recovered', { run, code: error.code, message: error.message });
+  }
   const averages = new AveragesDesk();
   queues.consumeAverages((item, signal) => averages.process(item, signal));
 
@@ -57,10 +76,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
       threads,
       host: where,
     }));
-    return statusPage(
-      { coordinator: name, kernel, redis, workers },
-      book.entries.map(({ summary }) => summary),
-    );
+    return statusPage({ coordinator: name, kernel, redis, workers }, book.summaries);
   };
   const http = await startMetricsServer({
     host,
@@ -82,9 +98,10 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
       workerJoined: (session) => membership.admit(session),
       readShard: (run, split, index) => book.readShard(run, split, index),
       submit: (submission) => book.submit(submission),
-      listRuns: async () => book.entries.map(({ summary }) => summary),
+      listRuns: async () => book.summaries,
       watch: (run, from, signal) => book.watch(run, from, signal),
       stop: async (run, reason) => book.stop(run, reason),
+      resume: (run) => book.resume(run),
     },
   });
   metrics.countWireBytes(() => server.wireBytes());
@@ -97,6 +114,8 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     queues,
     membership,
     averages,
+    leads,
+    onFenced: (error) => onFenced(error),
     urls: { dashboard: `${http.url}/`, metrics: `${http.url}/metrics` },
   };
   let looking = false;
@@ -120,9 +139,12 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
   const looks = setInterval(look, QUEUE_LOOK_INTERVAL_MS);
 
   return {
+    fenced,
     grpc: server.address,
     http: http.url,
     serve: async (signal) => {
+      // No new callers while the run in training is stopped and saved.
+      signal.addEventListener('abort', () => server.setServing(false), { once: true });
       for (let entry = await book.next(signal); entry !== undefined; entry = await book.next(signal)) {
         await conductRun(context, entry, signal);
       }
@@ -135,6 +157,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
       await http.close();
       await queues[Symbol.asyncDispose]();
       await rm(uploadsDirectory, { recursive: true, force: true });
+      await leads.releaseAll();
     },
   };
 }

@@ -1,5 +1,5 @@
-import { saveModel, weightsSha256 } from '#storage';
-import type { RunEventBody } from '#training';
+import { checkFence, saveModel, weightsSha256 } from '#storage';
+import { failpoint, type RunEventBody } from '#training';
 import type { CheckpointSchedule } from './checkpoint-schedule.js';
 import { checkFinite } from './finite.js';
 import type { PreparedRun } from './prepare-run.js';
@@ -25,6 +25,8 @@ export async function finishRun(
   checkFinite(trainer.state.version, engine.weights, outcome.metrics);
   await checkpoints.final(trainer.state);
   const hash = await weightsSha256(engine.weights);
+  failpoint('before-model');
+  await checkFence(entry.folder, shape.fence);
   await saveModel(entry.folder.modelPath, {
     run: shape.run,
     spec: model,
@@ -37,6 +39,7 @@ export async function finishRun(
     kernelId: engine.kernelId,
     ...(start.initFrom === undefined ? {} : { initFrom: start.initFrom }),
   });
+  failpoint('after-model');
   const { samplesCommitted, workersLost, blocksReissued, goodput } = trainer.record;
   const finished: RunEventBody = {
     event: 'run_finished',

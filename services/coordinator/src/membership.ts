@@ -1,6 +1,7 @@
 import {
   type EncodedWeights,
   type Fence,
+  failpoint,
   RopeteamError,
   type RunId,
   type SessionHandler,
@@ -60,6 +61,7 @@ export class Membership {
   /** Admits a worker, or throws why not. A second one of the same name takes the place of the first. */
   admit(session: WorkerSession): SessionHandler {
     const { hello } = session;
+    failpoint('worker-handshake');
     if (!hello.kernelIds.includes(this.#kernelId)) {
       const found = hello.kernelIds.join(', ');
       throw new RopeteamError(

@@ -1,10 +1,12 @@
 import type { AverageResult, LossSums } from '#engine';
 import { learningRateAt } from '#kernel';
 import {
+  failpoint,
   type GradientReceipt,
   type GrainDecision,
   type LeaseReceipt,
   type LedgerBlock,
+  RopeteamError,
   type RunEffect,
   type RunEvent,
   type RunEventBody,
@@ -13,10 +15,10 @@ import {
   samplesOfStep,
 } from '#training';
 import { areFiniteMetrics } from './finite.js';
-import type { Arrival } from './uploads.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunContext } from './run-context.js';
 import { StepTimeline } from './step-timeline.js';
+import type { Arrival } from './uploads.js';
 
 /** The average of the step that is being committed. */
 export type Averaged = Pick<AverageResult, 'gradientNorm' | 'weightsHash'> & { readonly learningRate: number };
@@ -37,6 +39,7 @@ export class RunRecord {
   constructor(context: RunContext, prepared: PreparedRun) {
     this.#context = context;
     this.#prepared = prepared;
+    this.#workersLost = prepared.resumed?.workersLost ?? 0;
   }
 
   get workersLost(): number {
@@ -133,11 +136,12 @@ export class RunRecord {
   }
 
   #write(step: Step, sums: LossSums, blocks: readonly LedgerBlock[], figuresOfStep: Averaged & Timing): number {
-    const { shape, ledger, engine } = this.#prepared;
+    const { shape, ledger, engine, resumed } = this.#prepared;
     const { learningRate, gradientNorm, weightsHash, durationMs, phases } = figuresOfStep;
     const samples = sums.sampleCount;
     const where = { step, ...samplesOfStep(shape, step) };
     const figures = { loss: sums.lossSum / samples, learningRate, gradientNorm, samples };
+    this.#compareWithBefore(step, weightsHash);
     ledger.append({
       run: shape.run,
       fence: shape.fence,
@@ -148,12 +152,23 @@ export class RunRecord {
       weights: weightsHash,
     });
     this.#context.metrics.ledgerWritten();
+    failpoint('after-ledger-append');
     this.#samplesCommitted += samples;
     const workers = new Set(blocks.map((block) => block.worker)).size;
     const event = { step, epoch: where.epoch, ...figures, durationMs, workers, phases };
-    this.#context.events.append({ event: 'step_committed', ...event });
+    if (step >= (resumed?.toldSteps ?? 0)) this.#context.events.append({ event: 'step_committed', ...event });
     this.#context.metrics.stepCommitted({ ...event, version: step + 1, goodput: this.goodput });
     return figures.loss;
+  }
+
+  /** Before a crash this step was made already: the promise is that it has the same bits. */
+  #compareWithBefore(step: Step, weightsHash: string): void {
+    const before = this.#prepared.resumed?.redone.get(step);
+    if (before === undefined || before === weightsHash) return;
+    const message = `step ${step} made again has the weights ${weightsHash}, the ledger had recorded ${before}`;
+    throw new RopeteamError('INTEGRITY.REPLAY', { step }, message, {
+      hint: 'check memory and disk of this machine and of the workers; the checkpoints before this step are whole',
+    });
   }
 
   epochFinished({ epoch, train, validation: measured }: RunEffect & { kind: 'epoch-finished' }, state: RunState): void {
@@ -165,6 +180,7 @@ export class RunRecord {
     const validation = measured !== undefined && areFiniteMetrics(measured) ? measured : undefined;
     const metrics = { train, ...(validation === undefined ? {} : { validation }) };
     this.#context.metrics.epochFinished(train, validation);
+    if (epoch < (this.#prepared.resumed?.toldEpochs ?? 0)) return;
     this.#context.events.append({
       event: 'epoch_finished',
       epoch,

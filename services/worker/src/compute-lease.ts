@@ -3,6 +3,7 @@ import { learningRateAt } from '#kernel';
 import type { WorkerMetrics } from '#telemetry';
 import {
   type CoordinatorSession,
+  failpoint,
   type LeaseItem,
   type LeaseReceipt,
   type LeaseSettings,
@@ -63,6 +64,7 @@ export class LeaseWork implements AsyncDisposable {
       ...{ startHash, steps, computeMs, waitedMs },
     };
     metrics.payload('sent', result.byteLength);
+    failpoint('worker-lease-computed');
     this.#upload = session.sendLease({ itemId: taken.itemId, receipt }, result);
     // Whoever waits for it next, or disposes, hears of a failure: the session is over then.
     this.#upload.catch(() => undefined);

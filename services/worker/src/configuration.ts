@@ -20,10 +20,14 @@ export interface WorkerConfiguration {
   readonly blasLibrary: string | undefined;
   /** Prefix of the keys in Redis; the coordinator's must be the same. */
   readonly namespace: string;
-  /** Where this worker serves /metrics and /healthz. */
+  /** Where this worker serves /metrics, /healthz and /readyz. */
   readonly metricsHost: string;
   /** 0: any free port. */
   readonly metricsPort: number;
+  /** Places to die at, for tests; see the failpoints of `#training`. */
+  readonly failpoints: string | undefined;
+  /** `NODE_ENV` says so: failpoints are refused. */
+  readonly production: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -51,6 +55,8 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     namespace: values.namespace,
     metricsHost: values['metrics-host'],
     metricsPort: wholeNumber('--metrics-port', values['metrics-port'], 0, 65_535),
+    failpoints: environment.ROPETEAM_FAILPOINTS || undefined,
+    production: environment.NODE_ENV === 'production',
     logLevel: oneOf('--log-level', values['log-level'], LOG_LEVELS),
   };
 }

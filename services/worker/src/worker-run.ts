@@ -7,19 +7,20 @@ import {
   workerFits,
 } from '#engine';
 import type { WorkerMetrics } from '#telemetry';
-import type {
-  CoordinatorSession,
-  EvaluationItem,
-  EvaluationReceipt,
-  GradientItem,
-  GradientReceipt,
-  LeaseSettings,
-  RunPlan,
-  Step,
-  TakenItem,
-  WeightsFrame,
-  WorkerId,
-  WorkerItem,
+import {
+  type CoordinatorSession,
+  type EvaluationItem,
+  type EvaluationReceipt,
+  failpoint,
+  type GradientItem,
+  type GradientReceipt,
+  type LeaseSettings,
+  type RunPlan,
+  type Step,
+  type TakenItem,
+  type WeightsFrame,
+  type WorkerId,
+  type WorkerItem,
 } from '#training';
 import { type LeaseSummary, LeaseWork } from './compute-lease.js';
 import type { WorkerConfiguration } from './configuration.js';
@@ -156,6 +157,7 @@ async function computeGradient(
     computeMs: result.computeMs,
     waitedMs,
   };
+  failpoint('worker-after-compute');
   const computedAt = performance.now();
   await session.sendGradient({ itemId: taken.itemId, receipt }, result.gradient);
   const uploadMs = performance.now() - computedAt;

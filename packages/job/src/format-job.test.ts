@@ -194,6 +194,7 @@ train:
   epochs: 10
   batch: 32
   microBatches: auto
+  wire: float32
   optimizer: { adam: { learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } }
   schedule: { warmup: 0, constant: {} }
   stop: {}

@@ -1,4 +1,4 @@
-import { compileModel } from '#kernel';
+import { compileModel, weightBytes } from '#kernel';
 import type { WorkerEngineOptions } from './engine.js';
 import { EVALUATION_CHUNK, planWorkerMemory } from './memory-plan.js';
 import { busyThreads, sharesTiles } from './participants.js';
@@ -22,7 +22,7 @@ export interface WorkerUse {
  */
 export function workerTouchedBytes(options: WorkerEngineOptions, { blockSize, evaluationSamples }: WorkerUse): number {
   const { model, batch, microBatches, sharing } = options;
-  const { weights, parameterCount, subtreeGradients, lease } = planWorkerMemory(options);
+  const { weights, widened, nodeBytes, parameterCount, subtreeGradients, lease } = planWorkerMemory(options);
   const program = compileModel(model);
   const busy = busyThreads(options);
   const { count, size } = cutBlock(0, blockSize, subtreeGradients.length);
@@ -38,9 +38,12 @@ export function workerTouchedBytes(options: WorkerEngineOptions, { blockSize, ev
     Math.max(thread < trainers ? training : 0, thread < evaluators ? evaluating : 0),
   );
   // Optimizer state, and what leaves the worker with a lease: both and the weights.
-  const leased = lease === undefined ? 0 : 2 * lease.optimizerSlots + 1;
+  const leased = lease === undefined ? 0 : 2 * lease.optimizerSlots + 1 + (lease.masters === undefined ? 0 : 1);
   const [firstAddress] = weights;
-  const buffers = 4 * parameterCount * (weights.length + gradients + leased);
+  // What is computed on, and each micro-batch's gradient before it is rounded.
+  const floats = widened === undefined ? 0 : 1 + trainers;
+  const travelling = weights.length * weightBytes(options.wire ?? 'float32', parameterCount) + gradients * nodeBytes;
+  const buffers = travelling + 4 * parameterCount * (floats + leased);
   return firstAddress + buffers + perThread.reduce((sum, own) => sum + own, 0);
 }
 

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { test } from 'vitest';
-import { compileModel } from '#kernel';
+import { compileModel, scalesOffset } from '#kernel';
 import {
+  asFloats,
   assertSameBits,
   BATCH,
+  bfloat16Of,
   DROPOUT_MODEL,
   expectedEvaluation,
   expectedGradient,
@@ -12,6 +14,7 @@ import {
   MICRO_BATCHES,
   optionsOf,
   prepare,
+  roundedToBfloat16,
   rowsOf,
   TRAIN_SAMPLES,
   WHOLE_STEP,
@@ -155,7 +158,13 @@ test.each([
     const check = async (engine: WorkerEngine): Promise<void> => {
       await fc.assert(
         fc.asyncProperty(blocks, lengths, fc.nat({ max: 3 }), async (block, length, epoch) => {
-          const request = { epoch, firstPosition: TRAIN_SAMPLES - length, endPosition: TRAIN_SAMPLES, ...block };
+          const request = {
+            step: 9,
+            epoch,
+            firstPosition: TRAIN_SAMPLES - length,
+            endPosition: TRAIN_SAMPLES,
+            ...block,
+          };
           const result = await engine.computeGradient(request);
           const expected = expectedGradient(request);
           assertSameBits(result.gradient, expected.gradient);
@@ -183,6 +192,45 @@ test('staged weights count once they are adopted and not before', async () => {
     engine.adoptStagedWeights();
     assert.equal((await engine.computeGradient(WHOLE_STEP)).gradientHash, hash);
   });
+});
+
+test('in bfloat16, weights are rounded before they are computed on, and every node of the tree when it is made', async () => {
+  const weights = roundedToBfloat16(initialWeights());
+  for (const kernel of KERNELS) {
+    for (const [begin, end] of [
+      [0, MICRO_BATCHES],
+      [4, 6],
+      [5, 6],
+    ] as const) {
+      const request = { ...WHOLE_STEP, begin, end };
+      const expected = expectedGradient(request, weights, undefined, undefined, roundedToBfloat16);
+      await using engine = prepare(await openWorkerEngine({ ...optionsOf(kernel, 2), wire: 'bfloat16' }));
+      const result = await engine.computeGradient(request);
+      const { buffer, byteOffset } = result.gradient;
+      const nodes = new Uint16Array(buffer, byteOffset, engine.parameterCount);
+      assert.deepEqual(nodes, bfloat16Of(expected.gradient));
+      assert.deepEqual(sumsOf(result), expected.sums);
+    }
+  }
+});
+
+test('in int8, a gradient is off by less than a step of every rounding below it, and another in every step', async () => {
+  const weights = roundedToBfloat16(initialWeights());
+  const exact = expectedGradient({ ...WHOLE_STEP, begin: 5, end: 6 }, weights).gradient;
+  await using engine = prepare(await openWorkerEngine({ ...optionsOf('wasm', 2), wire: 'int8' }));
+  const hashes = new Set<string>();
+  for (const step of [4, 5, 2 ** 32 + 4]) {
+    const { gradient, gradientHash } = await engine.computeGradient({ ...WHOLE_STEP, step, begin: 5, end: 6 });
+    const codes = new Int8Array(gradient.buffer, gradient.byteOffset, exact.length);
+    const scales = asFloats(gradient.subarray(scalesOffset(exact.length)));
+    const wrong = exact.findIndex((value, p) => {
+      const scale = scales[Math.floor(p / 1024)]!;
+      return Math.abs(scale * codes[p]! - value) > 1.0001 * scale;
+    });
+    assert.equal(wrong, -1);
+    hashes.add(gradientHash);
+  }
+  assert.equal(hashes.size, 3);
 });
 
 test('a row in no shard fails the call by split and index, and the call succeeds once the shard is there', async () => {

@@ -8,11 +8,12 @@ import {
 } from '#kernel';
 import { RESULTS, TABLE } from './control-block.js';
 import type { ShardRows, SplitName } from './engine.js';
+import { allRanges, createGradientNodes } from './gradient-nodes.js';
 import { createLeasePerformer, type SharedWork } from './lease-performer.js';
 import { floatsAt } from './linear-memory.js';
 import { writeLossSums } from './loss-sums.js';
 import { EVALUATION_CHUNK, RANGE_FLOATS, type ThreadAddresses } from './memory-plan.js';
-import { foldsUpTree, reduceSubtree } from './reduction-tree.js';
+import { foldsUpTree, reduceSubtree, type Subtree } from './reduction-tree.js';
 import { createRowStore } from './row-store.js';
 import type { Performer } from './thread-service.js';
 import type { ThreadSetup } from './thread-setup.js';
@@ -26,7 +27,9 @@ import {
   LEASE,
   readEvaluationArguments,
   readGradientArguments,
+  readWidenArguments,
   SNAPSHOT,
+  WIDEN,
 } from './worker-commands.js';
 
 type TakePiece = (pieces: number) => number | undefined;
@@ -44,7 +47,7 @@ export interface WorkerKernels {
   /** What the thread computes by itself. */
   readonly own: Kernel;
   /** Its part in what all participants of a command compute at the same time. */
-  readonly together: Pick<Kernel, 'gradient' | 'fold'>;
+  readonly together: Pick<Kernel, 'gradient'>;
   /** Who those participants are, as `together` sees them. */
   readonly team: ThreadTeam;
 }
@@ -55,8 +58,9 @@ export function createWorkerPerformer(
   { own: kernel, together, team }: WorkerKernels,
 ): Performer {
   const { control, memory, options, plan } = setup;
-  const { model, microBatches, seed, shuffle = true, trainSamples } = options;
+  const { model, microBatches, seed, shuffle = true, trainSamples, wire = 'float32' } = options;
   const { parameterCount: P, subtreeGradients } = plan;
+  const nodes = createGradientNodes(kernel, { wire, parameterCount: P, microBatches, seed });
   const own = plan.threads[setup.index]!; // one entry a thread was planned
   const program = compileModel(model);
   const first = plan.threads[0]!;
@@ -114,10 +118,12 @@ export function createWorkerPerformer(
    * All of a block, one micro-batch after the other, each by all threads: they stage its rows together, run the same
    * program on the same scratch memory, and fold together. Buffers are taken as one thread alone would.
    */
-  function computeTogether({ epoch, firstPosition, endPosition, begin, end, weights }: GradientArguments): void {
+  function computeTogether(given: GradientArguments): void {
+    const { step, epoch, firstPosition, endPosition, begin, end, weights } = given;
     const indexOf = indexesOf(epoch);
     const rowsEach = Math.max(1, Math.floor(RANGE_FLOATS / model.inputs));
-    const computeLeaf = (microBatch: number, gradient: number): void => {
+    const computeLeaf = (microBatch: number, node: number): void => {
+      const gradient = first.leaf ?? node;
       const range = microBatchRange(firstPosition, endPosition, microBatches, microBatch);
       const samples = range.end - range.begin;
       team.share(Math.ceil(samples / rowsEach), (piece) => {
@@ -128,22 +134,28 @@ export function createWorkerPerformer(
       const draws = { seed, epoch, firstPosition: range.begin };
       const sums = together.gradient(program, { weights, gradient, ...commonStaging.at, samples, draws });
       if (setup.index === 0) writeSums(microBatch - begin, sums);
+      if (first.leaf !== undefined) team.share(nodes.ranges, nodes.fromLeaf(gradient, node, step, microBatch));
     };
-    const fold = (into: number, right: number): void => together.fold(into, right, P);
+    const fold = (into: number, right: number, parent: Subtree): void =>
+      team.share(nodes.ranges, nodes.fold(into, right, step, parent));
     reduceSubtree({ begin, end }, plan.levels, computeLeaf, fold);
   }
 
   /** Subtrees of the block, each folded by the thread that computed it. */
-  function subtreesOf({ epoch, firstPosition, endPosition, begin, end, weights }: GradientArguments): SharedWork {
+  function subtreesOf(given: GradientArguments): SharedWork {
+    const { step, epoch, firstPosition, endPosition, begin, end, weights } = given;
     const { count, size } = cutBlock(begin, end, subtreeGradients.length);
     const indexOf = indexesOf(epoch);
-    const computeLeaf = (microBatch: number, gradient: number): void => {
+    const computeLeaf = (microBatch: number, node: number): void => {
+      const gradient = own.leaf ?? node;
       const range = microBatchRange(firstPosition, endPosition, microBatches, microBatch);
       const at = stage('train', range.begin, range.end, indexOf, { weights, gradient });
       const draws = { seed, epoch, firstPosition: range.begin };
       writeSums(microBatch - begin, kernel.gradient(program, { ...at, draws }));
+      allRanges(nodes, nodes.fromLeaf(gradient, node, step, microBatch));
     };
-    const fold = (into: number, right: number): void => kernel.fold(into, right, P);
+    const fold = (into: number, right: number, parent: Subtree): void =>
+      allRanges(nodes, nodes.fold(into, right, step, parent));
     const work = (piece: number): void => {
       const subtree = { begin: begin + piece * size, end: begin + (piece + 1) * size };
       reduceSubtree(subtree, [subtreeGradients[piece]!, ...own.stack], computeLeaf, fold);
@@ -156,18 +168,17 @@ export function createWorkerPerformer(
   }
 
   /** The levels above the subtrees, by ranges of parameters. */
-  function foldsOf({ begin, end }: GradientArguments): SharedWork {
-    const { count } = cutBlock(begin, end, subtreeGradients.length);
+  function foldsOf({ step, begin: first, end }: GradientArguments): SharedWork {
+    const { count, size } = cutBlock(first, end, subtreeGradients.length);
     const leaves = Array.from({ length: count }, (_, leaf) => ({ begin: leaf, end: leaf + 1 }));
-    const folds = foldsUpTree(leaves, count);
+    const folds = foldsUpTree(leaves, count).map(({ into, right, begin: from, end: to }) => {
+      const parent = { begin: first + from * size, end: first + to * size };
+      return nodes.fold(subtreeGradients[into]!, subtreeGradients[right]!, step, parent);
+    });
     const work = (range: number): void => {
-      const from = range * RANGE_FLOATS;
-      const length = Math.min(RANGE_FLOATS, P - from);
-      for (const { into, right } of folds) {
-        kernel.fold(subtreeGradients[into]! + 4 * from, subtreeGradients[right]! + 4 * from, length);
-      }
+      for (const fold of folds) fold(range);
     };
-    return { pieces: Math.ceil(P / RANGE_FLOATS), work };
+    return { pieces: nodes.ranges, work };
   }
 
   /** Chunks of the request; sums of chunk c go to row c of the table. */
@@ -187,7 +198,20 @@ export function createWorkerPerformer(
   }
 
   const gather = (): void => team.gather(own.scratch - first.scratch);
-  const lease = createLeasePerformer(setup, kernel, { team, computeTogether, subtreesOf, foldsOf });
+  const lease = createLeasePerformer(setup, kernel, { nodes, team, computeTogether, subtreesOf, foldsOf });
+
+  /** Weights as they travel, or those of a lease rounded alike, become the ones to compute on. */
+  function widen(takePiece: TakePiece): void {
+    const { from, masters } = readWidenArguments(control);
+    const { widened } = plan;
+    if (widened === undefined) return;
+    for (let range = takePiece(nodes.ranges); range !== undefined; range = takePiece(nodes.ranges)) {
+      const count = Math.min(RANGE_FLOATS, P - RANGE_FLOATS * range);
+      const into = widened + 4 * RANGE_FLOATS * range;
+      if (masters) kernel.roundToBfloat16(from + 4 * RANGE_FLOATS * range, into, count);
+      else kernel.fromBfloat16(from + 2 * RANGE_FLOATS * range, into, count);
+    }
+  }
 
   function performGradient(command: number, phase: number, takePiece: TakePiece): void {
     const given = readGradientArguments(control);
@@ -201,6 +225,7 @@ export function createWorkerPerformer(
     kernelId: kernel.id,
     perform(command, phase, takePiece) {
       if (command === EVALUATE) evaluateChunks(takePiece);
+      else if (command === WIDEN) widen(takePiece);
       else if (command === SNAPSHOT) lease?.copy(takePiece);
       else if (command === LEASE) {
         gather();
@@ -209,7 +234,7 @@ export function createWorkerPerformer(
     },
     finish(command) {
       if (command !== COMPUTE_GRADIENT && command !== COMPUTE_GRADIENT_TOGETHER) return;
-      new BigUint64Array(control.numbers.buffer)[RESULTS] = kernel.hash(subtreeGradients[0]!, 4 * P);
+      new BigUint64Array(control.numbers.buffer)[RESULTS] = kernel.hash(subtreeGradients[0]!, plan.nodeBytes);
     },
     receive(message) {
       rows.add(message as ShardRows); // a worker's threads are sent nothing else

@@ -55,10 +55,13 @@ export function createKernel(id: string, memory: LinearMemory, routines: Routine
     update: (...request) => runUpdate(routines, ...request),
     lambDirection: (...request) => runLambDirection(routines, ...request),
     descend: (weights, direction, count, rate) => routines.sgd(weights, direction, count, 1, 0, rate),
-    toBfloat16: (from, into, count) => routines.toBfloat16(from, into, count),
-    foldBfloat16: (into, right, count) => routines.foldBfloat16(into, right, count),
-    toInt8: (from, into, scales, count) => routines.toInt8(from, into, scales, count),
-    foldInt8: (into, codes, scales, count) => routines.foldInt8(into, codes, scales, count),
+    toBfloat16: (...operands) => routines.toBfloat16(...operands),
+    fromBfloat16: (...operands) => routines.fromBfloat16(...operands),
+    roundToBfloat16: (...operands) => routines.roundToBfloat16(...operands),
+    foldBfloat16: (...operands) => routines.foldBfloat16(...operands),
+    toInt8: (...operands) => routines.toInt8(...operands),
+    fromInt8: (...operands) => routines.fromInt8(...operands),
+    foldInt8: (...operands) => routines.foldInt8(...operands),
     hash: (address, bytes) => BigInt.asUintN(64, routines.hash(address, bytes)),
   };
 }

@@ -1,6 +1,7 @@
 export { compileModel } from './compile-model.js';
 export { LIBRARY_CUT } from './cut-product.js';
 export { initialWeights } from './initial-weights.js';
+export { INT8_GROUP } from './int8-format.js';
 export { createJsKernel } from './js-kernel.js';
 export type {
   Kernel,
@@ -25,3 +26,4 @@ export type { Routines } from './routines.js';
 export { samplePermutation } from './sample-permutation.js';
 export { ALONE, multiplyInPieces, type Team, teamRoutines } from './team-routines.js';
 export { createWasmKernel, isMultiplyAddFused, KERNEL_RESERVED_BYTES, WASM_MEMORY_IMPORT } from './wasm-kernel.js';
+export { gradientBytes, scalesOffset, WIRE_FORMATS, type WireFormat, weightBytes } from './wire-format.js';

@@ -3,12 +3,12 @@ import type { Kernel } from './kernel.js';
 import { KERNEL_IDS } from './kernel-ids.js';
 import { type LinearMemory, memoryViews } from './linear-memory.js';
 import { activate, activateBackward, addBias } from './plain/activations.js';
-import { foldBfloat16, toBfloat16 } from './plain/bfloat16.js';
+import { foldBfloat16, fromBfloat16, roundToBfloat16, toBfloat16 } from './plain/bfloat16.js';
 import { dropout } from './plain/dropout.js';
 import { fold, scale, scaleSquareSum, squareSum } from './plain/elementwise.js';
 import { gelu, geluBackward } from './plain/gelu.js';
 import { hinge, multiClassHinge } from './plain/hinge.js';
-import { foldInt8, toInt8 } from './plain/int8.js';
+import { foldInt8, fromInt8, toInt8 } from './plain/int8.js';
 import { layerNorm, layerNormBackward } from './plain/layer-norm.js';
 import { binaryCrossEntropy, huber, meanSquaredError, softmaxCrossEntropy } from './plain/losses.js';
 import { multiply, sumRows } from './plain/multiply.js';
@@ -57,8 +57,11 @@ export function createJsKernel(
     adam: (...operands) => adam(views(), ...operands),
     lambDirection: (...operands) => lambDirection(views(), ...operands),
     toBfloat16: (...operands) => toBfloat16(views(), ...operands),
+    fromBfloat16: (...operands) => fromBfloat16(views(), ...operands),
+    roundToBfloat16: (...operands) => roundToBfloat16(views(), ...operands),
     foldBfloat16: (...operands) => foldBfloat16(views(), ...operands),
     toInt8: (...operands) => toInt8(views(), ...operands),
+    fromInt8: (...operands) => fromInt8(views(), ...operands),
     foldInt8: (...operands) => foldInt8(views(), ...operands),
     hash: (address, bytes) => xxh64(views().bytes.subarray(address, address + bytes)),
   };

@@ -78,8 +78,11 @@ const ROUTINE_NAMES: Readonly<Record<keyof Routines, true>> = {
   adam: true,
   lambDirection: true,
   toBfloat16: true,
+  fromBfloat16: true,
+  roundToBfloat16: true,
   foldBfloat16: true,
   toInt8: true,
+  fromInt8: true,
   foldInt8: true,
   hash: true,
 };

@@ -47,6 +47,9 @@ export function createKernel(id: string, memory: LinearMemory, routines: Routine
     update: (...request) => runUpdate(routines, ...request),
     lambDirection: (...request) => runLambDirection(routines, ...request),
     descend: (weights, direction, count, rate) => routines.sgd(weights, direction, count, 1, 0, rate),
+    sampleIndexes: (keys, bits, samples, first, count, into) =>
+      routines.sampleIndexes(keys, bits, samples, first, count, into),
+    gatherRows: (from, width, indexes, count, into) => routines.gatherRows(from, width, indexes, count, into),
     toBfloat16: (from, into, count) => routines.toBfloat16(from, into, count),
     foldBfloat16: (into, right, count) => routines.foldBfloat16(into, right, count),
     toInt8: (from, into, scales, count) => routines.toInt8(from, into, scales, count),

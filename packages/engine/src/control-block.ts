@@ -21,7 +21,7 @@ export const PARTICIPANTS = 1;
 /** Index of the first thread that failed in this call, plus 1; 0 while none has. */
 export const FAILED = 2;
 export const PHASES = 4;
-/** Messages posted to every thread so far: a thread reads its mail until it has seen as many. */
+/** Messages posted to every thread before the command: a thread reads its mail until it has seen as many. */
 export const MAIL = 3;
 /** Threads still at work on the command. */
 export const ACTIVE = 1 * LINE;

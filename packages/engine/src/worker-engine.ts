@@ -59,7 +59,8 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
   const hash = new BigUint64Array(numbers.buffer, 8 * RESULTS, 1);
   const weights = plan.weights.map((address) => floatsAt(memory, address, parameterCount));
   const gradient = floatsAt(memory, subtreeGradients[0]!, parameterCount); // there is always at least one subtree
-  const rows = createRowStore(model.inputs, compileModel(model).targetCount);
+  const { targetCount } = compileModel(model);
+  const rows = createRowStore(model.inputs, targetCount);
   let current: 0 | 1 = 0;
   const calls = oneAtATime();
 
@@ -110,6 +111,26 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
     return total ?? NO_LOSS;
   }
 
+  /** The same rows as views of the kernel's memory, where there is room for them: nobody needs the shard's own then. */
+  function moveIntoKernelMemory(shard: ShardRows): ShardRows {
+    const { begin, end } = shard;
+    if (end > options.trainSamples) {
+      throw new RangeError(`training rows [${begin}, ${end}) are not among the ${options.trainSamples} of the split`);
+    }
+    const { trainingRows } = plan;
+    if (trainingRows === undefined) return shard;
+    const move = (values: Float32Array, table: number, width: number): Float32Array<SharedArrayBuffer> => {
+      const place = floatsAt(memory, table + 4 * width * begin, (end - begin) * width);
+      place.set(values);
+      return place;
+    };
+    return {
+      ...{ split: shard.split, begin, end },
+      features: move(shard.features, trainingRows.features, model.inputs),
+      targets: move(shard.targets, trainingRows.targets, targetCount),
+    };
+  }
+
   const lease = workerLease({
     ...{ options, plan, control, memory, crew, calls, table, busyThreads: busy },
     currentWeights: () => plan.weights[current],
@@ -129,7 +150,9 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
     },
     addShard(shard: ShardRows) {
       rows.add(shard);
-      crew.post(shard);
+      const kept = shard.split === 'train' ? moveIntoKernelMemory(shard) : shard;
+      rows.add(kept); // in its place
+      crew.post(kept);
     },
     computeGradient: (request) => calls.run(() => computeGradient(request)),
     evaluate: (request) => calls.run(() => evaluate(request)),

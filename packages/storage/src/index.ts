@@ -17,5 +17,5 @@ export { type PrepareOptions, prepareDataset } from './prepare-dataset.js';
 export { openPreparedDataset, type PreparedDataset } from './prepared-dataset.js';
 export { resolveInside } from './resolve-inside.js';
 export { checkFence, createRunFolder, openRunFolder, type RunFolder, takeFence } from './run-folder.js';
-export { type DecodedShard, decodeShard, encodeShard, type ShardContent, shardFileName } from './shard-file.js';
+export { decodeShard, encodeShard, type ShardContent, shardFileName } from './shard-file.js';
 export { weightsSha256 } from './weights.js';

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { DatasetInfo, ShardInfo, SplitName } from '#training';
 import { RopeteamError } from '#training';
-import { bytesOf, decodeSafetensors, encodeSafetensors, type Tensor } from './safetensors.js';
+import { bytesOf, decodeSafetensors, encodeSafetensors, float32Of, type Tensor } from './safetensors.js';
 
 export interface ShardContent {
   readonly split: SplitName;
@@ -93,7 +93,7 @@ function read(bytes: Uint8Array, name: string, refuse: (reason: string, cause: u
   }
 }
 
-function floatsOf({ data }: Tensor): Float32Array {
-  const { buffer, byteOffset, byteLength } = data.byteOffset % 4 === 0 ? data : Uint8Array.from(data);
-  return new Float32Array(buffer, byteOffset, byteLength / 4);
+function floatsOf(tensor: Tensor): Float32Array {
+  const { buffer, byteOffset, byteLength } = tensor.data;
+  return byteOffset % 4 === 0 ? new Float32Array(buffer, byteOffset, byteLength / 4) : float32Of(tensor);
 }

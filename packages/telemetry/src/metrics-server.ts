@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { RopeteamError } from '#training';
-import type { MetricsRegistry } from './metrics.js';
+import type { MetricsRegistry } from './registry.js';
 
 export interface Page {
   readonly contentType: string;

@@ -45,7 +45,7 @@ export function createKernel(id: string, memory: LinearMemory, routines: Routine
     },
     outputsAt(program, { scratch, samples }) {
       // The last operation is the output layer, or what the job put behind it: never a dropout, which leaves no output.
-      return scratch + scratchLayout(compiledProgram(program).operations, samples).outputs.at(-1)!;
+      return scratch + compiledProgram(program).layoutOf(samples).outputs.at(-1)!;
     },
     fold: (into, right, count) => routines.fold(into, right, count),
     scale: (gradient, count, factor) => routines.scale(gradient, count, factor),

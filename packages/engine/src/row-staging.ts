@@ -89,7 +89,7 @@ export function createRowStaging(
       if (begin === end) return;
       const { bits, indexOf } = orderOf(epoch);
       const { features, targets } = behind(into, row);
-      if (inMemory === undefined) {
+      if (inMemory === undefined || !shuffle) {
         copyEach('train', begin, end, { features, targets }, indexOf);
         return;
       }

@@ -102,8 +102,12 @@ test.each(KERNELS)(
 );
 
 test('without shuffling, every epoch takes the samples as they stand in the split', async () => {
-  for (const threads of [1, 3]) {
-    await using engine = await openWorkerEngine({ ...optionsOf('js', threads), shuffle: false });
+  for (const [threads, sharing] of [
+    [1, 'micro-batches'],
+    [3, 'micro-batches'],
+    [3, 'tiles'],
+  ] as const) {
+    await using engine = await openWorkerEngine({ ...optionsOf('js', threads), sharing, shuffle: false });
     prepare(engine);
     for (const epoch of [0, 5]) {
       const request = { ...WHOLE_STEP, epoch };

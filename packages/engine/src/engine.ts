@@ -20,9 +20,9 @@ export interface ShardRows {
   readonly begin: number;
   readonly end: number;
   /** [end - begin, F], row after row. */
-  readonly features: Float32Array<SharedArrayBuffer>;
+  readonly features: Float32Array;
   /** [end - begin, T]: T = 1 class index, 0/1 label, or the K regression targets. */
-  readonly targets: Float32Array<SharedArrayBuffer>;
+  readonly targets: Float32Array;
 }
 
 export interface WorkerEngineOptions {
@@ -154,6 +154,11 @@ export interface WorkerEngine extends AsyncDisposable {
   readonly stagedWeights: Float32Array<SharedArrayBuffer> | Uint16Array<SharedArrayBuffer>;
   /** Makes the staged weights the current ones (an exchange of two buffers; `stagedWeights` names the other one now). */
   adoptStagedWeights(): void;
+  /**
+   * Training rows are copied into the kernel's memory where they all find room there; the shard itself is not needed
+   * afterwards. Other shards are shared by all threads: kept if they lie in shared memory, else copied there.
+   * @throws RangeError when it overlaps a different shard, its arrays do not fit, or the split has no such rows
+   */
   addShard(shard: ShardRows): void;
   computeGradient(request: GradientRequest): Promise<GradientResult>;
   /** Present when it was opened with `update`. */

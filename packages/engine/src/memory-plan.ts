@@ -3,6 +3,7 @@ import {
   gradientBytes,
   KERNEL_RESERVED_BYTES,
   type ModelSpec,
+  ORDER_KEYS,
   optimizerSlots,
   weightBytes,
 } from '#kernel';
@@ -60,6 +61,18 @@ export interface ThreadAddresses {
   /** [samplesAtOnce, T] */
   readonly targets: number;
   readonly scratch: number;
+  /** [ORDER_KEYS] words: the order of the epoch's samples. */
+  readonly orderKeys: number;
+  /** [samplesAtOnce] words: which samples a micro-batch has. */
+  readonly indexes: number;
+}
+
+/** Byte addresses of all rows of the training split, in the order of their indexes. */
+export interface TrainingRowAddresses {
+  /** [N, F] */
+  readonly features: number;
+  /** [N, T] */
+  readonly targets: number;
 }
 
 export interface WorkerMemoryPlan {
@@ -83,6 +96,8 @@ export interface WorkerMemoryPlan {
   readonly threads: readonly ThreadAddresses[];
   /** Only with room for leases. */
   readonly lease?: LeaseAddresses;
+  /** Only where the training split fits beside the rest: else its rows stay in the shards they came in. */
+  readonly trainingRows?: TrainingRowAddresses;
 }
 
 /** Byte addresses of what a worker needs to update by itself. */
@@ -178,7 +193,15 @@ export function planWorkerMemory(options: WorkerEngineOptions): WorkerMemoryPlan
     plan = layOutWorker(options, numSubtrees);
   }
   checkAddressable(plan.bytes, 'a worker', options.model);
-  return plan;
+  return withTrainingRows(plan, options);
+}
+
+/** The training split may take all that the model leaves of WebAssembly's memory: nothing else of a worker grows. */
+function withTrainingRows(plan: WorkerMemoryPlan, { model, trainSamples }: WorkerEngineOptions): WorkerMemoryPlan {
+  const features = plan.bytes;
+  const targets = features + aligned(4 * trainSamples * model.inputs);
+  const bytes = targets + aligned(4 * trainSamples * compileModel(model).targetCount);
+  return bytes > MAX_BYTES ? plan : { ...plan, bytes, trainingRows: { features, targets } };
 }
 
 /** One thread, and threads that compute every micro-batch together, have nothing to even out. */
@@ -217,6 +240,8 @@ function layOutWorker(
     features: allocate(4 * samplesAtOnce * model.inputs),
     targets: allocate(4 * samplesAtOnce * targetCount),
     scratch: allocate(program.scratchBytes(samplesAtOnce)),
+    orderKeys: allocate(4 * ORDER_KEYS),
+    indexes: allocate(4 * samplesAtOnce),
   }));
   const lease = update === undefined ? {} : { lease: leaseAddresses(optimizerSlots(update.optimizer)) };
 

@@ -59,6 +59,9 @@ export function createStepUpdate(kernel: Kernel, settings: UpdateSettings, layou
   const rangePieces = piecesOf(settings);
   const allPieces = rangePieces.flat();
   const ranges = rangePieces.length;
+  const stateOfPiece = allPieces.map(({ begin }) =>
+    Array.from({ length: layout.optimizerSlots }, (_, slot) => layout.optimizerState + 4 * (P * slot + begin)),
+  );
 
   function squareNorm(): number {
     let sum = 0;
@@ -80,10 +83,7 @@ export function createStepUpdate(kernel: Kernel, settings: UpdateSettings, layou
   ): void {
     for (const piece of rangePieces[range]!) {
       const { begin, end } = piece;
-      const state = Array.from(
-        { length: layout.optimizerSlots },
-        (_, slot) => layout.optimizerState + 4 * (P * slot + begin),
-      );
+      const state = stateOfPiece[piece.index]!; // one a piece
       work(piece, { weights: weights + 4 * begin, gradient: gradient + 4 * begin, state, count: end - begin });
     }
   }

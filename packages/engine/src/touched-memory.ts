@@ -17,7 +17,7 @@ export interface WorkerUse {
  * space. Weights are touched twice over; of the gradient buffers, those that blocks of `blockSize` reach; of the buffers
  * for samples and activations, the part that so many samples fill, by the threads that work on samples of their own.
  *
- * Left out: up to 2 MB of packed panels in each thread that only helps with the micro-batches of the first.
+ * Left out: the rows of the training split, which take their bytes wherever they lie, and up to 2 MB of packed panels in each thread that only helps with the micro-batches of the first.
  * @throws ModelTooLargeError
  */
 export function workerTouchedBytes(options: WorkerEngineOptions, { blockSize, evaluationSamples }: WorkerUse): number {
@@ -31,7 +31,7 @@ export function workerTouchedBytes(options: WorkerEngineOptions, { blockSize, ev
   const gradients = together ? levelsOf(blockSize) : count + trainers * (levelsOf(size) - 1);
   const evaluators = Math.min(busy, Math.ceil(evaluationSamples / EVALUATION_CHUNK));
   const bytesFor = (samples: number): number =>
-    4 * samples * (model.inputs + program.targetCount) + program.scratchBytes(samples);
+    4 * samples * (model.inputs + program.targetCount + 1) + program.scratchBytes(samples); // 1: its index
   const training = bytesFor(Math.ceil(batch / microBatches));
   const evaluating = bytesFor(Math.min(EVALUATION_CHUNK, evaluationSamples));
   const perThread = Array.from({ length: Math.max(trainers, evaluators) }, (_, thread) =>

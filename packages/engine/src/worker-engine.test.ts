@@ -22,6 +22,7 @@ import {
 } from './engine.fixture.js';
 import type { KernelName, Sharing, WorkerEngine } from './engine.js';
 import { MissingRowError } from './engine-errors.js';
+import { planWorkerMemory } from './memory-plan.js';
 import { openWorkerEngine } from './worker-engine.js';
 
 const KERNELS: readonly KernelName[] = ['js', 'wasm'];
@@ -104,8 +105,12 @@ test.each(KERNELS)(
 );
 
 test('without shuffling, every epoch takes the samples as they stand in the split', async () => {
-  for (const threads of [1, 3]) {
-    await using engine = await openWorkerEngine({ ...optionsOf('js', threads), shuffle: false });
+  for (const [threads, sharing] of [
+    [1, 'micro-batches'],
+    [3, 'micro-batches'],
+    [3, 'tiles'],
+  ] as const) {
+    await using engine = await openWorkerEngine({ ...optionsOf('js', threads), sharing, shuffle: false });
     prepare(engine);
     for (const epoch of [0, 5]) {
       const request = { ...WHOLE_STEP, epoch };
@@ -115,6 +120,38 @@ test('without shuffling, every epoch takes the samples as they stand in the spli
       assert.deepEqual(sumsOf(result), expected.sums);
     }
   }
+});
+
+test('a training split too large for the kernel memory is computed from its shards, with the same bits', async () => {
+  const trainSamples = 2 ** 25; // of 40 features: 5 GB
+  for (const sharing of ['micro-batches', 'tiles'] as const) {
+    const options = { ...optionsOf('wasm', 2), trainSamples, shuffle: false, sharing };
+    assert.equal(planWorkerMemory(options).trainingRows, undefined);
+    await using engine = await openWorkerEngine(options);
+    prepare(engine);
+    const expected = expectedGradient(WHOLE_STEP, initialWeights(), undefined, (position) => position);
+    assertSameBits((await engine.computeGradient(WHOLE_STEP)).gradient, expected.gradient);
+  }
+});
+
+test('training rows are taken over: what becomes of the arrays of their shard afterwards changes nothing', async () => {
+  for (const shuffle of [true, false]) {
+    await using engine = await openWorkerEngine({ ...optionsOf('wasm', 2), shuffle });
+    prepare(engine);
+    const { gradientHash } = await engine.computeGradient(WHOLE_STEP);
+    const again = rowsOf('train', 33, 100);
+    engine.addShard(again);
+    again.features.fill(Number.NaN);
+    assert.equal((await engine.computeGradient(WHOLE_STEP)).gradientHash, gradientHash);
+    engine.addShard(again);
+    assert.notEqual((await engine.computeGradient(WHOLE_STEP)).gradientHash, gradientHash);
+  }
+});
+
+test('training rows that are not among those of the split are refused', async () => {
+  await using engine = await openWorkerEngine(optionsOf('js', 1));
+  assert.throws(() => engine.addShard(rowsOf('train', 140, TRAIN_SAMPLES + 1)), /\[140, 151\) are not among the 150/);
+  engine.addShard(rowsOf('validation', 140, TRAIN_SAMPLES + 1)); // which may have any number
 });
 
 test('a model wide enough to be cut into many tiles has the same gradient for any threads and sharing', async () => {

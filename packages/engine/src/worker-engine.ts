@@ -66,7 +66,8 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
       : new Uint16Array(memory.buffer, address, weightBytes(options.wire ?? 'float32', parameterCount) / 2),
   );
   const gradient = bytesAt(memory, subtreeGradients[0]!, plan.nodeBytes); // there is always at least one subtree
-  const rows = createRowStore(model.inputs, compileModel(model).targetCount);
+  const { targetCount } = compileModel(model);
+  const rows = createRowStore(model.inputs, targetCount);
   let current: 0 | 1 = 0;
   /** What the weights that are computed on have still to be made from; nothing where those that travel are computed on. */
   let toWiden: WidenArguments | undefined;
@@ -133,6 +134,24 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
     return total ?? NO_LOSS;
   }
 
+  /** The same rows where all threads see them: those of the training split in the kernel's memory if there is room. */
+  function inSharedMemory({ split, begin, end, features, targets }: ShardRows): ShardRows {
+    const { trainingRows } = plan;
+    if (split !== 'train' || trainingRows === undefined) {
+      return { split, begin, end, features: shared(features), targets: shared(targets) };
+    }
+    const move = (values: Float32Array, table: number, width: number): Float32Array => {
+      const place = floatsAt(memory, table + 4 * width * begin, (end - begin) * width);
+      place.set(values);
+      return place;
+    };
+    return {
+      ...{ split, begin, end },
+      features: move(features, trainingRows.features, model.inputs),
+      targets: move(targets, trainingRows.targets, targetCount),
+    };
+  }
+
   const lease = workerLease({
     ...{ options, plan, control, memory, crew, calls, table, busyThreads: busy },
     updatedWeights: () => plan.lease?.masters ?? plan.weights[current],
@@ -161,13 +180,28 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
     },
     adoptStagedWeights,
     addShard(shard: ShardRows) {
+      checkTrainingRows(shard, options);
       rows.add(shard);
-      crew.post(shard);
+      const kept = inSharedMemory(shard);
+      rows.add(kept); // in its place
+      crew.post(kept);
     },
     computeGradient: (request) => calls.run(() => computeGradient(request)),
     evaluate: (request) => calls.run(() => evaluate(request)),
     [Symbol.asyncDispose]: () => crew[Symbol.asyncDispose](),
   };
+}
+
+function shared(values: Float32Array): Float32Array {
+  if (values.buffer instanceof SharedArrayBuffer) return values;
+  const copy = new Float32Array(new SharedArrayBuffer(values.byteLength));
+  copy.set(values);
+  return copy;
+}
+
+function checkTrainingRows({ split, begin, end }: ShardRows, { trainSamples }: WorkerEngineOptions): void {
+  if (split !== 'train' || end <= trainSamples) return;
+  throw new RangeError(`training rows [${begin}, ${end}) are not among the ${trainSamples} of the split`);
 }
 
 function checkGradientRequest(

@@ -1,19 +1,12 @@
-import {
-  compileModel,
-  type Kernel,
-  type LossSums,
-  type MicroBatchAddresses,
-  microBatchRange,
-  samplePermutation,
-} from '#kernel';
+import { compileModel, type Kernel, type LossSums, microBatchRange } from '#kernel';
 import { RESULTS, TABLE } from './control-block.js';
-import type { ShardRows, SplitName } from './engine.js';
+import type { ShardRows } from './engine.js';
 import { allRanges, createGradientNodes } from './gradient-nodes.js';
 import { createLeasePerformer, type SharedWork } from './lease-performer.js';
-import { floatsAt } from './linear-memory.js';
 import { writeLossSums } from './loss-sums.js';
-import { EVALUATION_CHUNK, RANGE_FLOATS, type ThreadAddresses } from './memory-plan.js';
-import { foldsUpTree, reduceSubtree, type Subtree } from './reduction-tree.js';
+import { EVALUATION_CHUNK, RANGE_FLOATS } from './memory-plan.js';
+import { type Fold, foldsUpTree, reduceSubtree, type Subtree } from './reduction-tree.js';
+import { createRowStaging, type RowAddresses } from './row-staging.js';
 import { createRowStore } from './row-store.js';
 import type { Performer } from './thread-service.js';
 import type { ThreadSetup } from './thread-setup.js';
@@ -33,14 +26,6 @@ import {
 } from './worker-commands.js';
 
 type TakePiece = (pieces: number) => number | undefined;
-type SampleIndexes = (position: number) => number;
-
-/** Where rows are copied for the kernel, and the same as addresses. */
-interface Staging {
-  readonly features: Float32Array;
-  readonly targets: Float32Array;
-  readonly at: Pick<MicroBatchAddresses, 'features' | 'targets' | 'scratch'>;
-}
 
 /** The kernels of one thread, over the same memory. */
 export interface WorkerKernels {
@@ -57,61 +42,30 @@ export function createWorkerPerformer(
   setup: ThreadSetup & { role: 'worker' },
   { own: kernel, together, team }: WorkerKernels,
 ): Performer {
-  const { control, memory, options, plan } = setup;
-  const { model, microBatches, seed, shuffle = true, trainSamples, wire = 'float32' } = options;
+  const { control, options, plan } = setup;
+  const { model, microBatches, seed, wire = 'float32' } = options;
   const { parameterCount: P, subtreeGradients } = plan;
   const nodes = createGradientNodes(kernel, { wire, parameterCount: P, microBatches, seed });
   const own = plan.threads[setup.index]!; // one entry a thread was planned
   const program = compileModel(model);
   const first = plan.threads[0]!;
-  const staging = stagingAt(own);
-  const commonStaging = stagingAt(first);
   const rows = createRowStore(model.inputs, program.targetCount);
-  let epochInOrder: { readonly epoch: number; readonly indexes: SampleIndexes } | undefined;
+  const staging = createRowStaging(setup, kernel, rows);
+  const foldsOfSubtrees = new Map<number, readonly Fold[]>();
 
-  /** The order of an epoch's samples, kept until the next epoch. */
-  function indexesOf(epoch: number): SampleIndexes {
-    if (epochInOrder?.epoch !== epoch) {
-      const indexes = shuffle ? samplePermutation(seed, epoch, trainSamples) : (position: number) => position;
-      epochInOrder = { epoch, indexes };
-    }
-    return epochInOrder.indexes;
+  /** Rows at positions `[begin, end)` in the first thread's memory, each copied by whoever is free. */
+  function stageTogether(epoch: number, begin: number, end: number): RowAddresses {
+    const rowsEach = Math.max(1, Math.floor(RANGE_FLOATS / model.inputs));
+    team.share(Math.ceil((end - begin) / rowsEach), (piece) => {
+      const from = begin + piece * rowsEach;
+      staging.copyTraining(epoch, from, Math.min(end, from + rowsEach), first, piece * rowsEach);
+    });
+    return first;
   }
 
-  function stagingAt({ features, targets, scratch }: ThreadAddresses): Staging {
-    return {
-      features: floatsAt(memory, features, plan.samplesAtOnce * model.inputs),
-      targets: floatsAt(memory, targets, plan.samplesAtOnce * program.targetCount),
-      at: { features, targets, scratch },
-    };
-  }
-
-  /** Copies the rows at positions `[begin, end)` to the place of `row` and those after it. */
-  function copyRows(
-    into: Staging,
-    row: number,
-    split: SplitName,
-    begin: number,
-    end: number,
-    indexOf: SampleIndexes,
-  ): void {
-    const { features, targets } = into;
-    for (let position = begin; position < end; position++) {
-      const to = row + position - begin;
-      rows.copyRow(split, indexOf(position), features, to * model.inputs, targets, to * program.targetCount);
-    }
-  }
-
-  /** Copies rows into this thread's staging and says where the kernel finds them. */
-  function stage(
-    split: SplitName,
-    begin: number,
-    end: number,
-    indexOf: SampleIndexes,
-    at: { readonly weights: number; readonly gradient: number },
-  ): MicroBatchAddresses {
-    copyRows(staging, 0, split, begin, end, indexOf);
-    return { ...at, ...staging.at, samples: end - begin };
+  function stageAlone(epoch: number, begin: number, end: number): RowAddresses {
+    staging.copyTraining(epoch, begin, end, own);
+    return own;
   }
 
   /**
@@ -120,19 +74,14 @@ export function createWorkerPerformer(
    */
   function computeTogether(given: GradientArguments): void {
     const { step, epoch, firstPosition, endPosition, begin, end, weights } = given;
-    const indexOf = indexesOf(epoch);
-    const rowsEach = Math.max(1, Math.floor(RANGE_FLOATS / model.inputs));
     const computeLeaf = (microBatch: number, node: number): void => {
       const gradient = first.leaf ?? node;
       const range = microBatchRange(firstPosition, endPosition, microBatches, microBatch);
       const samples = range.end - range.begin;
-      team.share(Math.ceil(samples / rowsEach), (piece) => {
-        const from = range.begin + piece * rowsEach;
-        const to = Math.min(range.end, from + rowsEach);
-        copyRows(commonStaging, piece * rowsEach, 'train', from, to, indexOf);
-      });
+      const { features, targets } = staging.inPlace(range.begin) ?? stageTogether(epoch, range.begin, range.end);
       const draws = { seed, epoch, firstPosition: range.begin };
-      const sums = together.gradient(program, { weights, gradient, ...commonStaging.at, samples, draws });
+      const at = { weights, gradient, features, targets, scratch: first.scratch, samples, draws };
+      const sums = together.gradient(program, at);
       if (setup.index === 0) writeSums(microBatch - begin, sums);
       if (first.leaf !== undefined) team.share(nodes.ranges, nodes.fromLeaf(gradient, node, step, microBatch));
     };
@@ -145,13 +94,14 @@ export function createWorkerPerformer(
   function subtreesOf(given: GradientArguments): SharedWork {
     const { step, epoch, firstPosition, endPosition, begin, end, weights } = given;
     const { count, size } = cutBlock(begin, end, subtreeGradients.length);
-    const indexOf = indexesOf(epoch);
     const computeLeaf = (microBatch: number, node: number): void => {
       const gradient = own.leaf ?? node;
       const range = microBatchRange(firstPosition, endPosition, microBatches, microBatch);
-      const at = stage('train', range.begin, range.end, indexOf, { weights, gradient });
+      const samples = range.end - range.begin;
+      const { features, targets } = staging.inPlace(range.begin) ?? stageAlone(epoch, range.begin, range.end);
       const draws = { seed, epoch, firstPosition: range.begin };
-      writeSums(microBatch - begin, kernel.gradient(program, { ...at, draws }));
+      const at = { weights, gradient, features, targets, scratch: own.scratch, samples, draws };
+      writeSums(microBatch - begin, kernel.gradient(program, at));
       allRanges(nodes, nodes.fromLeaf(gradient, node, step, microBatch));
     };
     const fold = (into: number, right: number, parent: Subtree): void =>
@@ -163,6 +113,17 @@ export function createWorkerPerformer(
     return { pieces: count, work };
   }
 
+  /** Folds of so many subtrees, worked out once: each step has the same. */
+  function foldsOver(subtrees: number): readonly Fold[] {
+    let folds = foldsOfSubtrees.get(subtrees);
+    if (folds === undefined) {
+      const leaves = Array.from({ length: subtrees }, (_, leaf) => ({ begin: leaf, end: leaf + 1 }));
+      folds = foldsUpTree(leaves, subtrees);
+      foldsOfSubtrees.set(subtrees, folds);
+    }
+    return folds;
+  }
+
   function writeSums(row: number, sums: LossSums): void {
     writeLossSums(control.numbers, TABLE, row, sums);
   }
@@ -170,8 +131,7 @@ export function createWorkerPerformer(
   /** The levels above the subtrees, by ranges of parameters. */
   function foldsOf({ step, begin: first, end }: GradientArguments): SharedWork {
     const { count, size } = cutBlock(first, end, subtreeGradients.length);
-    const leaves = Array.from({ length: count }, (_, leaf) => ({ begin: leaf, end: leaf + 1 }));
-    const folds = foldsUpTree(leaves, count).map(({ into, right, begin: from, end: to }) => {
+    const folds = foldsOver(count).map(({ into, right, begin: from, end: to }) => {
       const parent = { begin: first + from * size, end: first + to * size };
       return nodes.fold(subtreeGradients[into]!, subtreeGradients[right]!, step, parent);
     });
@@ -184,12 +144,15 @@ export function createWorkerPerformer(
   /** Chunks of the request; sums of chunk c go to row c of the table. */
   function evaluateChunks(takePiece: TakePiece): void {
     const { split, begin, end, weights } = readEvaluationArguments(control);
+    const { features, targets, scratch } = own;
+    const gradient = subtreeGradients[0]!; // `evaluate` does not touch it
     const chunks = Math.ceil((end - begin) / EVALUATION_CHUNK);
     for (let chunk = takePiece(chunks); chunk !== undefined; chunk = takePiece(chunks)) {
       const from = begin + chunk * EVALUATION_CHUNK;
       const to = Math.min(end, from + EVALUATION_CHUNK);
-      const at = { weights, gradient: subtreeGradients[0]! }; // `evaluate` does not touch it
-      writeSums(chunk, kernel.evaluate(program, stage(split, from, to, storedOrder, at)));
+      staging.copyStored(split, from, to, own);
+      const at = { weights, gradient, features, targets, scratch, samples: to - from };
+      writeSums(chunk, kernel.evaluate(program, at));
     }
   }
 
@@ -238,8 +201,7 @@ export function createWorkerPerformer(
     },
     receive(message) {
       rows.add(message as ShardRows); // a worker's threads are sent nothing else
+      staging.storeChanged();
     },
   };
 }
-
-const storedOrder: SampleIndexes = (position) => position;

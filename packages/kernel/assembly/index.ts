@@ -20,4 +20,5 @@ export { binaryCrossEntropy, huber, meanSquaredError, softmaxCrossEntropy } from
 export { multiply } from './multiply';
 export { probeMultiplyAdd } from './multiply-add';
 export { adagrad, adam, lambDirection, momentum, rmsprop, sgd } from './optimizers';
+export { gatherRows, sampleIndexes } from './sample-rows';
 export { softmax, softmaxBackward } from './softmax';

@@ -13,6 +13,7 @@ import { layerNorm, layerNormBackward } from './plain/layer-norm.js';
 import { binaryCrossEntropy, huber, meanSquaredError, softmaxCrossEntropy } from './plain/losses.js';
 import { multiply, sumRows } from './plain/multiply.js';
 import { adagrad, adam, lambDirection, momentum, rmsprop, sgd } from './plain/optimizers.js';
+import { gatherRows, sampleIndexes } from './plain/sample-rows.js';
 import { softmax, softmaxBackward } from './plain/softmax.js';
 import { xxh64 } from './plain/xxh64.js';
 import type { Routines } from './routines.js';
@@ -56,6 +57,8 @@ export function createJsKernel(
     rmsprop: (...operands) => rmsprop(views(), ...operands),
     adam: (...operands) => adam(views(), ...operands),
     lambDirection: (...operands) => lambDirection(views(), ...operands),
+    sampleIndexes: (...operands) => sampleIndexes(views(), ...operands),
+    gatherRows: (...operands) => gatherRows(views(), ...operands),
     toBfloat16: (...operands) => toBfloat16(views(), ...operands),
     fromBfloat16: (...operands) => fromBfloat16(views(), ...operands),
     roundToBfloat16: (...operands) => roundToBfloat16(views(), ...operands),

@@ -33,7 +33,7 @@ export interface LossSums {
   readonly targetSquareSum: number;
 }
 
-/** Byte addresses in the linear memory, each a multiple of 16. */
+/** Byte addresses in the linear memory, each a multiple of 16; features and targets of 4. */
 export interface MicroBatchAddresses {
   /** [P] */
   readonly weights: number;
@@ -120,6 +120,15 @@ export interface Kernel {
   lambDirection(optimizer: LambSpec, at: UpdateAddresses, step: number, terms?: UpdateTerms): void;
   /** weights[i] = weights[i] - rate · direction[i], rate rounded to float32. */
   descend(weights: number, direction: number, count: number, rate: number): void;
+  /**
+   * into[i] = `samplePermutation` of position first + i, as 32-bit words.
+   * @param keys [ORDER_KEYS] words of `sampleOrder`
+   * @param bits of the same, at most 32
+   * @param samples all there are; `[first, first + count)` is inside `[0, samples)`
+   */
+  sampleIndexes(keys: number, bits: number, samples: number, first: number, count: number, into: number): void;
+  /** into[r, :] = from[indexes[r], :]: `count` rows of `width` floats, by 32-bit indexes. */
+  gatherRows(from: number, width: number, indexes: number, count: number, into: number): void;
   /**
    * into[i] = bfloat16 of from[i], to nearest, ties to even; a NaN stays one.
    * @param from [count] float32

@@ -298,6 +298,17 @@ export interface Routines {
     epsilon: number,
   ): void;
 
+  /**
+   * into[i] = the sample at position first + i of an epoch's order (`sample-permutation.ts`), 32-bit words.
+   * @param keys ORDER_KEYS words of `sampleOrder`
+   * @param bits of the same, at most 32
+   * @param samples in [1, 2³²]
+   */
+  sampleIndexes(keys: number, bits: number, samples: number, first: number, count: number, into: number): void;
+
+  /** into[r, :] = from[indexes[r], :], rows of `width` floats, indexes 32-bit words. Bits are copied, NaN's too. */
+  gatherRows(from: number, width: number, indexes: number, count: number, into: number): void;
+
   /** See `Kernel`: the same seven. */
   toBfloat16(from: number, into: number, count: number): void;
   fromBfloat16(from: number, into: number, count: number): void;

@@ -77,6 +77,8 @@ const ROUTINE_NAMES: Readonly<Record<keyof Routines, true>> = {
   rmsprop: true,
   adam: true,
   lambDirection: true,
+  sampleIndexes: true,
+  gatherRows: true,
   toBfloat16: true,
   fromBfloat16: true,
   roundToBfloat16: true,

@@ -165,7 +165,16 @@ describe('a run with two workers', () => {
     await expectNothingLeft(command, workspace);
     expect(await readdir(workspace.runs)).toEqual(['line']);
     const kept = await readdir(join(workspace.runs, 'line'));
-    expect(kept.sort()).toEqual(['checkpoints', 'events.ndjson', 'fence', 'job.yaml', 'ledger.ndjson', 'model']);
+    expect(kept.sort()).toEqual([
+      '.lead',
+      'checkpoints',
+      'events.ndjson',
+      'fence',
+      'job.yaml',
+      'ledger.ndjson',
+      'model',
+      'submission.json',
+    ]);
   });
 });
 

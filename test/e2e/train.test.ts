@@ -114,14 +114,22 @@ describe('ropeteam train --json', () => {
     await expectNothingLeft(command);
   });
 
-  test('a coordinator that is killed ends the command with a reason, not with a wait', async () => {
-    await using command = startCommand(['train', DIGITS, ...ENDLESS, ...out()], temporary());
+  test('a coordinator that is killed is started again, and the run ends with the bits it would have had', async () => {
+    const job = ['train', DIGITS, '--set', 'train.epochs=40', '--json'];
+    await using command = startCommand([...job, '--grain', 'step', '--every-step', ...out()], temporary());
     await command.event('step_committed');
-    const coordinator = await pidOf('services/coordinator', command);
-    process.kill(coordinator, 'SIGKILL');
-    const { code, stderr } = await command.ended;
-    expect(code).toBe(3);
-    expect(stderr).toContain('coordinator was ended by SIGKILL while it was at work');
+    process.kill(await pidOf('services/coordinator', command), 'SIGKILL');
+    const { code, stdout } = await command.ended;
+    expect(code).toBe(0);
+    const steps = command.events.filter((event) => event.event === 'step_committed').map(({ step }) => step);
+    expect(steps).toEqual(Array.from({ length: steps.length }, (_, step) => step));
+    expect(command.events.filter(({ event }) => event === 'run_resumed')).toHaveLength(1);
+    const calm = await runCommand([...job, '--out', join(folder, 'calm')], temporary());
+    const hashes = (text: string): unknown => {
+      const { weightsSha256, optimizerSha256 } = JSON.parse(text.trimEnd().split('\n').at(-1) ?? '');
+      return { weightsSha256, optimizerSha256 };
+    };
+    expect(hashes(stdout)).toEqual(hashes(calm.stdout));
     await expectNothingLeft(command);
   });
 

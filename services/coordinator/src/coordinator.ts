@@ -1,5 +1,5 @@
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, rm, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { startCoordinatorServer } from '#protocol';
 import { openWorkQueues } from '#queues';
 import { createCoordinatorMetrics, type Logger, packageVersion, startMetricsServer } from '#telemetry';
@@ -157,7 +157,15 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
       await http.close();
       await queues[Symbol.asyncDispose]();
       await rm(uploadsDirectory, { recursive: true, force: true });
+      await removeIfEmpty(dirname(uploadsDirectory));
       await leads.releaseAll();
     },
   };
+}
+
+/** Other coordinators, each with a run of its own, may have theirs in it. */
+async function removeIfEmpty(folder: string): Promise<void> {
+  await rmdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST' && error.code !== 'ENOENT') throw error;
+  });
 }

@@ -11,8 +11,11 @@ import { fileError, notRegular } from './resolve-inside.js';
 export interface SourceFile {
   readonly name: string;
   readonly path: string;
-  /** Its samples are counted from 1 instead of its lines, and there is no text to quote. */
-  readonly isBinary?: boolean;
+  /**
+   * Left out for a table of text. `json`: cells are found by their keys. `binary`: samples are counted from 1 instead of
+   * lines, and there is no text to quote.
+   */
+  readonly content?: 'json' | 'binary';
 }
 
 export interface BytesOptions {

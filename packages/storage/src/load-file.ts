@@ -3,6 +3,7 @@ import { type DataFormat, formatOfName, isBareArray, RopeteamError } from '#trai
 import type { SourceFile } from './file-bytes.js';
 import { readIdxHeader } from './idx-header.js';
 import { type HeaderReader, loadArrays } from './load-arrays.js';
+import { loadJsonLines } from './load-json-lines.js';
 import { type LoadedTable, type LoadOptions, loadTable, type UselessFile } from './load-table.js';
 import { readNpyHeader } from './npy-header.js';
 
@@ -21,6 +22,7 @@ export async function loadFile(
   const format = spec.format ?? formatOfName(samples.name);
   if (!isBareArray(format)) {
     if (labels !== undefined) throw unwantedLabels(samples);
+    if (format === 'jsonl') return loadJsonLines(samples, options);
     return loadTable(samples, format === 'tsv' && spec.delimiter === 'auto' ? tabbed(options) : options);
   }
   if (labels === undefined) throw missingLabels(samples);

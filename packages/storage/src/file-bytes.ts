@@ -91,7 +91,7 @@ async function* readRaw(
 }
 
 /** Opens without waiting for a writer, so that a named pipe is refused instead of waited for. */
-async function openRegular(file: SourceFile): Promise<FileHandle> {
+export async function openRegular(file: SourceFile): Promise<FileHandle> {
   let handle: FileHandle;
   try {
     handle = await open(file.path, constants.O_RDONLY | constants.O_NONBLOCK);

@@ -81,7 +81,8 @@ function toError(problem: Problem, delimiter: string, text: string | undefined):
   const details = { hint, place };
   const name = cell?.name ?? '';
   const inColumn = index !== undefined && cell?.name !== undefined;
-  const row = problem.file.content === 'binary' ? `${file}, row ${line}` : `${file}:${line}`;
+  const rowOfBinary = code === 'DATA.COLUMN' ? file : `${file}, row ${line}`;
+  const row = problem.file.content === 'binary' ? rowOfBinary : `${file}:${line}`;
   const where = inColumn ? `${row}, column ${JSON.stringify(name)}` : row;
   const message = `${where}: ${problem.reason}`;
   switch (code) {

@@ -67,6 +67,15 @@ test('a server on loopback answers only to names of loopback', async () => {
   }
 });
 
+test('a service that is alive but not ready says so at /readyz alone', async () => {
+  let ready = false;
+  const { url } = await served({ ready: () => ready });
+  expect((await fetch(`${url}/healthz`)).status).toBe(200);
+  expect((await fetch(`${url}/readyz`)).status).toBe(503);
+  ready = true;
+  expect((await fetch(`${url}/readyz`)).status).toBe(200);
+});
+
 test('an unhealthy service says 503, and a page that fails says 500 without the reason', async () => {
   const failures: unknown[] = [];
   const { url } = await served({

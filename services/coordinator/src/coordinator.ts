@@ -143,6 +143,8 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     grpc: server.address,
     http: http.url,
     serve: async (signal) => {
+      // No new callers while the run in training is stopped and saved.
+      signal.addEventListener('abort', () => server.setServing(false), { once: true });
       for (let entry = await book.next(signal); entry !== undefined; entry = await book.next(signal)) {
         await conductRun(context, entry, signal);
       }

@@ -20,7 +20,7 @@ export interface WorkerConfiguration {
   readonly blasLibrary: string | undefined;
   /** Prefix of the keys in Redis; the coordinator's must be the same. */
   readonly namespace: string;
-  /** Where this worker serves /metrics and /healthz. */
+  /** Where this worker serves /metrics, /healthz and /readyz. */
   readonly metricsHost: string;
   /** 0: any free port. */
   readonly metricsPort: number;

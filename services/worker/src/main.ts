@@ -13,14 +13,19 @@ import { serveSession, type WorkerContext } from './serve-session.js';
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 2_000;
 
-async function runWorker(context: WorkerContext, stop: AbortSignal, drain: AbortSignal): Promise<void> {
-  const { configuration, log, metrics } = context;
+async function runWorker(
+  context: WorkerContext,
+  stop: AbortSignal,
+  drain: AbortSignal,
+  onConnection: (joined: boolean) => void,
+): Promise<void> {
+  const { configuration, log } = context;
   let pauseMs = FIRST_PAUSE_MS;
   while (!stop.aborted && !drain.aborted) {
     const onReady = (): void => {
       pauseMs = FIRST_PAUSE_MS;
       log.info('coordinator_joined', { coordinator: configuration.coordinator });
-      metrics.connectionChanged(true);
+      onConnection(true);
       process.send?.({ event: 'ready' });
     };
     try {
@@ -31,7 +36,7 @@ async function runWorker(context: WorkerContext, stop: AbortSignal, drain: Abort
       if (error instanceof RopeteamError && isFinal(error)) throw error;
       log.warn('coordinator_unreachable', { message: error instanceof Error ? error.message : String(error) });
     }
-    metrics.connectionChanged(false);
+    onConnection(false);
     if (stop.aborted || drain.aborted) return;
     // A clock is no decision of the run: the pause only spreads out the workers that come back.
     const spread = pauseMs * (1 + Math.random() / 2);
@@ -63,12 +68,17 @@ async function main(): Promise<number> {
   const kernel = kernels.size === 1 ? [...kernels.keys()].join() : configuration.kernel;
   const metrics = createWorkerMetrics({ version: packageVersion(), kernel }, configuration.threads);
   const { metricsHost: host, metricsPort: port } = configuration;
-  const http = await startMetricsServer({ host, port, registry: metrics });
+  let joined = false;
+  const ready = (): boolean => joined && !drain.signal.aborted;
+  const http = await startMetricsServer({ host, port, registry: metrics, ready });
   log.info('metrics_served', { url: `${http.url}/metrics` });
   const metricsAddress = reachableAddress(http.url);
   try {
     const context = { configuration, kernels, log, metrics, metricsAddress, fences: new Map<RunId, Fence>() };
-    await runWorker(context, stop.signal, drain.signal);
+    await runWorker(context, stop.signal, drain.signal, (connected) => {
+      joined = connected;
+      metrics.connectionChanged(connected);
+    });
     return 0;
   } catch (error) {
     log.error('worker_failed', { error });

@@ -22,7 +22,12 @@ const rules: Readonly<Record<string, PartRule>> = {
   queues: { parts: ['training', 'kernel'], packages: ['bullmq', 'ioredis', 'js-redis-server'], node: true },
   // pino-pretty: logs for people where the stream is a terminal.
   telemetry: { parts: ['training'], packages: ['prom-client', 'pino', 'pino-pretty'], node: true },
-  storage: { parts: ['training', 'kernel'], packages: ['csv-parse'], node: true },
+  // hyparquet: Parquet files, hyparquet-compressors: what they are compressed with.
+  storage: {
+    parts: ['training', 'kernel'],
+    packages: ['csv-parse', 'hyparquet', 'hyparquet-compressors'],
+    node: true,
+  },
   // protobufjs: ONNX files are protobuf. engine: predictions come from the kernel that training evaluates with.
   model: { parts: ['kernel', 'engine', 'training', 'storage'], packages: ['protobufjs'], node: true },
   'services/coordinator': { parts: packages, packages: [], node: true },

@@ -15,10 +15,7 @@ export function dataConflicts(settings: Settings): Conflict[] {
 
 /** Extensions of formats that are not read, by what people call them. */
 const otherFormats: ReadonlyMap<string, string> = new Map([
-  ['jsonl', 'JSON Lines'],
-  ['ndjson', 'JSON Lines'],
   ['json', 'JSON'],
-  ['parquet', 'Parquet'],
   ['npz', 'NumPy'],
   ['xlsx', 'Excel'],
   ['xls', 'Excel'],
@@ -45,7 +42,7 @@ function sourceFile(settings: Settings): Conflict[] {
     }
     const format = otherFormats.get(/\.([a-z]+)(\.gz)?$/i.exec(file)?.[1]?.toLowerCase() ?? '');
     if (format === undefined || settings('data', 'format') !== undefined) return [];
-    const message = `${key} must be a CSV, TSV, NPY or IDX file, received the name of a ${format} file`;
+    const message = `${key} must be a CSV, TSV, JSON Lines, Parquet, NPY or IDX file, received the name of ${/^[AEIOU]/.test(format) ? 'an' : 'a'} ${format} file`;
     return [
       { path, code: 'CONFIG.RANGE' as const, message, hint: 'convert it to CSV, or set data.format: csv if it is one' },
     ];

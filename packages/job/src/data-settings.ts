@@ -55,7 +55,7 @@ export const dataSettings = z
   .strictObject({
     source: path().meta({
       description:
-        'The file with the training data: CSV or TSV with a header line, NPY or IDX; plain or gzipped. Relative to the job file.',
+        'The file with the training data: CSV or TSV with a header line, JSON Lines, Parquet, NPY or IDX; plain or (all but Parquet) gzipped. Relative to the job file.',
       examples: ['digits.csv'],
       expected: expectedPath,
     }),

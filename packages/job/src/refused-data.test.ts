@@ -86,10 +86,10 @@ const edits: readonly RefusedEdit[] = [
   [
     'a format that is not built',
     'source: digits.csv',
-    'source: digits.parquet',
+    'source: digits.xlsx',
     'CONFIG.RANGE',
-    '4:11+14',
-    /a CSV, TSV, NPY or IDX file, received the name of a Parquet file/,
+    '4:11+11',
+    /a CSV, TSV, JSON Lines, Parquet, NPY or IDX file, received the name of an Excel file/,
     /convert it/,
   ],
   [

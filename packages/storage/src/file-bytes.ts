@@ -11,8 +11,11 @@ import { fileError, notRegular } from './resolve-inside.js';
 export interface SourceFile {
   readonly name: string;
   readonly path: string;
-  /** Its samples are counted from 1 instead of its lines, and there is no text to quote. */
-  readonly isBinary?: boolean;
+  /**
+   * Left out for a table of text. `json`: cells are found by their keys. `binary`: samples are counted from 1 instead of
+   * lines, and there is no text to quote.
+   */
+  readonly content?: 'json' | 'binary';
 }
 
 export interface BytesOptions {
@@ -88,7 +91,7 @@ async function* readRaw(
 }
 
 /** Opens without waiting for a writer, so that a named pipe is refused instead of waited for. */
-async function openRegular(file: SourceFile): Promise<FileHandle> {
+export async function openRegular(file: SourceFile): Promise<FileHandle> {
   let handle: FileHandle;
   try {
     handle = await open(file.path, constants.O_RDONLY | constants.O_NONBLOCK);

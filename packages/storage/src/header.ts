@@ -99,7 +99,8 @@ export function findColumns(chosen: ChosenColumns, header: Header, problems: Pro
 
 function checkHeader(header: Header, problems: Problems): void {
   const seen = new Map<string, number>();
-  if (header.cells.every((name) => name === '' || readCell(name).kind === 'number')) {
+  const isText = header.file.content === undefined; // elsewhere a name is never a row that was taken for one
+  if (isText && header.cells.every((name) => name === '' || readCell(name).kind === 'number')) {
     const hint = 'put a line with the names of the columns above the data';
     addColumnProblem(header, undefined, 'the first line holds numbers, not the names of columns', hint, problems);
     return;

@@ -22,7 +22,7 @@ export async function loadArrays(
   const { hash, signal, spec, problems } = options;
   const read = ([file, readHeader]: readonly [SourceFile, HeaderReader]): Promise<LoadedArray> =>
     readArray(
-      { ...file, isBinary: true },
+      { ...file, content: 'binary' },
       {
         readHeader,
         hash,

@@ -6,7 +6,7 @@ import { type CsvRecord, countCells, delimiterName, guessDelimiter, readRecords 
 import { emptyFile, type SourceFile } from './file-bytes.js';
 import { type ChosenColumns, chooseDelimiter, type Header } from './header.js';
 import { MAX_PROBLEMS, type Problem, type Problems } from './problems.js';
-import { buildTable, type Table, type TableBuilder } from './table.js';
+import { buildTable, type Table, type TableBuilder, type TableColumn } from './table.js';
 import { excerpt, readLines, readText } from './text-lines.js';
 
 export interface LoadedTable {
@@ -39,15 +39,12 @@ export interface LoadOptions {
   readonly onProgress?: (rows: number) => void;
 }
 
-const PROGRESS_ROWS = 10_000;
+export const PROGRESS_ROWS = 10_000;
 
 /** The file's rows; no table when `problems` has something that makes it useless. */
 export async function loadTable(file: SourceFile, options: LoadOptions): Promise<LoadedTable | UselessFile> {
   const { spec, problems, onProgress } = options;
-  const { badRows, maxBadRows } = spec;
-  // One more than is allowed decides it; with `error`, more than can be shown.
-  const enoughProblems = Math.max(badRows === 'skip' ? maxBadRows : 0, MAX_PROBLEMS);
-  const goesOn = (): boolean => problems.fatalCount === 0 && problems.count <= enoughProblems;
+  const goesOn = whileWorthwhile(spec, problems);
 
   const [first, second] = await firstLines(file);
   if (first === undefined) throw emptyFile(file);
@@ -99,6 +96,13 @@ export async function loadTable(file: SourceFile, options: LoadOptions): Promise
   return { file, delimiter, header, columns, table: builder.finish(), brokenRows };
 }
 
+/** Whether reading on can still matter: it does not once the file is useless. */
+export function whileWorthwhile({ badRows, maxBadRows }: DataSpec, problems: Problems): () => boolean {
+  // One more than is allowed decides it; with `error`, more than can be shown.
+  const enoughProblems = Math.max(badRows === 'skip' ? maxBadRows : 0, MAX_PROBLEMS);
+  return () => problems.fatalCount === 0 && problems.count <= enoughProblems;
+}
+
 /** The first two lines that are not blank. */
 async function firstLines(file: SourceFile): Promise<readonly { readonly text: string; readonly line: number }[]> {
   const lines: { text: string; line: number }[] = [];
@@ -126,7 +130,8 @@ function strayQuoteProblem(index: number, cells: readonly string[]): Pick<Proble
   };
 }
 
-function tableColumns({ features, targets }: ChosenColumns, spec: DataSpec) {
+/** What the table keeps: features, then targets, each with the size of its dictionary. */
+export function tableColumns({ features, targets }: ChosenColumns, spec: DataSpec): readonly TableColumn[] {
   return [
     // One more for the empty text, one more so that too many are seen to be too many.
     ...features.map((column) => ({ ...column, limit: spec.maxCategories + 2 })),

@@ -2,6 +2,7 @@
 import { type ErrorPlace, RopeteamError } from '#training';
 import { locateCell } from './csv-records.js';
 import type { SourceFile } from './file-bytes.js';
+import { locateKey } from './json-lines.js';
 import { excerpt, readLines } from './text-lines.js';
 
 /** Problems reported at most. */
@@ -67,7 +68,9 @@ function toError(problem: Problem, delimiter: string, text: string | undefined):
   const { code, line, cell, hint } = problem;
   const file = problem.file.name;
   const index = cell?.index;
-  const located = index === undefined || text === undefined ? undefined : locateCell(text, delimiter, index);
+  const locate = (text: string, index: number) =>
+    problem.file.content === 'json' ? locateKey(text, cell?.name ?? '') : locateCell(text, delimiter, index);
+  const located = index === undefined || text === undefined ? undefined : locate(text, index);
   const offset = cell?.offset ?? 0;
   const place: ErrorPlace = {
     file,
@@ -78,7 +81,8 @@ function toError(problem: Problem, delimiter: string, text: string | undefined):
   const details = { hint, place };
   const name = cell?.name ?? '';
   const inColumn = index !== undefined && cell?.name !== undefined;
-  const row = problem.file.isBinary === true ? `${file}, row ${line}` : `${file}:${line}`;
+  const rowOfBinary = code === 'DATA.COLUMN' ? file : `${file}, row ${line}`;
+  const row = problem.file.content === 'binary' ? rowOfBinary : `${file}:${line}`;
   const where = inColumn ? `${row}, column ${JSON.stringify(name)}` : row;
   const message = `${where}: ${problem.reason}`;
   switch (code) {
@@ -99,7 +103,7 @@ function toError(problem: Problem, delimiter: string, text: string | undefined):
 async function quoteLines(problems: readonly Problem[]): Promise<ReadonlyMap<SourceFile, ReadonlyMap<number, string>>> {
   const quoted = new Map<SourceFile, Map<number, string>>();
   for (const file of new Set(problems.map((problem) => problem.file))) {
-    if (file.isBinary === true) continue;
+    if (file.content === 'binary') continue;
     const wanted = new Set(problems.filter((problem) => problem.file === file).map(({ line }) => line));
     const last = Math.max(...wanted);
     const lines = new Map<number, string>();

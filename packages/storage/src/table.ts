@@ -45,14 +45,15 @@ export interface Table {
 }
 
 export interface TableBuilder {
-  /** Adds a row; `cells` are all cells of the record, in the order of the header. */
-  add(cells: readonly string[], line: number): void;
+  /** Adds a row; `cells` are all cells of the record, in the order of the header. A number is what its text would be. */
+  add(cells: readonly (string | number)[], line: number): void;
   finish(): Table;
 }
 
 interface ColumnState extends ColumnContent {
   texts: string[] | undefined;
-  codes: Map<string, number>;
+  /** By text, and by number for those that came as one: most are looked up without being written out. */
+  codes: Map<string | number, number>;
   cells: Cell[];
   counts: Record<Cell['kind'], number>;
   strays: Map<number, string>;
@@ -113,6 +114,21 @@ export function buildTable(columns: readonly TableColumn[]): TableBuilder {
     return storedValue(cell);
   };
 
+  const storeNumber = (state: ColumnState, position: number, value: number): number => {
+    const known = state.codes.get(value);
+    if (known !== undefined) {
+      state.counts[state.cells[known]!.kind]++;
+      return known;
+    }
+    if (state.texts === undefined && Number.isFinite(Math.fround(value))) {
+      state.counts.number++;
+      return value;
+    }
+    const stored = store(state, position, String(value));
+    if (state.texts !== undefined) state.codes.set(value, stored);
+    return stored;
+  };
+
   return {
     add(cells, line) {
       let block = blocks[rows >>> shift];
@@ -123,7 +139,9 @@ export function buildTable(columns: readonly TableColumn[]): TableBuilder {
       const base = (rows & mask) * width;
       for (let position = 0; position < states.length; position++) {
         const state = states[position]!;
-        block[base + position] = store(state, position, trimCell(cells[state.column.index]!));
+        const cell = cells[state.column.index]!;
+        block[base + position] =
+          typeof cell === 'number' ? storeNumber(state, position, cell) : store(state, position, trimCell(cell));
       }
       block[base + states.length] = line;
       rows++;

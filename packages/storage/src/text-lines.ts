@@ -63,7 +63,7 @@ function checkText(file: SourceFile, text: string, firstLine: number): void {
 function notText(file: SourceFile, line: number, what: string): RopeteamError {
   return new RopeteamError('DATA.FORMAT', { file: file.name }, `${file.name}:${line}: the file ${what}`, {
     place: { file: file.name, line },
-    hint: 'save it as CSV in UTF-8',
+    hint: file.content === 'json' ? 'save it in UTF-8' : 'save it as CSV in UTF-8',
   });
 }
 
@@ -71,6 +71,6 @@ function tooLong(file: SourceFile, line: number, text: string): RopeteamError {
   const message = `${file.name}:${line}: line longer than 1 MB`;
   return new RopeteamError('DATA.LIMIT', { file: file.name, limit: MAX_LINE_LENGTH }, message, {
     place: { file: file.name, line, text: excerpt(text) },
-    hint: 'is this a CSV file? Each sample is a line of its own',
+    hint: `${file.content === 'json' ? '' : 'is this a CSV file? '}Each sample is a line of its own`,
   });
 }

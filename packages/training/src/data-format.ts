@@ -1,11 +1,14 @@
 /** The formats a data file may have, and what a file's name says about that. */
 
-export const DATA_FORMATS = ['csv', 'tsv', 'npy', 'idx'] as const;
+export const DATA_FORMATS = ['csv', 'tsv', 'jsonl', 'parquet', 'npy', 'idx'] as const;
 export type DataFormat = (typeof DATA_FORMATS)[number];
 
 const BY_EXTENSION: ReadonlyMap<string, DataFormat> = new Map([
   ['tsv', 'tsv'],
   ['tab', 'tsv'],
+  ['jsonl', 'jsonl'],
+  ['ndjson', 'jsonl'],
+  ['parquet', 'parquet'],
   ['npy', 'npy'],
   ['idx', 'idx'],
 ]);

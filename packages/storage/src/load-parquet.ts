@@ -1,0 +1,76 @@
+/** Reads the chosen columns of a Parquet file into a table, row group by row group. */
+import { setImmediate } from 'node:timers/promises';
+import { readBytes, type SourceFile } from './file-bytes.js';
+import type { ChosenColumns, Header } from './header.js';
+import { type LoadedTable, type LoadOptions, tableColumns, type UselessFile } from './load-table.js';
+import { openParquet, type ParquetColumn } from './parquet-file.js';
+import type { Problems } from './problems.js';
+import { buildTable } from './table.js';
+
+/** A few milliseconds of work: how long the event loop is held. */
+const ROWS_A_TURN = 1 << 13;
+
+/** @throws RopeteamError as `openParquet` does */
+export async function loadParquet(named: SourceFile, options: LoadOptions): Promise<LoadedTable | UselessFile> {
+  const { spec, problems, hash, signal } = options;
+  const file: SourceFile = { ...named, content: 'binary' };
+  await using parquet = await openParquet(file);
+  const header: Header = { file, line: 1, cells: parquet.columns.map(({ name }) => name) };
+  const columns = options.choose(header, problems);
+  if (columns === undefined || refuseColumns(file, parquet.columns, columns, problems)) {
+    return { delimiter: ',', table: undefined, brokenRows: 0 };
+  }
+  // The library goes to and fro in the file; the hash is over its bytes in their order.
+  for await (const _ of readBytes(file, { hash, ...(signal === undefined ? {} : { signal }) }));
+
+  const builder = buildTable(tableColumns(columns, spec));
+  const chosen = [...columns.features, ...columns.targets];
+  const cells: (string | number)[] = header.cells.map(() => '');
+  let rows = 0;
+  for await (const group of parquet.groups(chosen.map(({ name }) => name))) {
+    const values: { readonly index: number; readonly at: (row: number) => string | number }[] = [];
+    for (const { name, index } of chosen) {
+      signal?.throwIfAborted();
+      values.push({ index, at: cellReader(parquet.columns[index]!, await group.read(name)) });
+      await setImmediate();
+    }
+    for (let row = 0; row < group.rows; row++) {
+      for (const { index, at } of values) cells[index] = at(row);
+      builder.add(cells, ++rows);
+      if (row % ROWS_A_TURN === ROWS_A_TURN - 1) {
+        options.onProgress?.(rows);
+        signal?.throwIfAborted();
+        await setImmediate();
+      }
+    }
+  }
+  options.onProgress?.(rows);
+  return { file, delimiter: ',', header, columns, table: builder.finish(), brokenRows: 0 };
+}
+
+/** Whether a column was chosen that cannot be read; each is a problem. */
+function refuseColumns(
+  file: SourceFile,
+  all: readonly ParquetColumn[],
+  { features, targets }: ChosenColumns,
+  problems: Problems,
+): boolean {
+  const refused = [...features, ...targets].flatMap((cell) => {
+    const column = all[cell.index]!;
+    return column.kind === 'refused' ? [{ cell, holds: column.holds }] : [];
+  });
+  for (const { cell, holds } of refused) {
+    const hint = 'write what matters of it as columns of numbers or texts, and leave it out with data.features';
+    problems.add({ code: 'DATA.COLUMN', file, line: 1, cell, reason: `holds ${holds}`, hint });
+  }
+  return refused.length > 0;
+}
+
+/** Whole numbers of 64 bits become the nearest double. */
+function cellReader({ kind }: ParquetColumn, values: ArrayLike<unknown>): (row: number) => string | number {
+  const read = kind === 'numbers' ? Number : String;
+  return (row) => {
+    const value = values[row];
+    return value === null || value === undefined ? '' : read(value);
+  };
+}

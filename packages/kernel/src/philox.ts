@@ -8,7 +8,13 @@ export type PhiloxCounter = readonly [number, number, number, number];
 export type PhiloxKey = readonly [number, number];
 
 /** The last counter word says what a draw is for, so that no two uses of one seed ever share a draw. */
-export const PHILOX_DOMAIN = { initialWeights: 1, samplePermutation: 2, dropout: 3, splitSamples: 0x53504c54 } as const;
+export const PHILOX_DOMAIN = {
+  initialWeights: 1,
+  samplePermutation: 2,
+  dropout: 3,
+  splitSamples: 0x53504c54,
+  chaos: 0x43484153,
+} as const;
 
 const NUM_ROUNDS = 10;
 const MULTIPLIER_0 = 0xd2511f53;

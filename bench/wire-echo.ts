@@ -1,8 +1,8 @@
-/** The worker of `wire-floor.ts`: sends every weight version back as a gradient, and does nothing else. */
+/** The worker of `wire-floor.ts`: answers every weight version with a gradient, and does nothing else. */
 import { collectFrameGarbageAtOnce, connectCoordinator } from '#protocol';
 import { PROTOCOL_VERSION, step, workerId } from '#training';
 
-const [, , address = '', name = ''] = process.argv;
+const [, , address = '', name = '', gradientBytes = ''] = process.argv;
 /** A receipt's other fields. */
 const NOTHING = {
   worker: workerId(name),
@@ -29,7 +29,7 @@ const session = await connectCoordinator({
       if (message.kind !== 'weights-frame') return;
       const { run, fence, version, offset, totalBytes, payload } = message.frame;
       if (offset + payload.length < totalBytes) return;
-      const gradient = new Float32Array(totalBytes / 4);
+      const gradient = new Uint8Array(Number(gradientBytes));
       const receipt = { run, fence, step: step(version), block: { begin: 0, end: 1 }, ...NOTHING };
       session.sendGradient({ itemId: '', receipt }, gradient).catch(fail);
     },

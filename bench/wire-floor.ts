@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { gradientBytes, type WireFormat, weightBytes } from '#kernel';
 import { collectFrameGarbageAtOnce, encodeWeights, startCoordinatorServer } from '#protocol';
 import {
   type CoordinatorHandlers,
@@ -15,8 +16,8 @@ import {
 
 const ECHO = fileURLToPath(new URL('./wire-echo.js', import.meta.url));
 
-/** Milliseconds of each round: weights of `parameters` floats to two worker processes, and the same back from both. */
-export async function wireRounds(parameters: number, rounds: number): Promise<readonly number[]> {
+/** Milliseconds of each round: weights of `parameters` to two worker processes, and a gradient back from both. */
+export async function wireRounds(parameters: number, wire: WireFormat, rounds: number): Promise<readonly number[]> {
   collectFrameGarbageAtOnce();
   const sessions: WorkerSession[] = [];
   const arrivals = new EventTarget();
@@ -49,10 +50,12 @@ export async function wireRounds(parameters: number, rounds: number): Promise<re
     uploadsDirectory: '/nonexistent',
   });
   const echoes = ['w0', 'w1'].map((name) =>
-    spawn(process.execPath, [ECHO, server.address, name], { stdio: 'inherit' }),
+    spawn(process.execPath, [ECHO, server.address, name, String(gradientBytes(wire, parameters))], {
+      stdio: 'inherit',
+    }),
   );
   while (sessions.length < 2) await once(arrivals, 'arrived');
-  const weights = new Float32Array(new SharedArrayBuffer(parameters * 4)).fill(1);
+  const weights = new Uint8Array(new SharedArrayBuffer(weightBytes(wire, parameters))).fill(1);
   const times: number[] = [];
   for (let round = 0; round < rounds; round++) {
     const startedAt = performance.now();

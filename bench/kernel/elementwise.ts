@@ -41,7 +41,7 @@ const LOOPS: Readonly<Record<string, Loop>> = {
     r.layerNorm(input, output, ROWS, WIDTH, weight, bias, 1e-5, sums),
   'sum of rows': (r, { input, weight }) => r.sumRows(input, ROWS, WIDTH, weight),
   'to bfloat16': (r, { input, output }) => r.toBfloat16(input, output, COUNT),
-  'to int8': (r, { input, output, scales }) => r.toInt8(input, output, scales, COUNT),
+  'to int8': (r, { input, output, scales }) => r.toInt8(input, output, scales, COUNT, 0, 1, 2),
 };
 
 export async function measureElementwise({ found, turns }: Plan): Promise<Section> {

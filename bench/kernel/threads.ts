@@ -52,7 +52,7 @@ async function open(
   const model = modelOf(workload);
   const base = { kernel: 'wasm', threads, cores: threads, model, seed: 1, trainSamples: batch, microBatches } as const;
   const engine = await openWorkerEngine({ ...base, batch, sharing });
-  fill(engine.stagedWeights, 1 / 32);
+  fill(engine.stagedWeights as Float32Array<SharedArrayBuffer>, 1 / 32);
   engine.adoptStagedWeights();
   const features = new Float32Array(new SharedArrayBuffer(4 * batch * model.inputs));
   const targets = new Float32Array(new SharedArrayBuffer(4 * batch));
@@ -78,7 +78,14 @@ async function measure(workload: Workload, microBatches: number, threads: number
     }
     for (let round = -1; round < rounds; round++) {
       for (const { engine, milliseconds } of ways) {
-        const request = { epoch: 0, firstPosition: 0, endPosition: workload.batch, begin: 0, end: microBatches };
+        const request = {
+          step: 0,
+          epoch: 0,
+          firstPosition: 0,
+          endPosition: workload.batch,
+          begin: 0,
+          end: microBatches,
+        };
         const { computeMs, gradientHash } = await engine.computeGradient(request);
         if (round >= 0) milliseconds.push(computeMs); // the first round warms up
         hashes.add(gradientHash);

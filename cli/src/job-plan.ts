@@ -1,7 +1,7 @@
 /** What training a job takes, worked out from the job and its data without training anything. */
 import { fitsWithLeases, ModelTooLargeError, workerFits } from '#engine';
 import { modelTooLarge } from '#job';
-import { compileModel, type ModelSpec } from '#kernel';
+import { compileModel, gradientBytes, type ModelSpec, weightBytes } from '#kernel';
 import { type DatasetInfo, fence, type InitFrom, type JobSpec, runId, shapeRun } from '#training';
 import { type CoordinatorMemory, coordinatorMemory, type WorkerMemory, workerMemory } from './memory-forecast.js';
 import { formatBytes, formatCount, plural } from './plain-numbers.js';
@@ -33,8 +33,6 @@ export interface JobPlan {
   readonly skippedRows: number;
   readonly warnings: readonly string[];
 }
-
-const FLOAT_BYTES = 4;
 
 export interface PlannedCluster {
   readonly workers: number;
@@ -70,13 +68,20 @@ export function planJob(
     trainSamples: data.samples.train,
     batch,
     microBatches,
+    wire: job.train.wire,
   };
-  const averager = { kernel, threads: coordinatorThreads, model, optimizer: job.train.optimizer, microBatches };
+  const averager = {
+    kernel,
+    threads: coordinatorThreads,
+    model,
+    optimizer: job.train.optimizer,
+    microBatches,
+    wire: job.train.wire,
+  };
   const leases = fitsWithLeases(averager);
   // One worker may be given leases of whole steps, and then updates by itself.
   const leasing = { ...engine, update: { optimizer: job.train.optimizer } };
   const run = { samples: data.samples, floats: data.featureCount + data.targetCount, steps, workers };
-  const weightBytes = FLOAT_BYTES * parameterCount;
   return {
     job: job.name,
     task: data.task,
@@ -91,7 +96,10 @@ export function planJob(
     stepsPerEpoch,
     epochs,
     steps,
-    bytesPerStepPerWorker: { down: weightBytes, up: weightBytes },
+    bytesPerStepPerWorker: {
+      down: weightBytes(job.train.wire, parameterCount),
+      up: gradientBytes(job.train.wire, parameterCount),
+    },
     workers,
     threads,
     memory: memoryOf(() => ({

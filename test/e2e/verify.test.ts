@@ -53,6 +53,31 @@ test('a sound run holds every check, also with steps computed again, and the exi
   expect(code).toBe(0);
 });
 
+test.each(['bfloat16', 'int8'])(
+  'a sound run in the order of the file with %s on the wire holds every check, computed again too',
+  async (wire) => {
+    const settings = [
+      '--set',
+      `train.wire=${wire}`,
+      '--set',
+      'train.shuffle=false',
+      '--workers',
+      '2',
+      '--threads',
+      '1',
+    ];
+    const words = ['train', ...JOB, ...settings, '--grain', 'step', '--quiet', '--run-id', wire];
+    const ended = await runCommand([...words, '--out', workspace.runs], workspace.variables);
+    expect(ended.code, ended.stderr).toBe(0);
+    const { code, stdout } = await verify(join(workspace.runs, wire), '--recompute', '4', '--data', 'examples/digits');
+    const told = JSON.parse(stdout) as Told;
+    expect(told.checks.filter(({ outcome }) => outcome !== 'held')).toEqual([]);
+    expect(told.checks.map(({ name }) => name)).toContain('recomputed');
+    expect(code).toBe(0);
+  },
+  DEADLINE_MS,
+);
+
 test('without the data nothing is computed again, and that is an error and not a pass', async () => {
   const { code, stdout, stderr } = await verify(sound, '--recompute', '1', '--data', 'examples/linear-regression');
   expect((JSON.parse(stdout) as Told).valid).toBe(true);

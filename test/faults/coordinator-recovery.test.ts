@@ -17,20 +17,25 @@ const hashes = ({ weightsSha256, optimizerSha256 }: ReturnType<typeof finished>)
   optimizerSha256,
 });
 
-let calm: ReturnType<typeof hashes>;
-beforeAll(async () => {
+/** What it ends with when nothing happens. */
+async function calmRun(of: typeof job): Promise<ReturnType<typeof hashes>> {
   await using lives = await openLives();
   await lives.live();
   await lives.work();
-  await lives.submit(job, RUN);
-  calm = hashes(finished(await lives.follow(RUN)));
+  await lives.submit(of, RUN);
+  return hashes(finished(await lives.follow(RUN)));
+}
+
+let calm: ReturnType<typeof hashes>;
+beforeAll(async () => {
+  calm = await calmRun(job);
 }, 60_000);
 
 /** A run whose coordinator died after its second checkpoint; two workers are there and wait. */
-async function killedRun(grain: 'step' | 'run' = 'step'): Promise<Lives> {
+async function killedRun(grain: 'step' | 'run' = 'step', of = job): Promise<Lives> {
   const lives = await openLives(grain);
   const life = await lives.live({ failpoints: 'before-retention:2:kill' });
-  await lives.submit(job, RUN);
+  await lives.submit(of, RUN);
   await Promise.all([lives.work(), lives.work()]);
   expect((await life.ended).signal).toBe('SIGKILL');
   return lives;
@@ -67,6 +72,19 @@ describe('a coordinator that comes back', { timeout: 60_000 }, () => {
     await using lives = await killedRun('run');
     expect(hashes(finished(await endOf(lives)))).toEqual(calm);
   });
+
+  test.each(['step', 'run'] as const)(
+    'rounds its weights for the wire before it sends any: grain %s',
+    async (grain) => {
+      const rounded = { ...job, text: job.text.replace('train:\n', 'train:\n  wire: bfloat16\n') };
+      const expected = await calmRun(rounded);
+      expect(expected).not.toEqual(calm);
+      await using lives = await killedRun(grain, rounded);
+      const events = await endOf(lives);
+      expect(events.find(({ event }) => event === 'run_resumed')).toMatchObject({ step: expect.any(Number) });
+      expect(hashes(finished(events))).toEqual(expected);
+    },
+  );
 
   test.each([1, 2])('killed at random times, seed %i, still ends with the same bits', async (seed) => {
     await using lives = await openLives();

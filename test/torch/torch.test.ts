@@ -141,7 +141,7 @@ async function train(
   for (let step = 0; step < steps; step++) {
     worker.stagedWeights.set(averager.weights);
     worker.adoptStagedWeights();
-    const block = { epoch: step, firstPosition: 0, endPosition: samples, ...WHOLE };
+    const block = { step, epoch: step, firstPosition: 0, endPosition: samples, ...WHOLE };
     const { gradient, lossSum } = await worker.computeGradient(block);
     losses.push(lossSum / samples);
     averager.inbox(0).set(gradient);

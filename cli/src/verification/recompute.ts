@@ -114,7 +114,7 @@ async function computeStep(run: Computation, step: number, blockwise: boolean): 
   const problems: Problem[] = [];
   for (const block of blockwise ? record.blocks : []) {
     const { begin, end } = block;
-    const result = await engine.computeGradient({ ...cut, begin, end });
+    const result = await engine.computeGradient({ step, ...cut, begin, end });
     problems.push(
       ...differs(`the gradient of block ${begin}-${end}`, result.gradientHash, block.gradient),
       ...differs(`the loss of block ${begin}-${end}`, result.lossSum, block.lossSum),
@@ -139,7 +139,7 @@ async function begin(
   { folder }: Evidence,
 ): Promise<void> {
   if (checkpoint === undefined) {
-    engine.stagedWeights.set(initialWeights(compileModel(model), job.train.seed));
+    lease.receivedWeights.set(initialWeights(compileModel(model), job.train.seed));
     lease.optimizerState.fill(0);
   } else {
     const { weights, optimizerState } = await loadCheckpoint(join(folder.path, checkpoint));
@@ -150,10 +150,10 @@ async function begin(
         `${checkpoint} holds ${weights.length} weights and ${optimizerState.length} floats of optimizer state for step ${step}; the job's model has ${engine.parameterCount} and ${lease.optimizerState.length}`,
       );
     }
-    engine.stagedWeights.set(weights);
+    lease.receivedWeights.set(weights);
     lease.optimizerState.set(optimizerState);
   }
-  engine.adoptStagedWeights();
+  lease.adoptReceived();
 }
 
 /** States there are, earliest first: valid checkpoints whose weights are the ledger's, and the first weights. */
@@ -190,10 +190,10 @@ async function openEngine(
       { hint: 'recompute on a machine like the one it was trained on; `ropeteam doctor` lists the kernels' },
     );
   }
-  const { optimizer, clipNorm, l2, seed, batch, microBatches } = train;
+  const { optimizer, clipNorm, l2, seed, shuffle, batch, microBatches, wire } = train;
   if (microBatches === 'auto') throw new RangeError('an effective job says its micro-batches');
   return openWorkerEngine({
-    ...{ kernel, threads: availableParallelism(), model, seed, batch, microBatches },
+    ...{ kernel, threads: availableParallelism(), model, seed, shuffle, batch, microBatches, wire },
     trainSamples: info.samples.train,
     update: { optimizer, ...(clipNorm === undefined ? {} : { clipNorm }), ...(l2 === undefined ? {} : { l2 }) },
   });

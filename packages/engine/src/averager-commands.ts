@@ -5,6 +5,8 @@ import type { Fold } from './reduction-tree.js';
 /** Commands of an averager's threads. */
 export const AVERAGE = 1;
 export const ADOPT = 2;
+/** Makes the weights as they travel. */
+export const ROUND_WEIGHTS = 3;
 
 export interface AverageArguments {
   readonly step: number;
@@ -18,29 +20,34 @@ export interface AverageArguments {
   readonly folds: readonly Fold[];
 }
 
+const FOLD_DOUBLES = 4;
+
 /** Results, besides the weights' hash at `RESULTS`. */
 export const SQUARE_NORM = RESULTS + 1;
 
 /**
- * The table holds M - 1 folds, two doubles each, then one partial square sum a range of parameters, then LAMB's norms.
+ * The table holds M - 1 folds, four doubles each, then one partial square sum a range of parameters, then LAMB's norms.
  * @param normPieces pieces that leave a part of their parameter's norms; 0 for an optimizer without
  */
 export const averagerTableLength = (microBatches: number, ranges: number, normPieces: number): number =>
-  2 * (microBatches - 1) + ranges + NORM_DOUBLES * normPieces;
-export const squareSumsAt = (microBatches: number): number => TABLE + 2 * (microBatches - 1);
+  FOLD_DOUBLES * (microBatches - 1) + ranges + NORM_DOUBLES * normPieces;
+export const squareSumsAt = (microBatches: number): number => TABLE + FOLD_DOUBLES * (microBatches - 1);
 export const normsAt = (microBatches: number, ranges: number): number => squareSumsAt(microBatches) + ranges;
 
 export function writeAverageArguments({ numbers }: ControlBlock, given: AverageArguments): void {
   const { step, sampleCount, learningRate, clipNorm, root, folds } = given;
   numbers.set([step, sampleCount, learningRate, clipNorm, root, folds.length], ARGUMENTS);
   numbers.set(
-    folds.flatMap(({ into, right }) => [into, right]),
+    folds.flatMap(({ into, right, begin, end }) => [into, right, begin, end]),
     TABLE,
   );
 }
 
 export function readAverageArguments({ numbers }: ControlBlock): AverageArguments {
-  const foldAt = (row: number): Fold => ({ into: numbers[TABLE + 2 * row]!, right: numbers[TABLE + 2 * row + 1]! });
+  const foldAt = (row: number): Fold => {
+    const at = TABLE + FOLD_DOUBLES * row;
+    return { into: numbers[at]!, right: numbers[at + 1]!, begin: numbers[at + 2]!, end: numbers[at + 3]! };
+  };
   return {
     step: numbers[ARGUMENTS]!,
     sampleCount: numbers[ARGUMENTS + 1]!,

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { test } from 'vitest';
-import { compileModel, type ModelSpec, type OptimizerSpec } from '#kernel';
+import { compileModel, type ModelSpec, type OptimizerSpec, WIRE_FORMATS, type WireFormat } from '#kernel';
 import { openAveragerEngine } from './averager-engine.js';
 import {
+  asFloats,
   assertSameBits,
   BATCH,
   bitsOf,
@@ -12,6 +13,7 @@ import {
   MODEL,
   optionsOf,
   prepare,
+  receiveWeights,
   TRAIN_SAMPLES,
   WIDE_MODEL,
 } from './engine.fixture.js';
@@ -51,7 +53,7 @@ const WHOLE = { step: 0, blocks: [{ slot: 0, begin: 0, end: MICRO_BATCHES }], sa
 
 /** Puts the same gradient into slot 0 each time. */
 function receive(engine: AveragerEngine, gradient: Float32Array): void {
-  engine.inbox(0).set(gradient);
+  asFloats(engine.inbox(0)).set(gradient);
 }
 
 test('the mean is the sum scaled once by the rounded reciprocal of the samples, and its norm is reported', async () => {
@@ -127,8 +129,8 @@ test('a slot opened late leaves earlier views valid and is seen by every thread'
     engine.weights.fill(0);
     const left = patternedFloats(parameterCount, 2, 1);
     const right = patternedFloats(parameterCount, 3, 1);
-    first.set(left);
-    engine.inbox(700).set(right); // 790 MB further on
+    asFloats(first).set(left);
+    asFloats(engine.inbox(700)).set(right); // 790 MB further on
     assert.equal(engine.inbox(0), first);
     assertSameBits(first, left);
     const half = MICRO_BATCHES / 2;
@@ -151,10 +153,13 @@ async function train(
   optimizer: OptimizerSpec,
   model: ModelSpec,
   cutOf: () => readonly Subtree[],
-  l2 = 0,
+  { l2 = 0, wire = 'float32' }: { readonly l2?: number; readonly wire?: WireFormat } = {},
 ): Promise<{ readonly hashes: readonly string[]; readonly norms: readonly number[] }> {
-  await using worker = await openWorkerEngine(optionsOf(kernel, threads, model));
-  await using averager = await openAveragerEngine({ ...averagerOf(kernel, threads, optimizer, model), l2 });
+  await using worker = await openWorkerEngine({ ...optionsOf(kernel, threads, model), wire });
+  await using averager = await openAveragerEngine({
+    ...averagerOf(kernel, threads, optimizer, model),
+    ...{ l2, wire, seed: 11 },
+  });
   averager.weights.set(initialWeights(model));
   prepare(worker, model);
   const hashes: string[] = [];
@@ -165,7 +170,7 @@ async function train(
       const endPosition = Math.min(firstPosition + BATCH, TRAIN_SAMPLES);
       const blocks: AverageRequest['blocks'][number][] = [];
       for (const [slot, block] of cutOf().entries()) {
-        const { gradient } = await worker.computeGradient({ epoch, firstPosition, endPosition, ...block });
+        const { gradient } = await worker.computeGradient({ step, epoch, firstPosition, endPosition, ...block });
         averager.inbox(slot).set(gradient);
         blocks.push({ slot, ...block });
       }
@@ -174,8 +179,7 @@ async function train(
       assert.ok(averaged.finite);
       hashes.push(averaged.weightsHash);
       norms.push(averaged.gradientNorm);
-      worker.stagedWeights.set(averager.weights);
-      worker.adoptStagedWeights();
+      receiveWeights(worker, averager);
     }
   }
   return { hashes, norms };
@@ -183,25 +187,40 @@ async function train(
 
 const uncut = (): readonly Subtree[] => [{ begin: 0, end: MICRO_BATCHES }];
 
-test('training gives the same weights however each step is cut, for any number of threads', async () => {
-  const calm = await train('wasm', 1, ADAM, WIDE_MODEL, uncut);
-  assert.equal(new Set(calm.hashes).size, 9, 'every step changes the weights');
-  await fc.assert(
-    fc.asyncProperty(fc.infiniteStream(fc.nat()), fc.integer({ min: 1, max: 3 }), async (draws, threads) => {
-      assert.deepEqual(
-        await train('wasm', threads, ADAM, WIDE_MODEL, () => cutStep(MICRO_BATCHES, () => draws.next().value)),
-        calm,
-      );
-    }),
-    { numRuns: 6 },
-  );
+test.each(WIRE_FORMATS)(
+  'in %s, training gives the same weights however each step is cut, for any number of threads',
+  async (wire) => {
+    const calm = await train('wasm', 1, ADAM, WIDE_MODEL, uncut, { wire });
+    assert.equal(new Set(calm.hashes).size, 9, 'every step changes the weights');
+    await fc.assert(
+      fc.asyncProperty(fc.infiniteStream(fc.nat()), fc.integer({ min: 1, max: 3 }), async (draws, threads) => {
+        const cutOf = (): readonly Subtree[] => cutStep(MICRO_BATCHES, () => draws.next().value);
+        assert.deepEqual(await train('wasm', threads, ADAM, WIDE_MODEL, cutOf, { wire }), calm);
+      }),
+      { numRuns: 6 },
+    );
+  },
+);
+
+/** XXH64 of the weights after nine steps of Adam: the same on every processor and Node. Changes with a kernel's number only. */
+const GOLDEN_WEIGHTS = [
+  ['float32', '71023737d595c9aa'],
+  ['bfloat16', 'ccfeec8514b9719a'],
+  ['int8', '2d20dd2245fae489'],
+] as const;
+
+test.each(GOLDEN_WEIGHTS)('in %s, both kernels train to the golden weights %s', async (wire, golden) => {
+  for (const kernel of ['js', 'wasm'] as const) {
+    const { hashes } = await train(kernel, 2, ADAM, MODEL, uncut, { wire });
+    assert.equal(hashes.at(-1), golden, kernel);
+  }
 });
 
 test('both kernels train to the same weights with every optimizer, for any number of threads', async () => {
   for (const optimizer of OPTIMIZERS) {
     const l2 = 'weightDecay' in optimizer ? 0 : 0.02;
-    const plain = await train('js', 1, optimizer, MODEL, uncut, l2);
-    assert.deepEqual(await train('wasm', 2, optimizer, MODEL, uncut, l2), plain, optimizer.kind);
+    const plain = await train('js', 1, optimizer, MODEL, uncut, { l2 });
+    assert.deepEqual(await train('wasm', 2, optimizer, MODEL, uncut, { l2 }), plain, optimizer.kind);
   }
 });
 

@@ -1,7 +1,9 @@
+import { weightBytes } from '#kernel';
 import {
   ADOPT,
   AVERAGE,
   averagerTableLength,
+  ROUND_WEIGHTS,
   SQUARE_NORM,
   writeAdoptArguments,
   writeAverageArguments,
@@ -10,7 +12,7 @@ import { createControlBlock, ENDED_MS, RESULTS, STARTED_MS } from './control-blo
 import type { AdoptRequest, AverageRequest, AverageResult, AveragerEngine, AveragerEngineOptions } from './engine.js';
 import { hashDigits } from './hash-digits.js';
 import { checkThreadLimit, loadKernel } from './kernel-loading.js';
-import { createSharedMemory, floatsAt, growTo } from './linear-memory.js';
+import { bytesAt, createSharedMemory, floatsAt, growTo } from './linear-memory.js';
 import { averagerBytes, planAveragerMemory } from './memory-plan.js';
 import { oneAtATime } from './one-at-a-time.js';
 import { averageParticipants } from './participants.js';
@@ -46,7 +48,7 @@ export async function openAveragerEngine(options: AveragerEngineOptions): Promis
 
   const { numbers } = control;
   const hash = new BigUint64Array(numbers.buffer, 8 * RESULTS, 1);
-  const inbox = new Map<number, Float32Array<SharedArrayBuffer>>();
+  const inbox = new Map<number, Uint8Array<SharedArrayBuffer>>();
   const calls = oneAtATime();
   const addressOf = (slot: number): number => plan.inbox + slot * plan.inboxStride;
 
@@ -54,9 +56,11 @@ export async function openAveragerEngine(options: AveragerEngineOptions): Promis
     const { step, blocks, sampleCount, learningRate, clipNorm = Number.POSITIVE_INFINITY } = request;
     checkRequest(request, inbox);
     const slots = blocks.map(({ slot }) => addressOf(slot));
-    const folds = foldsUpTree(blocks, microBatches).map(({ into, right }) => ({
+    const folds = foldsUpTree(blocks, microBatches).map(({ into, right, begin, end }) => ({
       into: slots[into]!,
       right: slots[right]!,
+      begin,
+      end,
     }));
     const root = slots[blocks.findIndex(({ begin }) => begin === 0)]!; // they cover [0, M), so one begins at 0
     writeAverageArguments(control, { step, sampleCount, learningRate, clipNorm, root, folds });
@@ -68,6 +72,11 @@ export async function openAveragerEngine(options: AveragerEngineOptions): Promis
       weightsHash: hashDigits(hash[0]!),
       computeMs: numbers[ENDED_MS]! - numbers[STARTED_MS]!,
     };
+  }
+
+  async function roundWeights(): Promise<void> {
+    if (plan.mean === undefined) return; // they travel as they are
+    await crew.run({ command: ROUND_WEIGHTS, participants: averageParticipants(threads, ranges), phases: 1 });
   }
 
   async function adopt({ place, weightsHash }: AdoptRequest): Promise<boolean> {
@@ -83,6 +92,8 @@ export async function openAveragerEngine(options: AveragerEngineOptions): Promis
     parameterCount,
     weights: floatsAt(memory, plan.weights, parameterCount),
     optimizerState: floatsAt(memory, plan.optimizerState, parameterCount * plan.optimizerSlots),
+    wireWeights: bytesAt(memory, plan.wireWeights, weightBytes(options.wire ?? 'float32', parameterCount)),
+    roundWeights: () => calls.run(roundWeights),
     leasePlace(place) {
       const address = plan.leasePlaces[place];
       if (address === undefined) throw new RangeError(`there is no place ${place} for what a lease left behind`);
@@ -95,7 +106,7 @@ export async function openAveragerEngine(options: AveragerEngineOptions): Promis
       if (!Number.isSafeInteger(slot) || slot < 0)
         throw new RangeError(`an inbox slot is a natural number, received ${slot}`);
       growTo(memory, averagerBytes(plan, slot + 1));
-      const gradient = floatsAt(memory, addressOf(slot), parameterCount);
+      const gradient = bytesAt(memory, addressOf(slot), plan.nodeBytes);
       inbox.set(slot, gradient);
       return gradient;
     },

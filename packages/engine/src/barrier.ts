@@ -1,4 +1,4 @@
-import { BARRIER_ARRIVED, BARRIER_GENERATION, FAILED, PARTICIPANTS } from './control-block.js';
+import { BARRIER_ARRIVED, BARRIER_GENERATION, BARRIER_SLEEPERS, FAILED, PARTICIPANTS } from './control-block.js';
 
 type Words = Int32Array<SharedArrayBuffer>;
 
@@ -27,9 +27,11 @@ export function meet(words: Words): boolean {
   for (let spin = 0; spin < SPINS; spin++) {
     if (Atomics.load(words, BARRIER_GENERATION) !== generation) return !hasFailed(words);
   }
+  Atomics.add(words, BARRIER_SLEEPERS, 1);
   while (Atomics.load(words, BARRIER_GENERATION) === generation) {
     Atomics.wait(words, BARRIER_GENERATION, generation);
   }
+  Atomics.sub(words, BARRIER_SLEEPERS, 1);
   return !hasFailed(words);
 }
 
@@ -42,5 +44,6 @@ export const hasFailed = (words: Words): boolean => Atomics.load(words, FAILED) 
 
 function nextGeneration(words: Words): void {
   Atomics.add(words, BARRIER_GENERATION, 1);
-  Atomics.notify(words, BARRIER_GENERATION);
+  // Who is not counted yet finds the new generation before it sleeps: waking costs microseconds even where nobody sleeps.
+  if (Atomics.load(words, BARRIER_SLEEPERS) > 0) Atomics.notify(words, BARRIER_GENERATION);
 }

@@ -21,7 +21,7 @@ export const PARTICIPANTS = 1;
 /** Index of the first thread that failed in this call, plus 1; 0 while none has. */
 export const FAILED = 2;
 export const PHASES = 4;
-/** Messages posted to every thread so far: a thread reads its mail until it has seen as many. */
+/** Messages posted to every thread before the command: a thread reads its mail until it has seen as many. */
 export const MAIL = 3;
 /** Threads still at work on the command. */
 export const ACTIVE = 1 * LINE;
@@ -33,7 +33,9 @@ export const phaseCounter = (phase: number): number => (4 + phase) * LINE;
 /** Pieces of shared calls and offers, counted through a whole command. */
 export const SHARED_PIECES = phaseCounter(MAX_PHASES);
 export const OFFERS = SHARED_PIECES + LINE;
-const TICKETS = OFFERS + LINE;
+/** Participants asleep at the barrier, or about to be. */
+export const BARRIER_SLEEPERS = OFFERS + LINE;
+const TICKETS = BARRIER_SLEEPERS + LINE;
 
 /** The word thread `index` sleeps on. */
 export const ticketOf = (index: number): number => TICKETS + index * LINE;

@@ -10,7 +10,15 @@ import {
   microBatchRange,
   samplePermutation,
 } from '#kernel';
-import type { GradientRequest, KernelName, ShardRows, SplitName, WorkerEngine, WorkerEngineOptions } from './engine.js';
+import type {
+  AveragerEngine,
+  GradientRequest,
+  KernelName,
+  ShardRows,
+  SplitName,
+  WorkerEngine,
+  WorkerEngineOptions,
+} from './engine.js';
 import { patternedFloats } from './patterned-floats.js';
 
 /** 18 415 parameters: two ranges, and not a multiple of four. */
@@ -57,6 +65,7 @@ export const optionsOf = (kernel: KernelName, threads: number, model: ModelSpec 
 });
 
 export const WHOLE_STEP: GradientRequest = {
+  step: 4,
   epoch: 1,
   firstPosition: 61,
   endPosition: 122,
@@ -86,10 +95,35 @@ export function prepare(engine: WorkerEngine, model: ModelSpec = MODEL): WorkerE
     [33, 100],
   ] as const)
     engine.addShard(rowsOf('train', begin, end, model));
-  engine.stagedWeights.set(initialWeights(model));
-  engine.adoptStagedWeights();
+  giveWeights(engine, initialWeights(model));
   return engine;
 }
+
+/** Makes these weights the current ones, as they would have travelled; leases go on from their float32. */
+export function giveWeights({ lease, stagedWeights, adoptStagedWeights }: WorkerEngine, weights: Float32Array): void {
+  if (lease !== undefined) {
+    lease.receivedWeights.set(weights);
+    lease.adoptReceived();
+    return;
+  }
+  stagedWeights.set(stagedWeights instanceof Float32Array ? weights : bfloat16Of(weights));
+  adoptStagedWeights();
+}
+
+/** What an averager would broadcast becomes current. */
+export function receiveWeights(worker: WorkerEngine, { wireWeights }: AveragerEngine): void {
+  const { buffer, byteOffset, byteLength } = worker.stagedWeights;
+  new Uint8Array(buffer, byteOffset, byteLength).set(wireWeights);
+  worker.adoptStagedWeights();
+}
+
+/** The definition of bfloat16: the upper half of a float32's bits, of the nearest one, ties to even. */
+export const bfloat16Of = (floats: Float32Array): Uint16Array =>
+  Uint16Array.from(bitsOf(floats), (bits) => (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16);
+
+/** Floats rounded to bfloat16. */
+export const roundedToBfloat16 = (floats: Float32Array): Float32Array =>
+  new Float32Array(Uint32Array.from(bfloat16Of(floats), (bits) => bits << 16).buffer);
 
 export interface Expected {
   readonly gradient: Float32Array;
@@ -102,6 +136,7 @@ export function expectedGradient(
   weights: Float32Array = initialWeights(),
   model: ModelSpec = MODEL,
   indexOf: (position: number) => number = samplePermutation(11, request.epoch, TRAIN_SAMPLES),
+  roundNode: (node: Float32Array) => Float32Array = (node) => node,
 ): Expected {
   const program = compileModel(model);
   const { inputs } = model;
@@ -111,7 +146,7 @@ export function expectedGradient(
       const middle = (begin + end) / 2;
       const [left, right] = [reduce(begin, middle), reduce(middle, end)];
       const gradient = left.gradient.map((value, p) => value + right.gradient[p]!);
-      return { gradient, sums: addLossSums(left.sums, right.sums) };
+      return { gradient: roundNode(gradient), sums: addLossSums(left.sums, right.sums) };
     }
     const range = microBatchRange(request.firstPosition, request.endPosition, MICRO_BATCHES, begin);
     const samples = range.end - range.begin;
@@ -123,7 +158,7 @@ export function expectedGradient(
     }
     const draws = { seed: 11, epoch: request.epoch, firstPosition: range.begin };
     const sums = run.kernel.gradient(program, { ...run.at, draws });
-    return { gradient: run.gradient, sums };
+    return { gradient: roundNode(run.gradient), sums };
   };
   return reduce(request.begin, request.end);
 }
@@ -173,12 +208,18 @@ function plainRun(program: ReturnType<typeof compileModel>, samples: number, wei
 }
 
 /** A copy of the bits of floats, so that -0 and NaN count too. */
-export const bitsOf = (floats: Float32Array): Uint32Array =>
-  new Uint32Array(floats.buffer, floats.byteOffset, floats.length).slice();
+export const bitsOf = (floats: Float32Array | Uint8Array): Uint32Array =>
+  new Uint32Array(floats.buffer, floats.byteOffset, floats.byteLength / 4).slice();
+
+/** A float32 gradient or slot as numbers. */
+export const asFloats = ({ buffer, byteOffset, byteLength }: Uint8Array): Float32Array =>
+  new Float32Array(buffer, byteOffset, byteLength / 4);
+
+type Floats = Float32Array | Uint8Array;
 
 /** Says where two vectors differ first, without a diff of a hundred thousand numbers. */
-export function assertSameBits(actual: Float32Array | Uint32Array, expected: Float32Array | Uint32Array): void {
-  const [a, b] = [actual, expected].map((vector) => (vector instanceof Float32Array ? bitsOf(vector) : vector));
+export function assertSameBits(actual: Floats | Uint32Array, expected: Floats | Uint32Array): void {
+  const [a, b] = [actual, expected].map((vector) => (vector instanceof Uint32Array ? vector : bitsOf(vector)));
   assert.equal(a!.length, b!.length);
   const at = a!.findIndex((bits, index) => bits !== b![index]);
   assert.ok(at === -1, `element ${at}: bits ${a![at]} instead of ${b![at]}`);

@@ -1,4 +1,4 @@
-import type { LossSums, ModelSpec, OptimizerSpec } from '#kernel';
+import type { LossSums, ModelSpec, OptimizerSpec, WireFormat } from '#kernel';
 
 /**
  * `js` is the readable twin and `wasm` the fast one with the same bits, on every machine. `wasm-fma` (a fused
@@ -20,9 +20,9 @@ export interface ShardRows {
   readonly begin: number;
   readonly end: number;
   /** [end - begin, F], row after row. */
-  readonly features: Float32Array<SharedArrayBuffer>;
+  readonly features: Float32Array;
   /** [end - begin, T]: T = 1 class index, 0/1 label, or the K regression targets. */
-  readonly targets: Float32Array<SharedArrayBuffer>;
+  readonly targets: Float32Array;
 }
 
 export interface WorkerEngineOptions {
@@ -46,6 +46,8 @@ export interface WorkerEngineOptions {
   readonly batch: number;
   /** M: the cut of a global batch, a power of two. */
   readonly microBatches: number;
+  /** What gradients and weights are rounded to; absent: float32, which is not to round at all. */
+  readonly wire?: WireFormat;
   /** Present: room for leases, and how their steps update. */
   readonly update?: Omit<UpdateSettings, 'model'> & {
     /** Largest allowed norm of the mean gradient; absent: no clipping. */
@@ -63,6 +65,8 @@ export interface UpdateSettings {
 
 /** A block of one step: micro-batches `[begin, end)` of M, an aligned power of two. */
 export interface GradientRequest {
+  /** Updates before this one: part of what int8 is rounded with. */
+  readonly step: number;
   readonly epoch: number;
   /** The step's samples: positions `[firstPosition, endPosition)` of the epoch's permutation. */
   readonly firstPosition: number;
@@ -72,8 +76,8 @@ export interface GradientRequest {
 }
 
 export interface GradientResult extends LossSums {
-  /** [P], sum over the block's samples, folded along the fixed tree. Valid until the next call. */
-  readonly gradient: Float32Array<SharedArrayBuffer>;
+  /** The sum over the block's samples, folded along the fixed tree, as it travels. Valid until the next call. */
+  readonly gradient: Uint8Array<SharedArrayBuffer>;
   /** XXH64 over the gradient's bytes as 16 hexadecimal digits. */
   readonly gradientHash: string;
   /** Milliseconds from waking the threads to the last one's end. */
@@ -117,6 +121,10 @@ export interface LeaseResult {
 export interface LeaseEngine {
   /** [slots of the optimizer × P], zero at the start. Written by leases, and by whoever receives it. */
   readonly optimizerState: Float32Array<SharedArrayBuffer>;
+  /** [P]: the weights a lease begins with, when they and the optimizer state are received. */
+  readonly receivedWeights: Float32Array<SharedArrayBuffer>;
+  /** What was received is current. */
+  adoptReceived(): void;
   /**
    * Makes these steps in the kernel threads, updating the current weights in place. After a failure weights and optimizer
    * state are of no version.
@@ -139,10 +147,18 @@ export interface WorkerEngine extends AsyncDisposable {
   readonly kernelId: string;
   readonly threads: number;
   readonly parameterCount: number;
-  /** [P]: the next weight version is assembled here while the current one is still in use. */
-  readonly stagedWeights: Float32Array<SharedArrayBuffer>;
+  /**
+   * The next weight version is assembled here, as it travels, while the current one is still in use: [P] float32, or the
+   * bits of P bfloat16, padded to a multiple of 4 bytes.
+   */
+  readonly stagedWeights: Float32Array<SharedArrayBuffer> | Uint16Array<SharedArrayBuffer>;
   /** Makes the staged weights the current ones (an exchange of two buffers; `stagedWeights` names the other one now). */
   adoptStagedWeights(): void;
+  /**
+   * Training rows are copied into the kernel's memory where they all find room there; the shard itself is not needed
+   * afterwards. Other shards are shared by all threads: kept if they lie in shared memory, else copied there.
+   * @throws RangeError when it overlaps a different shard, its arrays do not fit, or the split has no such rows
+   */
   addShard(shard: ShardRows): void;
   computeGradient(request: GradientRequest): Promise<GradientResult>;
   /** Present when it was opened with `update`. */
@@ -156,6 +172,10 @@ export interface AveragerEngineOptions extends UpdateSettings {
   readonly blasLibrary?: string;
   readonly threads: number;
   readonly microBatches: number;
+  /** As in `WorkerEngineOptions`. */
+  readonly wire?: WireFormat;
+  /** Keys what int8 is rounded with; absent: 0. */
+  readonly seed?: number;
   /** Whether there is to be room for what leases leave behind. */
   readonly leases?: boolean;
 }
@@ -192,12 +212,16 @@ export interface AverageResult {
 export interface AveragerEngine extends AsyncDisposable {
   readonly kernelId: string;
   readonly parameterCount: number;
-  /** [P], the current version. Written only by `average`, by `adopt` and by whoever loads a checkpoint. */
+  /** [P], the current version. Written only by `average`, by `adopt`, and by whoever then calls `roundWeights`. */
   readonly weights: Float32Array<SharedArrayBuffer>;
   /** [slots of the optimizer × P], zero at the start; empty for plain SGD. */
   readonly optimizerState: Float32Array<SharedArrayBuffer>;
-  /** [P]: where a block's gradient is received. Grows memory on first use of a slot. */
-  inbox(slot: number): Float32Array<SharedArrayBuffer>;
+  /** The current version as it travels: the bytes of `weights`, or of P bfloat16, padded to a multiple of 4. */
+  readonly wireWeights: Uint8Array<SharedArrayBuffer>;
+  /** Makes `wireWeights` of weights that were written from outside. */
+  roundWeights(): Promise<void>;
+  /** Where a block's gradient is received, as it travels. Grows memory on first use of a slot. */
+  inbox(slot: number): Uint8Array<SharedArrayBuffer>;
   /** [(1 + slots) × P]: where weights and optimizer state of a lease are received; place 0 or 1. */
   leasePlace(place: number): Float32Array<SharedArrayBuffer>;
   /** Copies what lies in a place over weights and optimizer state, if its weights have this hash. @returns whether */

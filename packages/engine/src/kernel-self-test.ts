@@ -68,14 +68,22 @@ export async function kernelSelfTest(kernel: KernelName, blasLibrary?: string): 
 }
 
 /** Is it the gradient that `wasm` computes, but for the order and the rounding of sums? */
-async function comesNear(gradient: Float32Array): Promise<boolean> {
+async function comesNear(received: Uint8Array): Promise<boolean> {
   await using engine = await openPrepared('wasm');
-  const { gradient: expected } = await engine.computeGradient(REQUEST);
+  const [gradient, expected] = [received, (await engine.computeGradient(REQUEST)).gradient].map(asFloats) as [
+    Floats,
+    Floats,
+  ];
   const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   return expected.every((value, p) => Math.abs(value - gradient[p]!) <= TOLERANCE * largest);
 }
 
-const REQUEST = { epoch: 0, firstPosition: 0, endPosition: SAMPLES, begin: 0, end: 1 } as const;
+type Floats = Float32Array;
+
+const asFloats = ({ buffer, byteOffset, byteLength }: Uint8Array): Floats =>
+  new Float32Array(buffer, byteOffset, byteLength / 4);
+
+const REQUEST = { step: 0, epoch: 0, firstPosition: 0, endPosition: SAMPLES, begin: 0, end: 1 } as const;
 
 async function openPrepared(kernel: KernelName, blasLibrary?: string): Promise<WorkerEngine> {
   const named = blasLibrary === undefined ? {} : { blasLibrary };

@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process';
 import { describe, test } from 'vitest';
 import { BLAS_LIBRARY, hasBlas } from './blas.fixture.js';
 import {
+  asFloats,
   assertSameBits,
   expectedGradient,
   MICRO_BATCHES,
@@ -26,7 +27,7 @@ async function gradientOf(engine: WorkerEngine, blocks: readonly Block[]): Promi
   let folded: Float32Array[] = [];
   for (const block of blocks) {
     const { gradient } = await engine.computeGradient({ ...WHOLE_STEP, ...block });
-    folded.push(gradient.slice());
+    folded.push(asFloats(gradient.slice()));
   }
   // Blocks of one size: the tree above them is left + right, level by level.
   while (folded.length > 1) {

@@ -1,5 +1,6 @@
 import type { Kernel } from '#kernel';
 import { TABLE } from './control-block.js';
+import type { GradientNodes } from './gradient-nodes.js';
 import { leaseRows, leaseTable, readLeaseArguments } from './lease-commands.js';
 import { floatsAt } from './linear-memory.js';
 import { foldLossSumsTable, sumsTableLength, writeLossSums } from './loss-sums.js';
@@ -17,6 +18,7 @@ export interface SharedWork {
 
 /** How the threads of a worker compute a gradient, and who they are. */
 export interface GradientWork {
+  readonly nodes: GradientNodes;
   readonly team: ThreadTeam;
   computeTogether(given: GradientArguments): void;
   subtreesOf(given: GradientArguments): SharedWork;
@@ -39,12 +41,12 @@ export interface LeasePerformer {
 export function createLeasePerformer(
   { index, control, memory, options, plan }: ThreadSetup & { role: 'worker' },
   kernel: Kernel,
-  { team, computeTogether, subtreesOf, foldsOf }: GradientWork,
+  { nodes, team, computeTogether, subtreesOf, foldsOf }: GradientWork,
 ): LeasePerformer | undefined {
   const { update: settings, model, microBatches } = options;
-  const { lease, parameterCount: P, subtreeGradients } = plan;
+  const { lease, parameterCount: P, subtreeGradients, widened } = plan;
   if (settings === undefined || lease === undefined) return undefined;
-  const { optimizerSlots, optimizerState, outbox } = lease;
+  const { optimizerSlots, optimizerState, outbox, masters } = lease;
   const { numbers } = control;
   const update = { ...settings, model };
   const table = leaseTable(sumsTableLength(microBatches), updateTableLengths(update));
@@ -55,10 +57,21 @@ export function createLeasePerformer(
     optimizerSlots,
     squareSums: numbers.subarray(table.squareSums),
     norms: numbers.subarray(table.norms),
+    nodes,
+    ...(masters === undefined || widened === undefined ? {} : { roundWeights: rounding(masters, widened) }),
   });
-  const gradient = subtreeGradients[0]!; // there is always at least one subtree
+  const root = subtreeGradients[0]!; // there is always at least one subtree
+  const gradient = plan.threads[0]?.leaf ?? root;
   const leads = index === 0;
   const meet = (): void => team.share(0, () => undefined);
+
+  /** What the next gradient is computed on, from what was just updated. */
+  function rounding(from: number, into: number): (range: number) => void {
+    return (range) => {
+      const offset = 4 * RANGE_FLOATS * range;
+      kernel.roundToBfloat16(from + offset, into + offset, Math.min(RANGE_FLOATS, P - RANGE_FLOATS * range));
+    };
+  }
 
   function computeGradient(given: GradientArguments, together: boolean): void {
     if (together) {
@@ -75,7 +88,7 @@ export function createLeasePerformer(
 
   /** @returns whether there was an update: neither mean nor loss holds NaN or an infinity */
   function updateWeights(row: number, sampleCount: number, given: UpdateStep): boolean {
-    team.share(step.ranges, step.takeMean(given.gradient, sampleCount));
+    team.share(step.ranges, step.takeMean(root, given.gradient, sampleCount));
     const finite = Number.isFinite(numbers[rows.sumsAt(row) + 1]!); // the loss
     for (const phase of finite ? [step.update, step.descend] : [undefined]) {
       if (phase === undefined) continue;
@@ -92,10 +105,11 @@ export function createLeasePerformer(
       if (leads) rows.writeStartHash(kernel.hash(weights, 4 * P));
       for (let row = 0; row < steps; row++) {
         const { firstPosition, endPosition, learningRate } = rows.readRequest(row);
-        computeGradient({ epoch, firstPosition, endPosition, begin: 0, end: microBatches, weights }, together);
+        const block = { epoch, firstPosition, endPosition, begin: 0, end: microBatches };
+        computeGradient({ step: firstStep + row, ...block, weights: widened ?? weights }, together);
         if (leads) {
           writeLossSums(numbers, rows.sumsAt(row), 0, foldLossSumsTable(numbers, TABLE, microBatches));
-          rows.writeGradientHash(row, kernel.hash(gradient, 4 * P));
+          rows.writeGradientHash(row, kernel.hash(root, plan.nodeBytes));
         }
         meet(); // the sum is hashed before it becomes the mean
         const given = { step: firstStep + row, learningRate, clipNorm, gradient, weights };

@@ -66,6 +66,10 @@ const notGranted = (bytes: number, cause: unknown): Error =>
     { cause },
   );
 
+export function bytesAt(memory: SharedMemory, address: number, count: number): Uint8Array<SharedArrayBuffer> {
+  return new Uint8Array(memory.buffer, address, count);
+}
+
 export function floatsAt(memory: SharedMemory, address: number, count: number): Float32Array<SharedArrayBuffer> {
   return new Float32Array(memory.buffer, address, count);
 }

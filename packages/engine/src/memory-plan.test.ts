@@ -86,9 +86,24 @@ test('46 million parameters in two micro-batches take weights twice, two gradien
     layers: [4096, 4096, 4096, 1000].map((units) => ({ kind: 'dense', units })),
   };
   for (const threads of [1, 2, 8]) {
-    const { bytes, parameterCount } = planWorkerMemory(workerOptions(model, threads, 2, 256));
+    const { trainingRows, parameterCount } = planWorkerMemory(workerOptions(model, threads, 2, 256));
+    const bytes = trainingRows!.features; // what comes before the rows
     assert.ok(bytes < 4 * 4 * parameterCount + threads * 32e6, `${bytes} bytes on ${threads} threads`);
   }
+});
+
+test('the training split lies behind everything else, or is left out where WebAssembly has no room for it', () => {
+  const options = workerOptions(perceptron(1000, 10, 2), 2, 8);
+  const { features, targets } = planWorkerMemory(options).trainingRows!;
+  assert.ok(targets >= features + 4 * 1000 * 1000);
+  assert.ok(planWorkerMemory(options).bytes >= targets + 4 * 1000);
+  const without = planWorkerMemory({ ...options, trainSamples: 0 }).bytes;
+  assert.equal(features, without);
+  const most = Math.floor((2 ** 32 - 64 - without - 2 * 64) / (4 * 1001));
+  assert.ok(planWorkerMemory({ ...options, trainSamples: most }).trainingRows !== undefined);
+  const tooMany = planWorkerMemory({ ...options, trainSamples: most + 1 });
+  assert.equal(tooMany.trainingRows, undefined);
+  assert.equal(tooMany.bytes, without);
 });
 
 test('threads that compute together have a buffer for each level of the tree, the root where the others leave it', () => {

@@ -1,4 +1,12 @@
-import { compileModel, KERNEL_RESERVED_BYTES, type ModelSpec, optimizerSlots } from '#kernel';
+import {
+  compileModel,
+  gradientBytes,
+  KERNEL_RESERVED_BYTES,
+  type ModelSpec,
+  ORDER_KEYS,
+  optimizerSlots,
+  weightBytes,
+} from '#kernel';
 import type { AveragerEngineOptions, WorkerEngineOptions } from './engine.js';
 import { ModelTooLargeError } from './engine-errors.js';
 import { isPowerOfTwo } from './reduction-tree.js';
@@ -44,13 +52,27 @@ const SLOTS_BESIDE_LEASES = 16;
 
 /** Byte addresses of what one kernel thread has for itself. */
 export interface ThreadAddresses {
-  /** [P] each: the levels of a subtree's reduction below its root. */
+  /** [P] float32: a micro-batch's gradient before it is rounded. Absent where nothing is rounded, or never computed. */
+  readonly leaf: number | undefined;
+  /** A node each: the levels of a subtree's reduction below its root. */
   readonly stack: readonly number[];
   /** [samplesAtOnce, F] */
   readonly features: number;
   /** [samplesAtOnce, T] */
   readonly targets: number;
   readonly scratch: number;
+  /** [ORDER_KEYS] words: the order of the epoch's samples. */
+  readonly orderKeys: number;
+  /** [samplesAtOnce] words: which samples a micro-batch has. */
+  readonly indexes: number;
+}
+
+/** Byte addresses of all rows of the training split, in the order of their indexes. */
+export interface TrainingRowAddresses {
+  /** [N, F] */
+  readonly features: number;
+  /** [N, T] */
+  readonly targets: number;
 }
 
 export interface WorkerMemoryPlan {
@@ -58,22 +80,30 @@ export interface WorkerMemoryPlan {
   readonly parameterCount: number;
   /** Samples of the largest micro-batch or evaluation chunk. */
   readonly samplesAtOnce: number;
-  /** [P] each: the current and the staged weights, in whichever order. */
+  /** The current and the staged weights as they travel, in whichever order. */
   readonly weights: readonly [number, number];
-  /** [P] each: the roots of the subtrees threads take; a power of two of them. The block's gradient ends in the first. */
+  /** [P] float32: what is computed on where that is not how weights travel. */
+  readonly widened: number | undefined;
+  /** Bytes of a node of the reduction tree. */
+  readonly nodeBytes: number;
+  /** A node each: the roots of the subtrees threads take; a power of two of them. The block's gradient ends in the first. */
   readonly subtreeGradients: readonly number[];
   /**
-   * [P] each: one a level of the reduction over all micro-batches, for threads that compute one micro-batch after the
+   * A node each: one a level of the reduction over all micro-batches, for threads that compute one micro-batch after the
    * other together. The same memory as `subtreeGradients` and the first thread's stack; the gradient ends in the same.
    */
   readonly levels: readonly number[];
   readonly threads: readonly ThreadAddresses[];
   /** Only with room for leases. */
   readonly lease?: LeaseAddresses;
+  /** Only where the training split fits beside the rest: else its rows stay in the shards they came in. */
+  readonly trainingRows?: TrainingRowAddresses;
 }
 
 /** Byte addresses of what a worker needs to update by itself. */
 export interface LeaseAddresses {
+  /** [P] float32: the weights that are updated, where others are computed on. */
+  readonly masters: number | undefined;
   /** [slots × P] */
   readonly optimizerState: number;
   readonly optimizerSlots: number;
@@ -88,7 +118,13 @@ export interface AveragerMemoryPlan {
   /** [slots × P] */
   readonly optimizerState: number;
   readonly optimizerSlots: number;
-  /** [P] at `inbox + slot × inboxStride`. */
+  /** The weights as they travel: `weights` itself with float32. */
+  readonly wireWeights: number;
+  /** [P] float32: the mean gradient; absent: it is made where the root lies. */
+  readonly mean: number | undefined;
+  /** Bytes of a node of the reduction tree. */
+  readonly nodeBytes: number;
+  /** A node at `inbox + slot × inboxStride`. */
   readonly inbox: number;
   readonly inboxStride: number;
   /** [(1 + slots) × P] each: what leases left behind. None without room for leases. */
@@ -157,7 +193,15 @@ export function planWorkerMemory(options: WorkerEngineOptions): WorkerMemoryPlan
     plan = layOutWorker(options, numSubtrees);
   }
   checkAddressable(plan.bytes, 'a worker', options.model);
-  return plan;
+  return withTrainingRows(plan, options);
+}
+
+/** The training split may take all that the model leaves of WebAssembly's memory: nothing else of a worker grows. */
+function withTrainingRows(plan: WorkerMemoryPlan, { model, trainSamples }: WorkerEngineOptions): WorkerMemoryPlan {
+  const features = plan.bytes;
+  const targets = features + aligned(4 * trainSamples * model.inputs);
+  const bytes = targets + aligned(4 * trainSamples * compileModel(model).targetCount);
+  return bytes > MAX_BYTES ? plan : { ...plan, bytes, trainingRows: { features, targets } };
 }
 
 /** One thread, and threads that compute every micro-batch together, have nothing to even out. */
@@ -167,13 +211,14 @@ function mostSubtrees({ threads, sharing }: WorkerEngineOptions): number {
 
 function isAffordable(plan: WorkerMemoryPlan, numSubtrees: number, { threads, sharing }: WorkerEngineOptions): boolean {
   if (plan.bytes > MAX_BYTES) return false;
-  const buffers = numSubtrees + plan.threads.reduce((sum, { stack }) => sum + stack.length, 0);
+  const nodes = numSubtrees + plan.threads.reduce((sum, { stack }) => sum + stack.length, 0);
+  const leaves = plan.threads.filter(({ leaf }) => leaf !== undefined).length;
   if (sharing === 'micro-batches' && numSubtrees <= threads) return true;
-  return buffers * plan.parameterCount * 4 <= GRADIENT_BUFFER_BUDGET;
+  return nodes * plan.nodeBytes + leaves * plan.parameterCount * 4 <= GRADIENT_BUFFER_BUDGET;
 }
 
 function layOutWorker(
-  { model, threads, batch, microBatches, update }: WorkerEngineOptions,
+  { model, threads, batch, microBatches, update, wire = 'float32' }: WorkerEngineOptions,
   numSubtrees: number,
 ): WorkerMemoryPlan {
   const program = compileModel(model);
@@ -181,21 +226,29 @@ function layOutWorker(
   const samplesAtOnce = Math.max(Math.ceil(batch / microBatches), EVALUATION_CHUNK);
   const stackDepth = Math.log2(microBatches / numSubtrees);
   const allocate = allocator();
-  const buffers = (count: number): number[] => Array.from({ length: count }, () => allocate(4 * parameterCount));
-  const weights = [allocate(4 * parameterCount), allocate(4 * parameterCount)] as const;
+  const nodeBytes = gradientBytes(wire, parameterCount);
+  const rounds = wire !== 'float32';
+  const wireBytes = weightBytes(wire, parameterCount);
+  const buffers = (count: number): number[] => Array.from({ length: count }, () => allocate(nodeBytes));
+  const weights = [allocate(wireBytes), allocate(wireBytes)] as const;
+  const widened = rounds ? allocate(4 * parameterCount) : undefined;
   const subtreeGradients = buffers(numSubtrees);
   const perThread = Array.from({ length: threads }, (_, thread) => ({
     // With fewer subtrees than threads, the threads beyond only evaluate, and compute together with the others.
     stack: thread < numSubtrees ? buffers(stackDepth) : [],
+    leaf: rounds && thread < numSubtrees ? allocate(4 * parameterCount) : undefined,
     features: allocate(4 * samplesAtOnce * model.inputs),
     targets: allocate(4 * samplesAtOnce * targetCount),
     scratch: allocate(program.scratchBytes(samplesAtOnce)),
+    orderKeys: allocate(4 * ORDER_KEYS),
+    indexes: allocate(4 * samplesAtOnce),
   }));
   const lease = update === undefined ? {} : { lease: leaseAddresses(optimizerSlots(update.optimizer)) };
 
   function leaseAddresses(slots: number): LeaseAddresses {
     const optimizerState = allocate(4 * parameterCount * slots);
-    return { optimizerState, optimizerSlots: slots, outbox: allocate(4 * parameterCount * (1 + slots)) };
+    const masters = rounds ? allocate(4 * parameterCount) : undefined;
+    return { masters, optimizerState, optimizerSlots: slots, outbox: allocate(4 * parameterCount * (1 + slots)) };
   }
 
   return {
@@ -203,6 +256,8 @@ function layOutWorker(
     parameterCount,
     samplesAtOnce,
     weights,
+    widened,
+    nodeBytes,
     subtreeGradients,
     // Never too few: S subtrees of depth d leave S + d buffers, and the tree over all has log2(S) + d + 1 levels.
     levels: [...subtreeGradients, ...perThread[0]!.stack].slice(0, Math.log2(microBatches) + 1),
@@ -218,6 +273,7 @@ export function planAveragerMemory({
   optimizer,
   microBatches,
   leases = false,
+  wire = 'float32',
 }: AveragerEngineOptions): AveragerMemoryPlan {
   checkThreads(threads);
   checkMicroBatches(microBatches);
@@ -225,14 +281,20 @@ export function planAveragerMemory({
   const slots = optimizerSlots(optimizer);
   const allocate = allocator();
   const place = (): number => allocate(4 * parameterCount * (1 + slots));
+  const rounds = wire !== 'float32';
+  const weights = allocate(4 * parameterCount);
+  const nodeBytes = gradientBytes(wire, parameterCount);
   const plan: AveragerMemoryPlan = {
     parameterCount,
-    weights: allocate(4 * parameterCount),
+    weights,
+    wireWeights: rounds ? allocate(weightBytes(wire, parameterCount)) : weights,
+    mean: rounds ? allocate(4 * parameterCount) : undefined,
+    nodeBytes,
     optimizerState: allocate(4 * parameterCount * slots),
     leasePlaces: leases ? [place(), place()] : [],
     optimizerSlots: slots,
     inbox: allocate(0),
-    inboxStride: aligned(4 * parameterCount),
+    inboxStride: aligned(nodeBytes),
   };
   checkAddressable(plan.inbox + plan.inboxStride, 'the averager', model);
   return plan;

@@ -9,8 +9,11 @@ export interface Subtree {
   readonly end: number;
 }
 
-/** Values `into` and `right` name whatever holds the two children: an index, a slot. `into` holds the node afterwards. */
-export interface Fold {
+/**
+ * Values `into` and `right` name whatever holds the two children: an index, a slot. `into` holds the node afterwards,
+ * which is the subtree `[begin, end)`.
+ */
+export interface Fold extends Subtree {
   readonly into: number;
   readonly right: number;
 }
@@ -33,13 +36,13 @@ export function checkSubtree({ begin, end }: Subtree, microBatches: number): voi
  * where its parent will be, a right child one level below.
  * @param buffers at least log2(end - begin) + 1; the result is in the first
  * @param leaf overwrites `buffer` with micro-batch `microBatch`
- * @param fold adds `right` into `into`
+ * @param fold adds `right` into `into`, which becomes the node of that subtree
  */
 export function reduceSubtree<Buffer>(
   { begin, end }: Subtree,
   buffers: readonly Buffer[],
   leaf: (microBatch: number, buffer: Buffer) => void,
-  fold: (into: Buffer, right: Buffer) => void,
+  fold: (into: Buffer, right: Buffer, parent: Subtree) => void,
   depth = 0,
 ): void {
   const buffer = buffers[depth];
@@ -51,7 +54,7 @@ export function reduceSubtree<Buffer>(
   const middle = (begin + end) / 2;
   reduceSubtree({ begin, end: middle }, buffers, leaf, fold, depth);
   reduceSubtree({ begin: middle, end }, buffers, leaf, fold, depth + 1);
-  fold(buffer, buffers[depth + 1]!); // the right child was just built there
+  fold(buffer, buffers[depth + 1]!, { begin, end }); // the right child was just built there
 }
 
 /**
@@ -72,7 +75,7 @@ export function foldsUpTree(subtrees: readonly Subtree[], microBatches: number):
     if (end - begin === 1) throw notACover(subtrees, microBatches);
     const middle = (begin + end) / 2;
     const into = join(begin, middle);
-    folds.push({ into, right: join(middle, end) });
+    folds.push({ into, right: join(middle, end), begin, end });
     return into;
   };
   join(0, microBatches);

@@ -15,6 +15,8 @@ export type CopyRow = (
 export interface RowStore {
   /** Adding a shard again replaces it. @throws RangeError when it overlaps a different shard, or its arrays do not fit */
   add(shard: ShardRows): void;
+  /** Rows of a split that are there. */
+  count(split: SplitName): number;
   /** @throws MissingRowError */
   readonly copyRow: CopyRow;
 }
@@ -48,6 +50,7 @@ export function createRowStore(inputs: number, targetCount: number): RowStore {
       shards.splice(before + 1, 0, shard);
       begins.splice(before + 1, 0, shard.begin);
     },
+    count: (split) => splits[split].shards.reduce((sum, { begin, end }) => sum + end - begin, 0),
     copyRow(split, index, features, featuresAt, targets, targetsAt) {
       const { shards, begins } = splits[split];
       const shard = shards[lastAtOrBefore(begins, index)];

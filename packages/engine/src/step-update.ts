@@ -1,5 +1,6 @@
 import type { Kernel, UpdateAddresses } from '#kernel';
 import type { UpdateSettings } from './engine.js';
+import type { GradientNodes } from './gradient-nodes.js';
 import { NORM_DOUBLES, trustRatios } from './lamb-norms.js';
 import { RANGE_FLOATS } from './memory-plan.js';
 import { piecesOf, type UpdatePiece } from './update-pieces.js';
@@ -14,6 +15,10 @@ export interface UpdateLayout {
   readonly squareSums: Float64Array;
   /** LAMB's norms, see `trustRatios`. */
   readonly norms: Float64Array;
+  /** Whether the root of the tree lies in another place and format than the mean. */
+  readonly nodes: GradientNodes;
+  /** Rounds a range of new weights to where they are sent or computed on from; absent: they are as they are. */
+  readonly roundWeights?: RangeWork;
 }
 
 export interface UpdateStep {
@@ -35,8 +40,8 @@ type RangeWork = (range: number) => void;
  */
 export interface StepUpdate {
   readonly ranges: number;
-  /** Scales a range of the sum to the mean, and leaves its part of the square sum. */
-  takeMean(gradient: number, sampleCount: number): RangeWork;
+  /** Scales a range of the sum at `root` to the mean at `gradient`, and leaves its part of the square sum. */
+  takeMean(root: number, gradient: number, sampleCount: number): RangeWork;
   /** ‖mean‖², partial sums added in order of ranges: the same double in every thread. */
   squareNorm(): number;
   /**
@@ -54,6 +59,9 @@ export function createStepUpdate(kernel: Kernel, settings: UpdateSettings, layou
   const rangePieces = piecesOf(settings);
   const allPieces = rangePieces.flat();
   const ranges = rangePieces.length;
+  const stateOfPiece = allPieces.map(({ begin }) =>
+    Array.from({ length: layout.optimizerSlots }, (_, slot) => layout.optimizerState + 4 * (P * slot + begin)),
+  );
 
   function squareNorm(): number {
     let sum = 0;
@@ -75,10 +83,7 @@ export function createStepUpdate(kernel: Kernel, settings: UpdateSettings, layou
   ): void {
     for (const piece of rangePieces[range]!) {
       const { begin, end } = piece;
-      const state = Array.from(
-        { length: layout.optimizerSlots },
-        (_, slot) => layout.optimizerState + 4 * (P * slot + begin),
-      );
+      const state = stateOfPiece[piece.index]!; // one a piece
       work(piece, { weights: weights + 4 * begin, gradient: gradient + 4 * begin, state, count: end - begin });
     }
   }
@@ -86,17 +91,21 @@ export function createStepUpdate(kernel: Kernel, settings: UpdateSettings, layou
   function descend(given: UpdateStep): RangeWork | undefined {
     if (gradientFactor(given.clipNorm) === undefined) return undefined;
     const ratios = trustRatios(norms, allPieces);
-    return (range) =>
+    return (range) => {
       forEachPiece(range, given, ({ parameter }, { weights, gradient, count }) => {
         kernel.descend(weights, gradient, count, given.learningRate * ratios[parameter]!);
       });
+      layout.roundWeights?.(range);
+    };
   }
 
   return {
     ranges,
-    takeMean(gradient, sampleCount) {
+    takeMean(root, gradient, sampleCount) {
       const factor = Math.fround(1 / sampleCount);
+      const widen = layout.nodes.widen(root, gradient);
       return (range) => {
+        widen(range);
         const count = Math.min(RANGE_FLOATS, P - RANGE_FLOATS * range);
         squareSums[range] = kernel.scaleSquareSum(gradient + 4 * RANGE_FLOATS * range, count, factor);
       };
@@ -106,7 +115,7 @@ export function createStepUpdate(kernel: Kernel, settings: UpdateSettings, layou
       const factor = gradientFactor(given.clipNorm);
       if (factor === undefined) return undefined;
       const { step, learningRate } = given;
-      return (range) =>
+      return (range) => {
         forEachPiece(range, given, ({ index, weightDecay }, at) => {
           const terms = { gradientFactor: factor, weightDecay };
           if (optimizer.kind !== 'lamb') {
@@ -117,6 +126,8 @@ export function createStepUpdate(kernel: Kernel, settings: UpdateSettings, layou
           norms[NORM_DOUBLES * index] = kernel.squareSum(at.weights, at.count);
           norms[NORM_DOUBLES * index + 1] = kernel.squareSum(at.gradient, at.count);
         });
+        if (optimizer.kind !== 'lamb') layout.roundWeights?.(range);
+      };
     },
     descend: optimizer.kind === 'lamb' ? descend : undefined,
   };

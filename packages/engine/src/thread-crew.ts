@@ -22,7 +22,7 @@ import type { ThreadReport } from './thread-service.js';
 export interface ThreadCrew extends AsyncDisposable {
   /** As the first thread reported it. */
   readonly kernelId: string;
-  /** Leaves a message with every thread; it is read before the thread's next command. */
+  /** Leaves a message with every thread, to be read before the first command that is run after it. */
   post(message: unknown): void;
   /**
    * Has threads `[0, participants)` perform a command whose arguments were written to `control.numbers`, in as many
@@ -67,6 +67,7 @@ export async function openThreadCrew(
   let broken: Error | undefined;
   let pending: PendingCall | undefined;
   let ended: Promise<unknown> | undefined;
+  let posted = 0;
 
   // Flags of the caller's program (`--import`, `--input-type`, `--inspect`) are not meant for kernel threads.
   const workers = threadData.map(
@@ -131,7 +132,7 @@ export async function openThreadCrew(
     kernelId,
     post(message) {
       for (const worker of workers) worker.postMessage(message);
-      Atomics.add(words, MAIL, 1);
+      posted++;
     },
     run({ command, participants, phases }) {
       if (broken !== undefined) return Promise.reject(broken);
@@ -139,6 +140,7 @@ export async function openThreadCrew(
       words[COMMAND] = command;
       words[PARTICIPANTS] = participants;
       words[PHASES] = phases;
+      words[MAIL] = posted; // what comes later waits for the next command: all participants have read the same
       for (const word of [FAILED, BARRIER_ARRIVED, SHARED_PIECES, OFFERS]) words[word] = 0;
       for (let phase = 0; phase < phases; phase++) words[phaseCounter(phase)] = 0;
       words[ACTIVE] = participants;

@@ -60,7 +60,7 @@ export function serveCommands(index: number, control: ControlBlock, performer: P
   };
   let mailRead = 0;
   const readMail = (): void => {
-    for (; mailRead < Atomics.load(words, MAIL); mailRead++) {
+    for (; mailRead < words[MAIL]!; mailRead++) {
       const mail = receiveMessageOnPort(port);
       if (mail === undefined) throw new Error('a message that was posted to this thread did not arrive');
       performer.receive(mail.message);

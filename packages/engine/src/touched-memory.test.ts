@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
 import { compileModel, type ModelSpec } from '#kernel';
-import { initialWeights, optionsOf, prepare, WHOLE_STEP, WIDE_MODEL } from './engine.fixture.js';
+import { initialWeights, optionsOf, prepare, TRAIN_SAMPLES, WHOLE_STEP, WIDE_MODEL } from './engine.fixture.js';
 import type { WorkerEngine, WorkerEngineOptions } from './engine.js';
 import { workerMemoryBytes } from './memory-plan.js';
 import { workerTouchedBytes } from './touched-memory.js';
@@ -20,13 +20,14 @@ function writtenBytes(engine: WorkerEngine): number {
   return written;
 }
 
-/** What a worker writes to that computes one block of so many micro-batches, and has seen two versions of the weights. */
+/** What a worker writes to, besides its training rows, that computes one block of so many micro-batches, and has seen two versions of the weights. */
 async function writtenFor(options: WorkerEngineOptions, blockSize: number): Promise<number> {
   await using engine = await openWorkerEngine(options);
   prepare(engine, options.model);
   engine.stagedWeights.set(initialWeights(options.model));
   await engine.computeGradient({ ...WHOLE_STEP, begin: 0, end: blockSize });
-  return writtenBytes(engine);
+  const { inputs } = options.model;
+  return writtenBytes(engine) - 4 * TRAIN_SAMPLES * (inputs + 1);
 }
 
 const MODEL: ModelSpec = WIDE_MODEL;

@@ -1,4 +1,4 @@
-import { compileModel } from '#kernel';
+import { compileModel, weightBytes } from '#kernel';
 import type { WorkerEngineOptions } from './engine.js';
 import { EVALUATION_CHUNK, planWorkerMemory } from './memory-plan.js';
 import { busyThreads, sharesTiles } from './participants.js';
@@ -17,12 +17,12 @@ export interface WorkerUse {
  * space. Weights are touched twice over; of the gradient buffers, those that blocks of `blockSize` reach; of the buffers
  * for samples and activations, the part that so many samples fill, by the threads that work on samples of their own.
  *
- * Left out: up to 2 MB of packed panels in each thread that only helps with the micro-batches of the first.
+ * Left out: the rows of the training split, which take their bytes wherever they lie, and up to 2 MB of packed panels in each thread that only helps with the micro-batches of the first.
  * @throws ModelTooLargeError
  */
 export function workerTouchedBytes(options: WorkerEngineOptions, { blockSize, evaluationSamples }: WorkerUse): number {
   const { model, batch, microBatches, sharing } = options;
-  const { weights, parameterCount, subtreeGradients, lease } = planWorkerMemory(options);
+  const { weights, widened, nodeBytes, parameterCount, subtreeGradients, lease } = planWorkerMemory(options);
   const program = compileModel(model);
   const busy = busyThreads(options);
   const { count, size } = cutBlock(0, blockSize, subtreeGradients.length);
@@ -31,16 +31,19 @@ export function workerTouchedBytes(options: WorkerEngineOptions, { blockSize, ev
   const gradients = together ? levelsOf(blockSize) : count + trainers * (levelsOf(size) - 1);
   const evaluators = Math.min(busy, Math.ceil(evaluationSamples / EVALUATION_CHUNK));
   const bytesFor = (samples: number): number =>
-    4 * samples * (model.inputs + program.targetCount) + program.scratchBytes(samples);
+    4 * samples * (model.inputs + program.targetCount + 1) + program.scratchBytes(samples); // 1: its index
   const training = bytesFor(Math.ceil(batch / microBatches));
   const evaluating = bytesFor(Math.min(EVALUATION_CHUNK, evaluationSamples));
   const perThread = Array.from({ length: Math.max(trainers, evaluators) }, (_, thread) =>
     Math.max(thread < trainers ? training : 0, thread < evaluators ? evaluating : 0),
   );
   // Optimizer state, and what leaves the worker with a lease: both and the weights.
-  const leased = lease === undefined ? 0 : 2 * lease.optimizerSlots + 1;
+  const leased = lease === undefined ? 0 : 2 * lease.optimizerSlots + 1 + (lease.masters === undefined ? 0 : 1);
   const [firstAddress] = weights;
-  const buffers = 4 * parameterCount * (weights.length + gradients + leased);
+  // What is computed on, and each micro-batch's gradient before it is rounded.
+  const floats = widened === undefined ? 0 : 1 + trainers;
+  const travelling = weights.length * weightBytes(options.wire ?? 'float32', parameterCount) + gradients * nodeBytes;
+  const buffers = travelling + 4 * parameterCount * (floats + leased);
   return firstAddress + buffers + perThread.reduce((sum, own) => sum + own, 0);
 }
 

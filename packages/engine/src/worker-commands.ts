@@ -8,6 +8,8 @@ export const EVALUATE = 2;
 export const COMPUTE_GRADIENT_TOGETHER = 3;
 export const LEASE = 4;
 export const SNAPSHOT = 5;
+/** Makes the weights that are computed on, where those that travel, or that leases update, are not. */
+export const WIDEN = 6;
 
 export interface GradientArguments extends GradientRequest {
   /** Byte address of the current weights. */
@@ -21,8 +23,8 @@ export interface EvaluationArguments extends EvaluationRequest {
 const SPLITS: readonly SplitName[] = ['train', 'validation', 'test'];
 
 export function writeGradientArguments({ numbers }: ControlBlock, given: GradientArguments): void {
-  const { epoch, firstPosition, endPosition, begin, end, weights } = given;
-  numbers.set([epoch, firstPosition, endPosition, begin, end, weights], ARGUMENTS);
+  const { step, epoch, firstPosition, endPosition, begin, end, weights } = given;
+  numbers.set([epoch, firstPosition, endPosition, begin, end, weights, step], ARGUMENTS);
 }
 
 export function readGradientArguments({ numbers }: ControlBlock): GradientArguments {
@@ -33,6 +35,7 @@ export function readGradientArguments({ numbers }: ControlBlock): GradientArgume
     begin: numbers[ARGUMENTS + 3]!,
     end: numbers[ARGUMENTS + 4]!,
     weights: numbers[ARGUMENTS + 5]!,
+    step: numbers[ARGUMENTS + 6]!,
   };
 }
 
@@ -47,6 +50,21 @@ export function readEvaluationArguments({ numbers }: ControlBlock): EvaluationAr
     end: numbers[ARGUMENTS + 2]!,
     weights: numbers[ARGUMENTS + 3]!,
   };
+}
+
+export interface WidenArguments {
+  /** Byte address. */
+  readonly from: number;
+  /** They are float32 weights of a lease, to be rounded as they would be to travel. */
+  readonly masters: boolean;
+}
+
+export function writeWidenArguments({ numbers }: ControlBlock, { from, masters }: WidenArguments): void {
+  numbers.set([from, masters ? 1 : 0], ARGUMENTS);
+}
+
+export function readWidenArguments({ numbers }: ControlBlock): WidenArguments {
+  return { from: numbers[ARGUMENTS]!, masters: numbers[ARGUMENTS + 1] === 1 };
 }
 
 /** The subtrees of a block that threads take one at a time, in order: at most `mostSubtrees`, a power of two. */

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { test } from 'vitest';
-import { compileModel } from '#kernel';
+import { compileModel, scalesOffset } from '#kernel';
 import {
+  asFloats,
   assertSameBits,
   BATCH,
+  bfloat16Of,
   DROPOUT_MODEL,
   expectedEvaluation,
   expectedGradient,
@@ -12,6 +14,7 @@ import {
   MICRO_BATCHES,
   optionsOf,
   prepare,
+  roundedToBfloat16,
   rowsOf,
   TRAIN_SAMPLES,
   WHOLE_STEP,
@@ -19,6 +22,7 @@ import {
 } from './engine.fixture.js';
 import type { KernelName, Sharing, WorkerEngine } from './engine.js';
 import { MissingRowError } from './engine-errors.js';
+import { planWorkerMemory } from './memory-plan.js';
 import { openWorkerEngine } from './worker-engine.js';
 
 const KERNELS: readonly KernelName[] = ['js', 'wasm'];
@@ -101,8 +105,12 @@ test.each(KERNELS)(
 );
 
 test('without shuffling, every epoch takes the samples as they stand in the split', async () => {
-  for (const threads of [1, 3]) {
-    await using engine = await openWorkerEngine({ ...optionsOf('js', threads), shuffle: false });
+  for (const [threads, sharing] of [
+    [1, 'micro-batches'],
+    [3, 'micro-batches'],
+    [3, 'tiles'],
+  ] as const) {
+    await using engine = await openWorkerEngine({ ...optionsOf('js', threads), sharing, shuffle: false });
     prepare(engine);
     for (const epoch of [0, 5]) {
       const request = { ...WHOLE_STEP, epoch };
@@ -112,6 +120,38 @@ test('without shuffling, every epoch takes the samples as they stand in the spli
       assert.deepEqual(sumsOf(result), expected.sums);
     }
   }
+});
+
+test('a training split too large for the kernel memory is computed from its shards, with the same bits', async () => {
+  const trainSamples = 2 ** 25; // of 40 features: 5 GB
+  for (const sharing of ['micro-batches', 'tiles'] as const) {
+    const options = { ...optionsOf('wasm', 2), trainSamples, shuffle: false, sharing };
+    assert.equal(planWorkerMemory(options).trainingRows, undefined);
+    await using engine = await openWorkerEngine(options);
+    prepare(engine);
+    const expected = expectedGradient(WHOLE_STEP, initialWeights(), undefined, (position) => position);
+    assertSameBits((await engine.computeGradient(WHOLE_STEP)).gradient, expected.gradient);
+  }
+});
+
+test('training rows are taken over: what becomes of the arrays of their shard afterwards changes nothing', async () => {
+  for (const shuffle of [true, false]) {
+    await using engine = await openWorkerEngine({ ...optionsOf('wasm', 2), shuffle });
+    prepare(engine);
+    const { gradientHash } = await engine.computeGradient(WHOLE_STEP);
+    const again = rowsOf('train', 33, 100);
+    engine.addShard(again);
+    again.features.fill(Number.NaN);
+    assert.equal((await engine.computeGradient(WHOLE_STEP)).gradientHash, gradientHash);
+    engine.addShard(again);
+    assert.notEqual((await engine.computeGradient(WHOLE_STEP)).gradientHash, gradientHash);
+  }
+});
+
+test('training rows that are not among those of the split are refused', async () => {
+  await using engine = await openWorkerEngine(optionsOf('js', 1));
+  assert.throws(() => engine.addShard(rowsOf('train', 140, TRAIN_SAMPLES + 1)), /\[140, 151\) are not among the 150/);
+  engine.addShard(rowsOf('validation', 140, TRAIN_SAMPLES + 1)); // which may have any number
 });
 
 test('a model wide enough to be cut into many tiles has the same gradient for any threads and sharing', async () => {
@@ -155,7 +195,13 @@ test.each([
     const check = async (engine: WorkerEngine): Promise<void> => {
       await fc.assert(
         fc.asyncProperty(blocks, lengths, fc.nat({ max: 3 }), async (block, length, epoch) => {
-          const request = { epoch, firstPosition: TRAIN_SAMPLES - length, endPosition: TRAIN_SAMPLES, ...block };
+          const request = {
+            step: 9,
+            epoch,
+            firstPosition: TRAIN_SAMPLES - length,
+            endPosition: TRAIN_SAMPLES,
+            ...block,
+          };
           const result = await engine.computeGradient(request);
           const expected = expectedGradient(request);
           assertSameBits(result.gradient, expected.gradient);
@@ -183,6 +229,45 @@ test('staged weights count once they are adopted and not before', async () => {
     engine.adoptStagedWeights();
     assert.equal((await engine.computeGradient(WHOLE_STEP)).gradientHash, hash);
   });
+});
+
+test('in bfloat16, weights are rounded before they are computed on, and every node of the tree when it is made', async () => {
+  const weights = roundedToBfloat16(initialWeights());
+  for (const kernel of KERNELS) {
+    for (const [begin, end] of [
+      [0, MICRO_BATCHES],
+      [4, 6],
+      [5, 6],
+    ] as const) {
+      const request = { ...WHOLE_STEP, begin, end };
+      const expected = expectedGradient(request, weights, undefined, undefined, roundedToBfloat16);
+      await using engine = prepare(await openWorkerEngine({ ...optionsOf(kernel, 2), wire: 'bfloat16' }));
+      const result = await engine.computeGradient(request);
+      const { buffer, byteOffset } = result.gradient;
+      const nodes = new Uint16Array(buffer, byteOffset, engine.parameterCount);
+      assert.deepEqual(nodes, bfloat16Of(expected.gradient));
+      assert.deepEqual(sumsOf(result), expected.sums);
+    }
+  }
+});
+
+test('in int8, a gradient is off by less than a step of every rounding below it, and another in every step', async () => {
+  const weights = roundedToBfloat16(initialWeights());
+  const exact = expectedGradient({ ...WHOLE_STEP, begin: 5, end: 6 }, weights).gradient;
+  await using engine = prepare(await openWorkerEngine({ ...optionsOf('wasm', 2), wire: 'int8' }));
+  const hashes = new Set<string>();
+  for (const step of [4, 5, 2 ** 32 + 4]) {
+    const { gradient, gradientHash } = await engine.computeGradient({ ...WHOLE_STEP, step, begin: 5, end: 6 });
+    const codes = new Int8Array(gradient.buffer, gradient.byteOffset, exact.length);
+    const scales = asFloats(gradient.subarray(scalesOffset(exact.length)));
+    const wrong = exact.findIndex((value, p) => {
+      const scale = scales[Math.floor(p / 1024)]!;
+      return Math.abs(scale * codes[p]! - value) > 1.0001 * scale;
+    });
+    assert.equal(wrong, -1);
+    hashes.add(gradientHash);
+  }
+  assert.equal(hashes.size, 3);
 });
 
 test('a row in no shard fails the call by split and index, and the call succeeds once the shard is there', async () => {

@@ -1,4 +1,4 @@
-import { addLossSums, compileModel, type LossSums } from '#kernel';
+import { addLossSums, compileModel, type LossSums, weightBytes } from '#kernel';
 import { createControlBlock, ENDED_MS, RESULTS, STARTED_MS, TABLE } from './control-block.js';
 import type {
   EvaluationRequest,
@@ -11,11 +11,11 @@ import type {
 import { hashDigits } from './hash-digits.js';
 import { checkThreadLimit, loadKernel } from './kernel-loading.js';
 import { leaseTable } from './lease-commands.js';
-import { createSharedMemory, floatsAt } from './linear-memory.js';
+import { bytesAt, createSharedMemory, floatsAt } from './linear-memory.js';
 import { EVALUATION_WAVE, foldLossSumsTable, NO_LOSS, readLossSums, sumsTableLength } from './loss-sums.js';
 import { EVALUATION_CHUNK, planWorkerMemory, RANGE_FLOATS } from './memory-plan.js';
 import { oneAtATime } from './one-at-a-time.js';
-import { busyThreads, gradientParticipants, sharesTiles } from './participants.js';
+import { averageParticipants, busyThreads, gradientParticipants, sharesTiles } from './participants.js';
 import { checkSubtree } from './reduction-tree.js';
 import { createRowStore } from './row-store.js';
 import { updateTableLengths } from './step-update.js';
@@ -26,8 +26,11 @@ import {
   COMPUTE_GRADIENT_TOGETHER,
   cutBlock,
   EVALUATE,
+  WIDEN,
+  type WidenArguments,
   writeEvaluationArguments,
   writeGradientArguments,
+  writeWidenArguments,
 } from './worker-commands.js';
 import { workerLease } from './worker-lease.js';
 
@@ -57,18 +60,38 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
 
   const { numbers } = control;
   const hash = new BigUint64Array(numbers.buffer, 8 * RESULTS, 1);
-  const weights = plan.weights.map((address) => floatsAt(memory, address, parameterCount));
-  const gradient = floatsAt(memory, subtreeGradients[0]!, parameterCount); // there is always at least one subtree
-  const rows = createRowStore(model.inputs, compileModel(model).targetCount);
+  const weights = plan.weights.map((address) =>
+    plan.widened === undefined
+      ? floatsAt(memory, address, parameterCount)
+      : new Uint16Array(memory.buffer, address, weightBytes(options.wire ?? 'float32', parameterCount) / 2),
+  );
+  const gradient = bytesAt(memory, subtreeGradients[0]!, plan.nodeBytes); // there is always at least one subtree
+  const { targetCount } = compileModel(model);
+  const rows = createRowStore(model.inputs, targetCount);
   let current: 0 | 1 = 0;
+  /** What the weights that are computed on have still to be made from; nothing where those that travel are computed on. */
+  let toWiden: WidenArguments | undefined;
   const calls = oneAtATime();
 
   const staged = (): 0 | 1 => (current === 0 ? 1 : 0);
 
+  /** The weights to compute on: the current ones, widened if they travel in another format. */
+  async function computable(): Promise<number> {
+    if (plan.widened === undefined) return plan.weights[current];
+    if (toWiden !== undefined) {
+      writeWidenArguments(control, toWiden);
+      const pieces = Math.ceil(parameterCount / RANGE_FLOATS);
+      await crew.run({ command: WIDEN, participants: averageParticipants(busy, pieces), phases: 1 });
+      toWiden = undefined;
+    }
+    return plan.widened;
+  }
+
   async function computeGradient(request: GradientRequest): Promise<GradientResult> {
     checkGradientRequest(request, options);
     const { firstPosition, endPosition, begin, end } = request;
-    writeGradientArguments(control, { ...request, weights: plan.weights[current] });
+    const weightsAt = await computable();
+    writeGradientArguments(control, { ...request, weights: weightsAt });
     const { count } = cutBlock(begin, end, subtreeGradients.length);
     const samplesEach = (endPosition - firstPosition) / microBatches;
     if (sharesTiles(options.sharing, busy, count, samplesEach, parameterCount)) {
@@ -93,10 +116,11 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
   async function evaluate({ split, begin, end }: EvaluationRequest): Promise<LossSums> {
     checkRange(`samples of split "${split}"`, begin, end);
     let total: LossSums | undefined;
+    const weightsAt = await computable();
     for (let from = begin; from < end; from += EVALUATION_WAVE * EVALUATION_CHUNK) {
       const to = Math.min(end, from + EVALUATION_WAVE * EVALUATION_CHUNK);
       const chunks = Math.ceil((to - from) / EVALUATION_CHUNK);
-      writeEvaluationArguments(control, { split, begin: from, end: to, weights: plan.weights[current] });
+      writeEvaluationArguments(control, { split, begin: from, end: to, weights: weightsAt });
       await crew.run({
         command: EVALUATE,
         participants: gradientParticipants(busy, chunks, to - from, parameterCount),
@@ -110,10 +134,41 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
     return total ?? NO_LOSS;
   }
 
+  /** The same rows where all threads see them: those of the training split in the kernel's memory if there is room. */
+  function inSharedMemory({ split, begin, end, features, targets }: ShardRows): ShardRows {
+    const { trainingRows } = plan;
+    if (split !== 'train' || trainingRows === undefined) {
+      return { split, begin, end, features: shared(features), targets: shared(targets) };
+    }
+    const move = (values: Float32Array, table: number, width: number): Float32Array => {
+      const place = floatsAt(memory, table + 4 * width * begin, (end - begin) * width);
+      place.set(values);
+      return place;
+    };
+    return {
+      ...{ split, begin, end },
+      features: move(features, trainingRows.features, model.inputs),
+      targets: move(targets, trainingRows.targets, targetCount),
+    };
+  }
+
   const lease = workerLease({
     ...{ options, plan, control, memory, crew, calls, table, busyThreads: busy },
-    currentWeights: () => plan.weights[current],
+    updatedWeights: () => plan.lease?.masters ?? plan.weights[current],
+    computable,
+    receivedWeights: () => plan.lease?.masters ?? plan.weights[staged()],
+    adoptReceived: () => {
+      const masters = plan.lease?.masters;
+      if (masters === undefined) adoptStagedWeights();
+      else toWiden = { from: masters, masters: true };
+    },
   });
+
+  function adoptStagedWeights(): void {
+    if (calls.busy) throw new Error('weights were adopted while a call was using the current ones: await it first');
+    current = staged();
+    if (plan.widened !== undefined) toWiden = { from: plan.weights[current], masters: false };
+  }
 
   return {
     kernelId: crew.kernelId,
@@ -123,13 +178,13 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
     get stagedWeights() {
       return weights[staged()]!; // two buffers were planned
     },
-    adoptStagedWeights() {
-      if (calls.busy) throw new Error('weights were adopted while a call was using the current ones: await it first');
-      current = staged();
-    },
+    adoptStagedWeights,
     addShard(shard: ShardRows) {
+      checkTrainingRows(shard, options);
       rows.add(shard);
-      crew.post(shard);
+      const kept = inSharedMemory(shard);
+      rows.add(kept); // in its place
+      crew.post(kept);
     },
     computeGradient: (request) => calls.run(() => computeGradient(request)),
     evaluate: (request) => calls.run(() => evaluate(request)),
@@ -137,11 +192,24 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
   };
 }
 
+function shared(values: Float32Array): Float32Array {
+  if (values.buffer instanceof SharedArrayBuffer) return values;
+  const copy = new Float32Array(new SharedArrayBuffer(values.byteLength));
+  copy.set(values);
+  return copy;
+}
+
+function checkTrainingRows({ split, begin, end }: ShardRows, { trainSamples }: WorkerEngineOptions): void {
+  if (split !== 'train' || end <= trainSamples) return;
+  throw new RangeError(`training rows [${begin}, ${end}) are not among the ${trainSamples} of the split`);
+}
+
 function checkGradientRequest(
   request: GradientRequest,
   { microBatches, batch, trainSamples }: WorkerEngineOptions,
 ): void {
-  const { epoch, firstPosition, endPosition } = request;
+  const { step, epoch, firstPosition, endPosition } = request;
+  if (!Number.isSafeInteger(step) || step < 0) throw new RangeError(`step must be a natural number, received ${step}`);
   checkSubtree(request, microBatches);
   if (!Number.isSafeInteger(epoch) || epoch < 0)
     throw new RangeError(`epoch must be a natural number, received ${epoch}`);

@@ -1,16 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'vitest';
-import type { ModelSpec, OptimizerSpec } from '#kernel';
+import { type ModelSpec, type OptimizerSpec, WIRE_FORMATS, type WireFormat } from '#kernel';
 import { MOST_LEASE_STEPS as MOST_OF_THE_PROTOCOL } from '#training';
 import { openAveragerEngine } from './averager-engine.js';
+import { BLAS_LIBRARY, hasBlas } from './blas.fixture.js';
 import {
   assertSameBits,
   BATCH,
+  giveWeights,
   initialWeights,
   MICRO_BATCHES,
   MODEL,
   optionsOf,
   prepare,
+  receiveWeights,
   TRAIN_SAMPLES,
   WIDE_MODEL,
 } from './engine.fixture.js';
@@ -30,6 +33,7 @@ const OPTIMIZERS: readonly OptimizerSpec[] = [
   LAMB,
 ];
 const CLIP_NORM = 0.5;
+const BLAS = BLAS_LIBRARY === undefined ? {} : { blasLibrary: BLAS_LIBRARY };
 const EPOCHS = 2;
 const STEPS_PER_EPOCH = Math.ceil(TRAIN_SAMPLES / BATCH);
 
@@ -56,13 +60,19 @@ interface Trained {
 }
 
 /** The same steps, one by one: a worker's gradient, then the averager. */
-async function stepByStep(kernel: KernelName, update: Update, model: ModelSpec): Promise<Trained> {
-  await using worker = await openWorkerEngine(optionsOf(kernel, 1, model));
+async function stepByStep(
+  kernel: KernelName,
+  update: Update,
+  model: ModelSpec,
+  wire: WireFormat = 'float32',
+): Promise<Trained> {
+  await using worker = await openWorkerEngine({ ...optionsOf(kernel, 1, model), ...BLAS, wire });
   await using averager = await openAveragerEngine({
     kernel,
     threads: 1,
     model,
     microBatches: MICRO_BATCHES,
+    ...{ ...BLAS, wire, seed: 11 },
     ...update,
   });
   averager.weights.set(initialWeights(model));
@@ -80,7 +90,7 @@ async function stepByStep(kernel: KernelName, update: Update, model: ModelSpec):
         computeMs: _,
         ...record
       } = await worker.computeGradient({
-        ...{ epoch, firstPosition, endPosition },
+        ...{ step: firstStep + index, epoch, firstPosition, endPosition },
         ...block,
       });
       averager.inbox(0).set(gradient);
@@ -93,8 +103,7 @@ async function stepByStep(kernel: KernelName, update: Update, model: ModelSpec):
       });
       weightsHash = averaged.weightsHash;
       records.push({ ...record, ...averaged });
-      worker.stagedWeights.set(averager.weights);
-      worker.adoptStagedWeights();
+      receiveWeights(worker, averager);
     }
     leases.push({ startHash, steps: records, computeMs: 0 });
   }
@@ -139,16 +148,27 @@ test('a lease leaves the bits, hashes and sums of its steps one by one, with eve
   }
 });
 
-test('a lease leaves the same bits for any number of threads, however they share the work', async () => {
-  for (const optimizer of [ADAM, LAMB]) {
-    const update = updateOf(optimizer);
-    const expected = await stepByStep('wasm', update, WIDE_MODEL);
-    for (const threads of [1, 2, 3]) {
-      for (const sharing of ['tiles', 'micro-batches'] as const) {
-        const options = { ...optionsOf('wasm', threads, WIDE_MODEL), update, sharing, cores: threads };
-        assertSame(await byLeases(options), expected, `${optimizer.kind} ${threads} ${sharing}`);
+test.each(WIRE_FORMATS)(
+  'in %s, a lease leaves the same bits for any number of threads, however they share the work',
+  async (wire) => {
+    for (const optimizer of [ADAM, LAMB]) {
+      const update = updateOf(optimizer);
+      const expected = await stepByStep('wasm', update, WIDE_MODEL, wire);
+      for (const threads of [1, 2, 3]) {
+        for (const sharing of ['tiles', 'micro-batches'] as const) {
+          const options = { ...optionsOf('wasm', threads, WIDE_MODEL), update, sharing, cores: threads, wire };
+          assertSame(await byLeases(options), expected, `${optimizer.kind} ${threads} ${sharing}`);
+        }
       }
     }
+  },
+);
+
+test.each(WIRE_FORMATS)('in %s, a lease has the bits of its steps with kernels that are not portable', async (wire) => {
+  const update = updateOf(ADAM);
+  for (const kernel of hasBlas ? (['wasm-fma', 'blas'] as const) : (['wasm-fma'] as const)) {
+    const expected = await stepByStep(kernel, update, MODEL, wire);
+    assertSame(await byLeases({ ...optionsOf(kernel, 2), ...BLAS, update, wire }), expected, kernel);
   }
 });
 
@@ -171,20 +191,22 @@ test('a lease stops before the update of a step that is not finite, and keeps wh
   }
 });
 
-test('the next lease goes on from weights and optimizer state that were put there', async () => {
-  const update = updateOf(ADAM);
-  await using first = prepare(await openWorkerEngine({ ...optionsOf('wasm', 1), update }));
-  await leaseOfEngine(first).run(leaseOf(0));
-  const between = new Float32Array(await leaseOfEngine(first).snapshot());
-  const goesOn = await leaseOfEngine(first).run(leaseOf(1));
-  await using second = prepare(await openWorkerEngine({ ...optionsOf('wasm', 2), update }));
-  second.stagedWeights.set(between.subarray(0, second.parameterCount));
-  second.adoptStagedWeights();
-  leaseOfEngine(second).optimizerState.set(between.subarray(second.parameterCount));
-  const takenOver = await leaseOfEngine(second).run(leaseOf(1));
-  assert.deepEqual(takenOver.steps, goesOn.steps);
-  assert.equal(takenOver.startHash, goesOn.startHash);
-});
+test.each(WIRE_FORMATS)(
+  'in %s, the next lease goes on from weights and optimizer state that were received',
+  async (wire) => {
+    const update = updateOf(ADAM);
+    await using first = prepare(await openWorkerEngine({ ...optionsOf('wasm', 1), update, wire }));
+    await leaseOfEngine(first).run(leaseOf(0));
+    const between = new Float32Array(await leaseOfEngine(first).snapshot());
+    const goesOn = await leaseOfEngine(first).run(leaseOf(1));
+    await using second = prepare(await openWorkerEngine({ ...optionsOf('wasm', 2), update, wire }));
+    giveWeights(second, between.subarray(0, second.parameterCount));
+    leaseOfEngine(second).optimizerState.set(between.subarray(second.parameterCount));
+    const takenOver = await leaseOfEngine(second).run(leaseOf(1));
+    assert.deepEqual(takenOver.steps, goesOn.steps);
+    assert.equal(takenOver.startHash, goesOn.startHash);
+  },
+);
 
 test('what a lease left behind is adopted when its weights have the hash that was promised, and not otherwise', async () => {
   const update = updateOf(ADAM);

@@ -19,13 +19,18 @@ export interface WorkerLeaseParts {
   readonly table: LeaseTable | undefined;
   /** Threads that have a core. */
   readonly busyThreads: number;
-  /** Byte address of the weights in use. */
-  readonly currentWeights: () => number;
+  /** Byte address of the weights that leases update. */
+  readonly updatedWeights: () => number;
+  /** Makes sure of the weights that gradients are computed on. */
+  readonly computable: () => Promise<number>;
+  /** Byte address of the weights a lease is sent. */
+  readonly receivedWeights: () => number;
+  readonly adoptReceived: () => void;
 }
 
 /** The calling thread's side of leases; nothing without room for them. */
 export function workerLease(parts: WorkerLeaseParts): LeaseEngine | undefined {
-  const { options, plan, control, memory, crew, calls, table, busyThreads, currentWeights } = parts;
+  const { options, plan, control, memory, crew, calls, table, busyThreads, updatedWeights } = parts;
   const { lease, parameterCount, subtreeGradients } = plan;
   if (lease === undefined || table === undefined) return undefined;
   const { microBatches, batch, sharing, update } = options;
@@ -51,7 +56,8 @@ export function workerLease(parts: WorkerLeaseParts): LeaseEngine | undefined {
     const { epoch, firstStep, steps } = request;
     const { together, participants } = crewOfStep();
     const clipNorm = update?.clipNorm ?? Number.POSITIVE_INFINITY;
-    const weights = currentWeights();
+    const weights = updatedWeights();
+    await parts.computable();
     writeLeaseArguments(control, { epoch, firstStep, steps: steps.length, weights, clipNorm, together });
     for (const [step, given] of steps.entries()) rows.writeRequest(step, given);
     await crew.run({ command: LEASE, participants, phases: 1 });
@@ -60,7 +66,7 @@ export function workerLease(parts: WorkerLeaseParts): LeaseEngine | undefined {
 
   async function snapshot(): Promise<Float32Array<SharedArrayBuffer>> {
     const nothing = { epoch: 0, firstStep: 0, steps: 0, clipNorm: 0, together: false };
-    writeLeaseArguments(control, { ...nothing, weights: currentWeights() });
+    writeLeaseArguments(control, { ...nothing, weights: updatedWeights() });
     await crew.run({ command: SNAPSHOT, participants: averageParticipants(busyThreads, ranges), phases: 1 });
     return outbox;
   }
@@ -68,6 +74,10 @@ export function workerLease(parts: WorkerLeaseParts): LeaseEngine | undefined {
   const outbox = floatsAt(memory, lease.outbox, parameterCount + floats);
   return {
     optimizerState: floatsAt(memory, lease.optimizerState, floats),
+    get receivedWeights() {
+      return floatsAt(memory, parts.receivedWeights(), parameterCount);
+    },
+    adoptReceived: parts.adoptReceived,
     run: (request) => calls.run(() => run(request)),
     snapshot: () => calls.run(snapshot),
   };

@@ -1,18 +1,12 @@
-import {
-  compileModel,
-  type Kernel,
-  type LossSums,
-  type MicroBatchAddresses,
-  microBatchRange,
-  samplePermutation,
-} from '#kernel';
+import { compileModel, type Kernel, type LossSums, microBatchRange } from '#kernel';
 import { RESULTS, TABLE } from './control-block.js';
-import type { ShardRows, SplitName } from './engine.js';
+import type { ShardRows } from './engine.js';
+import { allRanges, createGradientNodes } from './gradient-nodes.js';
 import { createLeasePerformer, type SharedWork } from './lease-performer.js';
-import { floatsAt } from './linear-memory.js';
 import { writeLossSums } from './loss-sums.js';
-import { EVALUATION_CHUNK, RANGE_FLOATS, type ThreadAddresses } from './memory-plan.js';
-import { foldsUpTree, reduceSubtree } from './reduction-tree.js';
+import { EVALUATION_CHUNK, RANGE_FLOATS } from './memory-plan.js';
+import { type Fold, foldsUpTree, reduceSubtree, type Subtree } from './reduction-tree.js';
+import { createRowStaging, type RowAddresses } from './row-staging.js';
 import { createRowStore } from './row-store.js';
 import type { Performer } from './thread-service.js';
 import type { ThreadSetup } from './thread-setup.js';
@@ -26,25 +20,19 @@ import {
   LEASE,
   readEvaluationArguments,
   readGradientArguments,
+  readWidenArguments,
   SNAPSHOT,
+  WIDEN,
 } from './worker-commands.js';
 
 type TakePiece = (pieces: number) => number | undefined;
-type SampleIndexes = (position: number) => number;
-
-/** Where rows are copied for the kernel, and the same as addresses. */
-interface Staging {
-  readonly features: Float32Array;
-  readonly targets: Float32Array;
-  readonly at: Pick<MicroBatchAddresses, 'features' | 'targets' | 'scratch'>;
-}
 
 /** The kernels of one thread, over the same memory. */
 export interface WorkerKernels {
   /** What the thread computes by itself. */
   readonly own: Kernel;
   /** Its part in what all participants of a command compute at the same time. */
-  readonly together: Pick<Kernel, 'gradient' | 'fold'>;
+  readonly together: Pick<Kernel, 'gradient'>;
   /** Who those participants are, as `together` sees them. */
   readonly team: ThreadTeam;
 }
@@ -54,96 +42,70 @@ export function createWorkerPerformer(
   setup: ThreadSetup & { role: 'worker' },
   { own: kernel, together, team }: WorkerKernels,
 ): Performer {
-  const { control, memory, options, plan } = setup;
-  const { model, microBatches, seed, shuffle = true, trainSamples } = options;
+  const { control, options, plan } = setup;
+  const { model, microBatches, seed, wire = 'float32' } = options;
   const { parameterCount: P, subtreeGradients } = plan;
+  const nodes = createGradientNodes(kernel, { wire, parameterCount: P, microBatches, seed });
   const own = plan.threads[setup.index]!; // one entry a thread was planned
   const program = compileModel(model);
   const first = plan.threads[0]!;
-  const staging = stagingAt(own);
-  const commonStaging = stagingAt(first);
   const rows = createRowStore(model.inputs, program.targetCount);
-  let epochInOrder: { readonly epoch: number; readonly indexes: SampleIndexes } | undefined;
+  const staging = createRowStaging(setup, kernel, rows);
+  const foldsOfSubtrees = new Map<number, readonly Fold[]>();
 
-  /** The order of an epoch's samples, kept until the next epoch. */
-  function indexesOf(epoch: number): SampleIndexes {
-    if (epochInOrder?.epoch !== epoch) {
-      const indexes = shuffle ? samplePermutation(seed, epoch, trainSamples) : (position: number) => position;
-      epochInOrder = { epoch, indexes };
-    }
-    return epochInOrder.indexes;
+  /** Rows at positions `[begin, end)` in the first thread's memory, each copied by whoever is free. */
+  function stageTogether(epoch: number, begin: number, end: number): RowAddresses {
+    const rowsEach = Math.max(1, Math.floor(RANGE_FLOATS / model.inputs));
+    team.share(Math.ceil((end - begin) / rowsEach), (piece) => {
+      const from = begin + piece * rowsEach;
+      staging.copyTraining(epoch, from, Math.min(end, from + rowsEach), first, piece * rowsEach);
+    });
+    return first;
   }
 
-  function stagingAt({ features, targets, scratch }: ThreadAddresses): Staging {
-    return {
-      features: floatsAt(memory, features, plan.samplesAtOnce * model.inputs),
-      targets: floatsAt(memory, targets, plan.samplesAtOnce * program.targetCount),
-      at: { features, targets, scratch },
-    };
-  }
-
-  /** Copies the rows at positions `[begin, end)` to the place of `row` and those after it. */
-  function copyRows(
-    into: Staging,
-    row: number,
-    split: SplitName,
-    begin: number,
-    end: number,
-    indexOf: SampleIndexes,
-  ): void {
-    const { features, targets } = into;
-    for (let position = begin; position < end; position++) {
-      const to = row + position - begin;
-      rows.copyRow(split, indexOf(position), features, to * model.inputs, targets, to * program.targetCount);
-    }
-  }
-
-  /** Copies rows into this thread's staging and says where the kernel finds them. */
-  function stage(
-    split: SplitName,
-    begin: number,
-    end: number,
-    indexOf: SampleIndexes,
-    at: { readonly weights: number; readonly gradient: number },
-  ): MicroBatchAddresses {
-    copyRows(staging, 0, split, begin, end, indexOf);
-    return { ...at, ...staging.at, samples: end - begin };
+  function stageAlone(epoch: number, begin: number, end: number): RowAddresses {
+    staging.copyTraining(epoch, begin, end, own);
+    return own;
   }
 
   /**
    * All of a block, one micro-batch after the other, each by all threads: they stage its rows together, run the same
    * program on the same scratch memory, and fold together. Buffers are taken as one thread alone would.
    */
-  function computeTogether({ epoch, firstPosition, endPosition, begin, end, weights }: GradientArguments): void {
-    const indexOf = indexesOf(epoch);
-    const rowsEach = Math.max(1, Math.floor(RANGE_FLOATS / model.inputs));
-    const computeLeaf = (microBatch: number, gradient: number): void => {
+  function computeTogether(given: GradientArguments): void {
+    const { step, epoch, firstPosition, endPosition, begin, end, weights } = given;
+    const computeLeaf = (microBatch: number, node: number): void => {
+      const gradient = first.leaf ?? node;
       const range = microBatchRange(firstPosition, endPosition, microBatches, microBatch);
       const samples = range.end - range.begin;
-      team.share(Math.ceil(samples / rowsEach), (piece) => {
-        const from = range.begin + piece * rowsEach;
-        const to = Math.min(range.end, from + rowsEach);
-        copyRows(commonStaging, piece * rowsEach, 'train', from, to, indexOf);
-      });
+      const { features, targets } = staging.inPlace(range.begin) ?? stageTogether(epoch, range.begin, range.end);
       const draws = { seed, epoch, firstPosition: range.begin };
-      const sums = together.gradient(program, { weights, gradient, ...commonStaging.at, samples, draws });
+      const at = { weights, gradient, features, targets, scratch: first.scratch, samples, draws };
+      const sums = together.gradient(program, at);
       if (setup.index === 0) writeSums(microBatch - begin, sums);
+      if (first.leaf !== undefined) team.share(nodes.ranges, nodes.fromLeaf(gradient, node, step, microBatch));
     };
-    const fold = (into: number, right: number): void => together.fold(into, right, P);
+    const fold = (into: number, right: number, parent: Subtree): void =>
+      team.share(nodes.ranges, nodes.fold(into, right, step, parent));
     reduceSubtree({ begin, end }, plan.levels, computeLeaf, fold);
   }
 
   /** Subtrees of the block, each folded by the thread that computed it. */
-  function subtreesOf({ epoch, firstPosition, endPosition, begin, end, weights }: GradientArguments): SharedWork {
+  function subtreesOf(given: GradientArguments): SharedWork {
+    const { step, epoch, firstPosition, endPosition, begin, end, weights } = given;
     const { count, size } = cutBlock(begin, end, subtreeGradients.length);
-    const indexOf = indexesOf(epoch);
-    const computeLeaf = (microBatch: number, gradient: number): void => {
+    const computeLeaf = (microBatch: number, node: number): void => {
+      const gradient = own.leaf ?? node;
       const range = microBatchRange(firstPosition, endPosition, microBatches, microBatch);
-      const at = stage('train', range.begin, range.end, indexOf, { weights, gradient });
+      const samples = range.end - range.begin;
+      const { features, targets } = staging.inPlace(range.begin) ?? stageAlone(epoch, range.begin, range.end);
       const draws = { seed, epoch, firstPosition: range.begin };
-      writeSums(microBatch - begin, kernel.gradient(program, { ...at, draws }));
+      const at = { weights, gradient, features, targets, scratch: own.scratch, samples, draws };
+      writeSums(microBatch - begin, kernel.gradient(program, at));
+      allRanges(nodes, nodes.fromLeaf(gradient, node, step, microBatch));
     };
-    const fold = (into: number, right: number): void => kernel.fold(into, right, P);
+    const fold = (into: number, right: number, parent: Subtree): void =>
+      allRanges(nodes, nodes.fold(into, right, step, parent));
     const work = (piece: number): void => {
       const subtree = { begin: begin + piece * size, end: begin + (piece + 1) * size };
       reduceSubtree(subtree, [subtreeGradients[piece]!, ...own.stack], computeLeaf, fold);
@@ -151,34 +113,46 @@ export function createWorkerPerformer(
     return { pieces: count, work };
   }
 
+  /** Folds of so many subtrees, worked out once: each step has the same. */
+  function foldsOver(subtrees: number): readonly Fold[] {
+    let folds = foldsOfSubtrees.get(subtrees);
+    if (folds === undefined) {
+      const leaves = Array.from({ length: subtrees }, (_, leaf) => ({ begin: leaf, end: leaf + 1 }));
+      folds = foldsUpTree(leaves, subtrees);
+      foldsOfSubtrees.set(subtrees, folds);
+    }
+    return folds;
+  }
+
   function writeSums(row: number, sums: LossSums): void {
     writeLossSums(control.numbers, TABLE, row, sums);
   }
 
   /** The levels above the subtrees, by ranges of parameters. */
-  function foldsOf({ begin, end }: GradientArguments): SharedWork {
-    const { count } = cutBlock(begin, end, subtreeGradients.length);
-    const leaves = Array.from({ length: count }, (_, leaf) => ({ begin: leaf, end: leaf + 1 }));
-    const folds = foldsUpTree(leaves, count);
+  function foldsOf({ step, begin: first, end }: GradientArguments): SharedWork {
+    const { count, size } = cutBlock(first, end, subtreeGradients.length);
+    const folds = foldsOver(count).map(({ into, right, begin: from, end: to }) => {
+      const parent = { begin: first + from * size, end: first + to * size };
+      return nodes.fold(subtreeGradients[into]!, subtreeGradients[right]!, step, parent);
+    });
     const work = (range: number): void => {
-      const from = range * RANGE_FLOATS;
-      const length = Math.min(RANGE_FLOATS, P - from);
-      for (const { into, right } of folds) {
-        kernel.fold(subtreeGradients[into]! + 4 * from, subtreeGradients[right]! + 4 * from, length);
-      }
+      for (const fold of folds) fold(range);
     };
-    return { pieces: Math.ceil(P / RANGE_FLOATS), work };
+    return { pieces: nodes.ranges, work };
   }
 
   /** Chunks of the request; sums of chunk c go to row c of the table. */
   function evaluateChunks(takePiece: TakePiece): void {
     const { split, begin, end, weights } = readEvaluationArguments(control);
+    const { features, targets, scratch } = own;
+    const gradient = subtreeGradients[0]!; // `evaluate` does not touch it
     const chunks = Math.ceil((end - begin) / EVALUATION_CHUNK);
     for (let chunk = takePiece(chunks); chunk !== undefined; chunk = takePiece(chunks)) {
       const from = begin + chunk * EVALUATION_CHUNK;
       const to = Math.min(end, from + EVALUATION_CHUNK);
-      const at = { weights, gradient: subtreeGradients[0]! }; // `evaluate` does not touch it
-      writeSums(chunk, kernel.evaluate(program, stage(split, from, to, storedOrder, at)));
+      staging.copyStored(split, from, to, own);
+      const at = { weights, gradient, features, targets, scratch, samples: to - from };
+      writeSums(chunk, kernel.evaluate(program, at));
     }
   }
 
@@ -187,7 +161,20 @@ export function createWorkerPerformer(
   }
 
   const gather = (): void => team.gather(own.scratch - first.scratch);
-  const lease = createLeasePerformer(setup, kernel, { team, computeTogether, subtreesOf, foldsOf });
+  const lease = createLeasePerformer(setup, kernel, { nodes, team, computeTogether, subtreesOf, foldsOf });
+
+  /** Weights as they travel, or those of a lease rounded alike, become the ones to compute on. */
+  function widen(takePiece: TakePiece): void {
+    const { from, masters } = readWidenArguments(control);
+    const { widened } = plan;
+    if (widened === undefined) return;
+    for (let range = takePiece(nodes.ranges); range !== undefined; range = takePiece(nodes.ranges)) {
+      const count = Math.min(RANGE_FLOATS, P - RANGE_FLOATS * range);
+      const into = widened + 4 * RANGE_FLOATS * range;
+      if (masters) kernel.roundToBfloat16(from + 4 * RANGE_FLOATS * range, into, count);
+      else kernel.fromBfloat16(from + 2 * RANGE_FLOATS * range, into, count);
+    }
+  }
 
   function performGradient(command: number, phase: number, takePiece: TakePiece): void {
     const given = readGradientArguments(control);
@@ -201,6 +188,7 @@ export function createWorkerPerformer(
     kernelId: kernel.id,
     perform(command, phase, takePiece) {
       if (command === EVALUATE) evaluateChunks(takePiece);
+      else if (command === WIDEN) widen(takePiece);
       else if (command === SNAPSHOT) lease?.copy(takePiece);
       else if (command === LEASE) {
         gather();
@@ -209,12 +197,11 @@ export function createWorkerPerformer(
     },
     finish(command) {
       if (command !== COMPUTE_GRADIENT && command !== COMPUTE_GRADIENT_TOGETHER) return;
-      new BigUint64Array(control.numbers.buffer)[RESULTS] = kernel.hash(subtreeGradients[0]!, 4 * P);
+      new BigUint64Array(control.numbers.buffer)[RESULTS] = kernel.hash(subtreeGradients[0]!, plan.nodeBytes);
     },
     receive(message) {
       rows.add(message as ShardRows); // a worker's threads are sent nothing else
+      staging.storeChanged();
     },
   };
 }
-
-const storedOrder: SampleIndexes = (position) => position;

@@ -98,6 +98,7 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
       whole(1001, 1e9).map((steps) => ({ kind: 'steps', steps }) as const),
     ),
     batch: whole(4096, 1_048_576),
+    wire: fc.constantFrom('float32' as const, 'bfloat16' as const, 'int8' as const),
     microBatches: fc.oneof(
       fc.constant('auto' as const),
       whole(0, 12).map((power) => 2 ** power),
@@ -138,6 +139,7 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
       limit: one.limit,
       batch: one.batch,
       microBatches: one.microBatches,
+      wire: one.wire,
       optimizer: one.optimizer,
       schedule: one.schedule,
       ...(one.clipNorm === undefined ? {} : { clipNorm: one.clipNorm }),
@@ -192,6 +194,7 @@ train:
   epochs: 10
   batch: 32
   microBatches: auto
+  wire: float32
   optimizer: { adam: { learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } }
   schedule: { warmup: 0, constant: {} }
   stop: {}

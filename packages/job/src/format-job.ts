@@ -58,6 +58,7 @@ function toJobFile(job: JobSpec): JobFileInput {
       batch: train.batch,
       // the schema holds the powers of two one by one; a JobSpec says number and was checked when it was made
       microBatches: train.microBatches as NonNullable<JobFileInput['train']>['microBatches'],
+      wire: train.wire,
       optimizer: optimizerValue(train.optimizer),
       schedule: scheduleValue(train.schedule),
       ...(train.clipNorm === undefined ? {} : { clipNorm: train.clipNorm }),

@@ -38,6 +38,7 @@ export function toJobSpec(file: JobFile): JobSpec {
           : { kind: 'steps', steps: train.steps },
       batch: train.batch,
       microBatches: train.microBatches,
+      wire: train.wire,
       optimizer: optimizerOf(train.optimizer),
       schedule: scheduleOf(train.schedule),
       ...(train.clipNorm === undefined ? {} : { clipNorm: train.clipNorm }),

@@ -220,6 +220,15 @@ export const trainSettings = z
         examples: ['auto', 16],
         expected: 'auto or a power of two from 1 to 4096',
       }),
+    wire: z
+      .enum(['float32', 'bfloat16', 'int8'])
+      .default('float32')
+      .meta({
+        description:
+          'What gradients are rounded to before they are summed and sent. With bfloat16 and int8 workers compute on weights in ' +
+          'bfloat16. Part of the result: the same for any number of workers, another for another format.',
+        examples: ['float32', 'bfloat16'],
+      }),
     optimizer,
     schedule,
     clipNorm: positive()

@@ -8,16 +8,17 @@
  */
 
 export { activate, activateBackward, addBias, sumRows } from './activations';
-export { foldBfloat16, toBfloat16 } from './bfloat16';
+export { foldBfloat16, fromBfloat16, roundToBfloat16, toBfloat16 } from './bfloat16';
 export { dropout } from './dropout';
 export { fold, scale, scaleSquareSum, squareSum } from './elementwise';
 export { gelu, geluBackward } from './gelu';
 export { hash } from './hash';
 export { hinge, multiClassHinge } from './hinge';
-export { foldInt8, toInt8 } from './int8';
+export { foldInt8, fromInt8, toInt8 } from './int8';
 export { layerNorm, layerNormBackward } from './layer-norm';
 export { binaryCrossEntropy, huber, meanSquaredError, softmaxCrossEntropy } from './losses';
 export { multiply } from './multiply';
 export { probeMultiplyAdd } from './multiply-add';
 export { adagrad, adam, lambDirection, momentum, rmsprop, sgd } from './optimizers';
+export { gatherRows, sampleIndexes } from './sample-rows';
 export { softmax, softmaxBackward } from './softmax';

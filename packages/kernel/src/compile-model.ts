@@ -1,11 +1,13 @@
 import { checkModel } from './check-model.js';
 import type { Parameter, Program } from './kernel.js';
 import type { LossSpec, ModelSpec } from './model-spec.js';
-import { type Operation, scratchLayout } from './operations.js';
+import { type Operation, type ScratchLayout, scratchLayout } from './operations.js';
 
 /** What the kernels see of a `Program`: also its flat list of operations. Only `compileModel` makes one. */
 export interface CompiledProgram extends Program {
   readonly operations: readonly Operation[];
+  /** Where everything a micro-batch needs lies in scratch memory: worked out once for each size. */
+  layoutOf(samples: number): ScratchLayout;
 }
 
 /**
@@ -74,13 +76,23 @@ export function compileModel(spec: ModelSpec): Program {
         layer satisfies never;
     }
   }
+  const layouts = new Map<number, ScratchLayout>();
+  const layoutOf = (samples: number): ScratchLayout => {
+    let layout = layouts.get(samples);
+    if (layout === undefined) {
+      layout = scratchLayout(operations, samples);
+      layouts.set(samples, layout);
+    }
+    return layout;
+  };
   const compiled: CompiledProgram = {
     spec,
     parameters,
     parameterCount,
     targetCount: isRegression(spec.loss) ? spec.outputs : 1,
     operations,
-    scratchBytes: (samples) => scratchLayout(operations, samples).bytes,
+    layoutOf,
+    scratchBytes: (samples) => layoutOf(samples).bytes,
   };
   return compiled;
 }

@@ -1,7 +1,6 @@
 import { compiledProgram } from './compile-model.js';
 import type { Kernel, LossSums } from './kernel.js';
 import { type LinearMemory, memoryViews } from './linear-memory.js';
-import { scratchLayout } from './operations.js';
 import type { Routines } from './routines.js';
 import { backward, forward, loss, NOT_WANTED } from './run-program.js';
 import { runLambDirection, runUpdate } from './run-update.js';
@@ -27,7 +26,7 @@ export function createKernel(id: string, memory: LinearMemory, routines: Routine
     id,
     gradient(program, at) {
       const compiled = compiledProgram(program);
-      const layout = scratchLayout(compiled.operations, at.samples);
+      const layout = compiled.layoutOf(at.samples);
       const outputs = forward(routines, compiled, at, layout, 'gradient');
       loss(routines, compiled, at, layout, outputs, at.scratch + layout.gradients[0]);
       backward(routines, compiled, at, layout);
@@ -35,18 +34,18 @@ export function createKernel(id: string, memory: LinearMemory, routines: Routine
     },
     evaluate(program, at) {
       const compiled = compiledProgram(program);
-      const layout = scratchLayout(compiled.operations, at.samples);
+      const layout = compiled.layoutOf(at.samples);
       const outputs = forward(routines, compiled, at, layout, 'evaluate');
       loss(routines, compiled, at, layout, outputs, NOT_WANTED);
       return readSums(at.scratch + layout.sums, at.samples);
     },
     predict(program, at) {
       const compiled = compiledProgram(program);
-      forward(routines, compiled, at, scratchLayout(compiled.operations, at.samples), 'evaluate');
+      forward(routines, compiled, at, compiled.layoutOf(at.samples), 'evaluate');
     },
     outputsAt(program, { scratch, samples }) {
       // The last operation is the output layer, or what the job put behind it: never a dropout, which leaves no output.
-      return scratch + scratchLayout(compiledProgram(program).operations, samples).outputs.at(-1)!;
+      return scratch + compiledProgram(program).layoutOf(samples).outputs.at(-1)!;
     },
     fold: (into, right, count) => routines.fold(into, right, count),
     scale: (gradient, count, factor) => routines.scale(gradient, count, factor),
@@ -55,10 +54,16 @@ export function createKernel(id: string, memory: LinearMemory, routines: Routine
     update: (...request) => runUpdate(routines, ...request),
     lambDirection: (...request) => runLambDirection(routines, ...request),
     descend: (weights, direction, count, rate) => routines.sgd(weights, direction, count, 1, 0, rate),
-    toBfloat16: (from, into, count) => routines.toBfloat16(from, into, count),
-    foldBfloat16: (into, right, count) => routines.foldBfloat16(into, right, count),
-    toInt8: (from, into, scales, count) => routines.toInt8(from, into, scales, count),
-    foldInt8: (into, codes, scales, count) => routines.foldInt8(into, codes, scales, count),
+    sampleIndexes: (keys, bits, samples, first, count, into) =>
+      routines.sampleIndexes(keys, bits, samples, first, count, into),
+    gatherRows: (from, width, indexes, count, into) => routines.gatherRows(from, width, indexes, count, into),
+    toBfloat16: (...operands) => routines.toBfloat16(...operands),
+    fromBfloat16: (...operands) => routines.fromBfloat16(...operands),
+    roundToBfloat16: (...operands) => routines.roundToBfloat16(...operands),
+    foldBfloat16: (...operands) => routines.foldBfloat16(...operands),
+    toInt8: (...operands) => routines.toInt8(...operands),
+    fromInt8: (...operands) => routines.fromInt8(...operands),
+    foldInt8: (...operands) => routines.foldInt8(...operands),
     hash: (address, bytes) => BigInt.asUintN(64, routines.hash(address, bytes)),
   };
 }

@@ -1,6 +1,7 @@
 export { compileModel } from './compile-model.js';
 export { LIBRARY_CUT } from './cut-product.js';
 export { initialWeights } from './initial-weights.js';
+export { INT8_GROUP } from './int8-format.js';
 export { createJsKernel } from './js-kernel.js';
 export type {
   Kernel,
@@ -22,6 +23,7 @@ export { optimizerSlotNames, optimizerSlots } from './optimizer-slots.js';
 export { PHILOX_DOMAIN, type PhiloxCounter, type PhiloxKey, philox4x32, philoxKey } from './philox.js';
 export { xxh64 } from './plain/xxh64.js';
 export type { Routines } from './routines.js';
-export { samplePermutation } from './sample-permutation.js';
+export { ORDER_KEYS, sampleOrder, samplePermutation } from './sample-permutation.js';
 export { ALONE, multiplyInPieces, type Team, teamRoutines } from './team-routines.js';
 export { createWasmKernel, isMultiplyAddFused, KERNEL_RESERVED_BYTES, WASM_MEMORY_IMPORT } from './wasm-kernel.js';
+export { gradientBytes, scalesOffset, WIRE_FORMATS, type WireFormat, weightBytes } from './wire-format.js';

@@ -3,16 +3,17 @@ import type { Kernel } from './kernel.js';
 import { KERNEL_IDS } from './kernel-ids.js';
 import { type LinearMemory, memoryViews } from './linear-memory.js';
 import { activate, activateBackward, addBias } from './plain/activations.js';
-import { foldBfloat16, toBfloat16 } from './plain/bfloat16.js';
+import { foldBfloat16, fromBfloat16, roundToBfloat16, toBfloat16 } from './plain/bfloat16.js';
 import { dropout } from './plain/dropout.js';
 import { fold, scale, scaleSquareSum, squareSum } from './plain/elementwise.js';
 import { gelu, geluBackward } from './plain/gelu.js';
 import { hinge, multiClassHinge } from './plain/hinge.js';
-import { foldInt8, toInt8 } from './plain/int8.js';
+import { foldInt8, fromInt8, toInt8 } from './plain/int8.js';
 import { layerNorm, layerNormBackward } from './plain/layer-norm.js';
 import { binaryCrossEntropy, huber, meanSquaredError, softmaxCrossEntropy } from './plain/losses.js';
 import { multiply, sumRows } from './plain/multiply.js';
 import { adagrad, adam, lambDirection, momentum, rmsprop, sgd } from './plain/optimizers.js';
+import { gatherRows, sampleIndexes } from './plain/sample-rows.js';
 import { softmax, softmaxBackward } from './plain/softmax.js';
 import { xxh64 } from './plain/xxh64.js';
 import type { Routines } from './routines.js';
@@ -56,9 +57,14 @@ export function createJsKernel(
     rmsprop: (...operands) => rmsprop(views(), ...operands),
     adam: (...operands) => adam(views(), ...operands),
     lambDirection: (...operands) => lambDirection(views(), ...operands),
+    sampleIndexes: (...operands) => sampleIndexes(views(), ...operands),
+    gatherRows: (...operands) => gatherRows(views(), ...operands),
     toBfloat16: (...operands) => toBfloat16(views(), ...operands),
+    fromBfloat16: (...operands) => fromBfloat16(views(), ...operands),
+    roundToBfloat16: (...operands) => roundToBfloat16(views(), ...operands),
     foldBfloat16: (...operands) => foldBfloat16(views(), ...operands),
     toInt8: (...operands) => toInt8(views(), ...operands),
+    fromInt8: (...operands) => fromInt8(views(), ...operands),
     foldInt8: (...operands) => foldInt8(views(), ...operands),
     hash: (address, bytes) => xxh64(views().bytes.subarray(address, address + bytes)),
   };

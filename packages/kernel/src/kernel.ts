@@ -33,7 +33,7 @@ export interface LossSums {
   readonly targetSquareSum: number;
 }
 
-/** Byte addresses in the linear memory, each a multiple of 16. */
+/** Byte addresses in the linear memory, each a multiple of 16; features and targets of 4. */
 export interface MicroBatchAddresses {
   /** [P] */
   readonly weights: number;
@@ -121,24 +121,54 @@ export interface Kernel {
   /** weights[i] = weights[i] - rate · direction[i], rate rounded to float32. */
   descend(weights: number, direction: number, count: number, rate: number): void;
   /**
+   * into[i] = `samplePermutation` of position first + i, as 32-bit words.
+   * @param keys [ORDER_KEYS] words of `sampleOrder`
+   * @param bits of the same, at most 32
+   * @param samples all there are; `[first, first + count)` is inside `[0, samples)`
+   */
+  sampleIndexes(keys: number, bits: number, samples: number, first: number, count: number, into: number): void;
+  /** into[r, :] = from[indexes[r], :]: `count` rows of `width` floats, by 32-bit indexes. */
+  gatherRows(from: number, width: number, indexes: number, count: number, into: number): void;
+  /**
    * into[i] = bfloat16 of from[i], to nearest, ties to even; a NaN stays one.
    * @param from [count] float32
    * @param into [count] of two bytes each, at a multiple of 2
    */
   toBfloat16(from: number, into: number, count: number): void;
-  /** into[i] = into[i] + right[i]. @param right [count] bfloat16 */
+  /** into[i] = from[i], exactly. @param from [count] bfloat16 @param into [count] float32 */
+  fromBfloat16(from: number, into: number, count: number): void;
+  /** into[i] = the float32 that is the bfloat16 of from[i]: `toBfloat16` and `fromBfloat16` at once; `into` may be `from`. */
+  roundToBfloat16(from: number, into: number, count: number): void;
+  /** into[i] = bfloat16 of into[i] + right[i], the sum rounded to float32 first. All bfloat16. */
   foldBfloat16(into: number, right: number, count: number): void;
   /**
-   * Each `INT8_GROUP` values, and what is left at the end, become whole numbers -127..127 of steps of their largest size
-   * / 127, to the nearest, ties to even: from[i] ≈ scale · into[i], off by half a step. A group whose sizes are all below
-   * 1.5e-36 gets scale 0; one with a NaN or an infinity gets scale NaN, so that whoever adds it finds out.
+   * Each `INT8_GROUP` values, and what is left at the end, become whole numbers of steps of scale = their largest size / 127:
+   * into[i] = ⌊from[i] · (1 / scale) + (d + ½) / 2¹⁶⌋, kept within -127..127. d are 16 random bits, so that the mean over
+   * them is from[i] (stochastic rounding; Alistarh et al., QSGD, 2017, section 3.1), 0 stays 0 and no error is left behind
+   * that later steps would have to know of. A group whose sizes are all below 1.5e-36 gets scale 0; one with a NaN or an
+   * infinity gets scale NaN, so that whoever adds it finds out.
+   *
+   * With j = first + i: d is the lower (⌊j / 16⌋ even) or upper half of word ⌊j / 4⌋ mod 4 of Philox4x32-10 with counter
+   * (4·⌊j / 32⌋ + j mod 4, 0, 0, 0) and the key given.
    * @param from [count] float32
    * @param into [count] int8, at any address
    * @param scales [⌈count / INT8_GROUP⌉] float32
+   * @param first position of from[0] in its tensor, a multiple of `INT8_GROUP`
    */
-  toInt8(from: number, into: number, scales: number, count: number): void;
-  /** into[i] = into[i] + scale of its group · codes[i]. */
-  foldInt8(into: number, codes: number, scales: number, count: number): void;
+  toInt8(from: number, into: number, scales: number, count: number, first: number, key0: number, key1: number): void;
+  /** into[i] = scale of its group · codes[i]. @param into [count] float32 */
+  fromInt8(codes: number, scales: number, into: number, count: number): void;
+  /** into = `toInt8` of the sums into[i] + right[i] of what both stand for, rounded to float32. Scales as in `toInt8`. */
+  foldInt8(
+    into: number,
+    scales: number,
+    right: number,
+    rightScales: number,
+    count: number,
+    first: number,
+    key0: number,
+    key1: number,
+  ): void;
   /** XXH64 with seed 0 of `bytes` bytes. */
   hash(address: number, bytes: number): bigint;
 }

@@ -12,6 +12,7 @@ export const PHILOX_DOMAIN = {
   initialWeights: 1,
   samplePermutation: 2,
   dropout: 3,
+  gradientRounding: 4,
   splitSamples: 0x53504c54,
   chaos: 0x43484153,
 } as const;

@@ -298,11 +298,34 @@ export interface Routines {
     epsilon: number,
   ): void;
 
-  /** See `Kernel`: the same four. */
+  /**
+   * into[i] = the sample at position first + i of an epoch's order (`sample-permutation.ts`), 32-bit words.
+   * @param keys ORDER_KEYS words of `sampleOrder`
+   * @param bits of the same, at most 32
+   * @param samples in [1, 2³²]
+   */
+  sampleIndexes(keys: number, bits: number, samples: number, first: number, count: number, into: number): void;
+
+  /** into[r, :] = from[indexes[r], :], rows of `width` floats, indexes 32-bit words. Bits are copied, NaN's too. */
+  gatherRows(from: number, width: number, indexes: number, count: number, into: number): void;
+
+  /** See `Kernel`: the same seven. */
   toBfloat16(from: number, into: number, count: number): void;
+  fromBfloat16(from: number, into: number, count: number): void;
+  roundToBfloat16(from: number, into: number, count: number): void;
   foldBfloat16(into: number, right: number, count: number): void;
-  toInt8(from: number, into: number, scales: number, count: number): void;
-  foldInt8(into: number, codes: number, scales: number, count: number): void;
+  toInt8(from: number, into: number, scales: number, count: number, first: number, key0: number, key1: number): void;
+  fromInt8(codes: number, scales: number, into: number, count: number): void;
+  foldInt8(
+    into: number,
+    scales: number,
+    right: number,
+    rightScales: number,
+    count: number,
+    first: number,
+    key0: number,
+    key1: number,
+  ): void;
 
   /** XXH64 with seed 0, as a signed or unsigned 64-bit number. */
   hash(address: number, bytes: number): bigint;

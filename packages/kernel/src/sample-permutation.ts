@@ -15,38 +15,57 @@ import { PHILOX_DOMAIN, philox4x32, philoxKey } from './philox.js';
  * @returns from a position in [0, samples) to its sample index; RangeError for any other position
  */
 export function samplePermutation(seed: number, epoch: number, samples: number): (position: number) => number {
+  const { keys, bits } = sampleOrder(seed, epoch, samples);
+  return bits <= 32 ? narrow(keys, bits, samples) : wide(keys, bits, samples);
+}
+
+/** What an epoch's order follows from. */
+export interface SampleOrder {
+  /** Of the power of two the network permutes. Up to 32, `Kernel.sampleIndexes` knows the same order. */
+  readonly bits: number;
+  /** [ORDER_KEYS] */
+  readonly keys: Uint32Array;
+}
+
+/** @throws RangeError for arguments that `samplePermutation` refuses */
+export function sampleOrder(seed: number, epoch: number, samples: number): SampleOrder {
   if (!Number.isSafeInteger(samples) || samples < 1) {
     throw new RangeError(`samples must be a whole number of at least 1, received ${samples}`);
   }
-  const keys = roundKeys(seed, epoch);
-  const bits = Math.max(MIN_BITS, bitsToCount(samples));
-  return bits <= 32 ? narrow(keys, bits, samples) : wide(keys, bits, samples);
+  return { bits: Math.max(MIN_BITS, bitsToCount(samples)), keys: roundKeys(seed, epoch) };
 }
 
 /** Half-rounds; each takes two key words. Four already look random with an ideal hash, eight leave room for a quick one. */
 const NUM_ROUNDS = 8;
+/** Words of key that all rounds take. */
+export const ORDER_KEYS = 2 * NUM_ROUNDS;
 /** Smaller halves take too few values: at 4 bits the orders of four samples were visibly not equally likely. */
 const MIN_BITS = 6;
 
 /** Positions below 2³²: both halves are at most 16 bits, everything is 32-bit integer arithmetic. */
 function narrow(keys: Uint32Array, bits: number, samples: number): (position: number) => number {
+  return (position) => {
+    checkPosition(position, samples);
+    return narrowIndex({ keys, bits }, samples, position);
+  };
+}
+
+/** The sample at a position in [0, samples) of an order of up to 32 bits. */
+export function narrowIndex({ keys, bits }: SampleOrder, samples: number, position: number): number {
   const rightBits = bits >>> 1;
   const leftMask = (1 << (bits - rightBits)) - 1;
   const rightMask = (1 << rightBits) - 1;
-  return (position) => {
-    checkPosition(position, samples);
-    let value = position;
-    do {
-      let left = value >>> rightBits;
-      let right = value & rightMask;
-      for (let k = 0; k < 2 * NUM_ROUNDS; k += 4) {
-        left ^= mix(right, keys[k]!, keys[k + 1]!) & leftMask;
-        right ^= mix(left, keys[k + 2]!, keys[k + 3]!) & rightMask;
-      }
-      value = ((left << rightBits) | right) >>> 0;
-    } while (value >= samples);
-    return value;
-  };
+  let value = position;
+  do {
+    let left = value >>> rightBits;
+    let right = value & rightMask;
+    for (let k = 0; k < ORDER_KEYS; k += 4) {
+      left ^= mix(right, keys[k]!, keys[k + 1]!) & leftMask;
+      right ^= mix(left, keys[k + 2]!, keys[k + 3]!) & rightMask;
+    }
+    value = ((left << rightBits) | right) >>> 0;
+  } while (value >= samples);
+  return value;
 }
 
 /** The same network on halves of up to 27 bits: the halves are integers, only cutting and joining takes doubles. */
@@ -61,7 +80,7 @@ function wide(keys: Uint32Array, bits: number, samples: number): (position: numb
     do {
       let left = Math.floor(value / rightSize);
       let right = value - left * rightSize;
-      for (let k = 0; k < 2 * NUM_ROUNDS; k += 4) {
+      for (let k = 0; k < ORDER_KEYS; k += 4) {
         left ^= mix(right, keys[k]!, keys[k + 1]!) & leftMask;
         right ^= mix(left, keys[k + 2]!, keys[k + 3]!) & rightMask;
       }
@@ -84,7 +103,7 @@ function roundKeys(seed: number, epoch: number): Uint32Array {
     throw new RangeError(`epoch must be a whole number in [0, 2^53), received ${epoch}`);
   }
   const key = philoxKey(seed);
-  const keys = new Uint32Array(2 * NUM_ROUNDS);
+  const keys = new Uint32Array(ORDER_KEYS);
   for (let block = 0; block < keys.length / 4; block++) {
     const counter = [epoch >>> 0, Math.floor(epoch / 2 ** 32), block, PHILOX_DOMAIN.samplePermutation] as const;
     keys.set(philox4x32(counter, key), 4 * block);

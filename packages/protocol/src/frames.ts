@@ -139,7 +139,7 @@ export function encodeShardFrame(frame: ShardFrame): Buffer {
 /** Cuts a weight version into frames and encodes each once, as the message every worker's stream hands through unchanged. */
 export function encodeWeights(
   key: { readonly run: RunId; readonly fence: Fence; readonly version: Step },
-  weights: Float32Array,
+  weights: Float32Array | Uint8Array,
 ): EncodedWeights {
   const frames = cut(weights, (offset, totalBytes, payload) =>
     encodeWeightsFrame({ ...key, offset, totalBytes, payload }),

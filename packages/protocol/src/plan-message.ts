@@ -1,5 +1,5 @@
 /** `RunPlan` and the model in it as messages of plan.proto, both ways. */
-import type { InitSpec, LayerSpec, LossSpec, ModelSpec } from '#kernel';
+import type { InitSpec, LayerSpec, LossSpec, ModelSpec, WireFormat } from '#kernel';
 import type { RunPlan } from '#training';
 import { datasetFromMessage, datasetToMessage } from './dataset-message.js';
 import { type Fields, invalidField, inverted } from './fields.js';
@@ -24,6 +24,12 @@ const inits = {
   INIT_ZEROS: 'zeros',
 } as const satisfies Record<string, InitSpec>;
 
+const wires = {
+  WIRE_FLOAT32: 'float32',
+  WIRE_BFLOAT16: 'bfloat16',
+  WIRE_INT8: 'int8',
+} as const satisfies Record<string, WireFormat>;
+
 export function planToMessage(plan: RunPlan): PlainMessage {
   return {
     runId: plan.run,
@@ -35,6 +41,7 @@ export function planToMessage(plan: RunPlan): PlainMessage {
     inFileOrder: !plan.shuffle,
     batch: plan.batch,
     microBatches: plan.microBatches,
+    wire: inverted(wires)[plan.wire],
     dataset: datasetToMessage(plan.dataset),
     ...(plan.leases === undefined ? {} : { leases: leasesToMessage(plan.leases) }),
   };
@@ -51,6 +58,7 @@ export function planFromMessage(fields: Fields): RunPlan {
     shuffle: !fields.flag('inFileOrder'),
     batch: fields.positive('batch'),
     microBatches: fields.positive('microBatches'),
+    wire: fields.choice('wire', wires),
     dataset: datasetFromMessage(fields.message('dataset')),
     ...(fields.has('leases') ? { leases: leasesFromMessage(fields.message('leases')) } : {}),
   };

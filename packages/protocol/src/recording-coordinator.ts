@@ -116,6 +116,7 @@ export const examplePlan: RunPlan = {
   shuffle: false,
   batch: 256,
   microBatches: 16,
+  wire: 'bfloat16',
   dataset: {
     task: 'classification',
     featureCount: 64,

@@ -32,6 +32,6 @@ export {
   takeFence,
 } from './run-folder.js';
 export { encodeSafetensors } from './safetensors.js';
-export { type DecodedShard, decodeShard, encodeShard, type ShardContent, shardFileName } from './shard-file.js';
+export { decodeShard, encodeShard, type ShardContent, shardFileName } from './shard-file.js';
 export { readTableRows, type TableHeader, type TableReader, type TableRow } from './table-rows.js';
 export { parameterTensor, weightsSha256 } from './weights.js';

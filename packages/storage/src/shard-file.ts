@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { DatasetInfo, ShardInfo, SplitName } from '#training';
 import { RopeteamError } from '#training';
-import { bytesOf, decodeSafetensors, encodeSafetensors, type Tensor } from './safetensors.js';
+import { bytesOf, decodeSafetensors, encodeSafetensors, float32Of, type Tensor } from './safetensors.js';
 
 export interface ShardContent {
   readonly split: SplitName;
@@ -15,12 +15,6 @@ export interface ShardContent {
   readonly features: Float32Array;
   /** [end - begin, T]: T = 1 class index, or the regression targets. */
   readonly targets: Float32Array;
-}
-
-/** A shard in memory that kernel threads can share. */
-export interface DecodedShard extends ShardContent {
-  readonly features: Float32Array<SharedArrayBuffer>;
-  readonly targets: Float32Array<SharedArrayBuffer>;
 }
 
 /** Name of a shard's file within the data set's folder. */
@@ -50,14 +44,15 @@ export function encodeShard(
 }
 
 /**
- * Checks a shard's bytes against what the data set says of it and copies them into shared memory.
+ * Checks a shard's bytes against what the data set says of it.
+ * @returns views of `bytes` where they are aligned, which those of `encodeShard` are
  * @throws RopeteamError DATA.SHARD when length, SHA-256, range or shape differ
  */
 export function decodeShard(
   bytes: Uint8Array,
   info: ShardInfo,
   dataset: Pick<DatasetInfo, 'featureCount' | 'targetCount'>,
-): DecodedShard {
+): ShardContent {
   const name = shardFileName(info.split, info.index);
   const refuse = (reason: string, cause?: unknown): never => {
     throw new RopeteamError('DATA.SHARD', { shard: name }, `shard ${name} is damaged: ${reason}`, {
@@ -74,12 +69,12 @@ export function decodeShard(
   const expected = [info.split, info.begin, info.end].join(' ');
   if (described !== expected) return refuse(`it holds ${described}, expected ${expected}`);
   const n = info.end - info.begin;
-  const part = (tensor: string, width: number): Float32Array<SharedArrayBuffer> => {
+  const part = (tensor: string, width: number): Float32Array => {
     const found = tensors.get(tensor);
     if (found === undefined || found.dtype !== 'F32' || found.shape.join() !== [n, width].join()) {
       return refuse(`it has no ${tensor} of shape [${n}, ${width}]`);
     }
-    return shared(found);
+    return floatsOf(found);
   };
   return {
     split: info.split,
@@ -98,8 +93,7 @@ function read(bytes: Uint8Array, name: string, refuse: (reason: string, cause: u
   }
 }
 
-function shared(tensor: Tensor): Float32Array<SharedArrayBuffer> {
-  const memory = new SharedArrayBuffer(tensor.data.byteLength);
-  new Uint8Array(memory).set(tensor.data);
-  return new Float32Array(memory);
+function floatsOf(tensor: Tensor): Float32Array {
+  const { buffer, byteOffset, byteLength } = tensor.data;
+  return byteOffset % 4 === 0 ? new Float32Array(buffer, byteOffset, byteLength / 4) : float32Of(tensor);
 }

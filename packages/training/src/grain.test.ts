@@ -7,7 +7,7 @@ const INPUTS: GrainInputs = {
   workers: ['w1', 'w2'],
   canLease: true,
   microBatches: 8,
-  parameterCount: 1000,
+  exchangedBytes: 8000,
   resultBytes: 4000,
   computeMs: 1,
   exchangeMs: undefined,
@@ -43,7 +43,7 @@ test.each<[string, Partial<GrainInputs>, 'step' | 'run', RegExp]>([
   ['one micro-batch is not to be shared', { microBatches: 1, exchangeMs: 1, computeMs: 100 }, 'run', /save 0.0 ms/],
   [
     'parameters are many',
-    { parameterCount: 8_400_000, computeMs: 300 },
+    { exchangedBytes: 67_200_000, computeMs: 300 },
     'run',
     /exchange would cost 212 ms to save 150 ms/,
   ],

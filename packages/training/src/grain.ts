@@ -20,7 +20,8 @@ export interface GrainInputs {
   /** Whether every one of them has memory for optimizer state and can take a lease. */
   readonly canLease: boolean;
   readonly microBatches: number;
-  readonly parameterCount: number;
+  /** Of weights there and a gradient back, of one worker. */
+  readonly exchangedBytes: number;
   /** Of weights and optimizer state: what a lease leaves behind. */
   readonly resultBytes: number;
   /** Milliseconds one worker with its threads needs for all of a step, update included; undefined before it is known. */
@@ -68,7 +69,7 @@ const JOB_MS = 1.5;
  */
 export function planGrain(inputs: GrainInputs, before: GrainPlan): GrainDecision {
   const { wanted, workers, canLease, computeMs } = inputs;
-  const exchangeMs = inputs.exchangeMs ?? estimateExchangeMs(inputs.parameterCount);
+  const exchangeMs = inputs.exchangeMs ?? estimateExchangeMs(inputs.exchangedBytes);
   const savedMs = computeMs === undefined ? undefined : computeMs * (1 - slowestShare(inputs));
   const stepsPerLease = leaseLength(inputs, before.stepsPerLease);
   const numbers = { computeMs, exchangeMs, savedMs, stepsPerLease };
@@ -112,8 +113,8 @@ function slowestShare({ workers, microBatches }: GrainInputs): number {
   return Math.ceil(blocks / Math.max(1, workers.length)) / blocks;
 }
 
-function estimateExchangeMs(parameterCount: number): number {
-  return EXCHANGE_BASE_MS + EXCHANGE_MS_A_MEGABYTE * ((4 * parameterCount) / 1e6);
+function estimateExchangeMs(exchangedBytes: number): number {
+  return EXCHANGE_BASE_MS + (EXCHANGE_MS_A_MEGABYTE / 2) * (exchangedBytes / 1e6);
 }
 
 /** The first lease is one step: nobody knows yet how long that takes. */

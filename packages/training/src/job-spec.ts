@@ -1,5 +1,5 @@
 /** A checked, complete job: what job.yaml says with every default filled in. Plain data, frozen by whoever reads it. */
-import type { InitSpec, LayerSpec, LossSpec, OptimizerSpec, ScheduleSpec } from '#kernel';
+import type { InitSpec, LayerSpec, LossSpec, OptimizerSpec, ScheduleSpec, WireFormat } from '#kernel';
 import type { DataFormat } from './data-format.js';
 
 export type Task = 'classification' | 'regression';
@@ -50,6 +50,8 @@ export interface JobSpec {
     /** Global batch, samples per step. */
     readonly batch: number;
     readonly microBatches: 'auto' | number;
+    /** What gradients and weights are rounded to on their way: part of the result. */
+    readonly wire: WireFormat;
     readonly optimizer: OptimizerSpec;
     readonly schedule: ScheduleSpec;
     readonly clipNorm?: number;

@@ -1,12 +1,12 @@
 /** What coordinator and worker say to each other on a worker's one long-lived gRPC stream. */
 
-import type { LossSums, ModelSpec, OptimizerSpec, ScheduleSpec } from '#kernel';
+import type { LossSums, ModelSpec, OptimizerSpec, ScheduleSpec, WireFormat } from '#kernel';
 import type { DatasetInfo, SplitName } from './dataset.js';
 import type { Fence, RunId, Step, WorkerId } from './identities.js';
 import type { Block } from './work-items.js';
 
 /** Raised on every change of the stream that an older peer would misread. */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;
 
 /** Payload bytes of one frame of weights, gradient or shard. Measured best from 4 MB up (architecture, the wire). */
 export const FRAME_BYTES = 1 << 20;
@@ -36,6 +36,7 @@ export interface RunPlan {
   readonly shuffle: boolean;
   readonly batch: number;
   readonly microBatches: number;
+  readonly wire: WireFormat;
   readonly dataset: DatasetInfo;
   /** Present: leases of whole steps may come, and with them what an update needs. */
   readonly leases?: LeaseSettings;
@@ -117,7 +118,7 @@ export interface EvaluationReceipt {
   readonly targetSquareSum: number;
 }
 
-/** A piece of a gradient on its way up. `payload` is float32 little-endian, not aligned. */
+/** A piece of a gradient on its way up. `payload` is in the plan's wire format, little-endian, not aligned. */
 export interface GradientFrame {
   readonly run: RunId;
   readonly fence: Fence;

@@ -78,7 +78,7 @@ export interface CoordinatorHandlers {
 export interface CoordinatorSession extends AsyncDisposable {
   send(message: Exclude<WorkerMessage, { kind: 'gradient-frame' | 'lease-frame' }>): void;
   /** Sends a gradient in checksummed frames, its proof with the last; resolves when all are handed to the transport. */
-  sendGradient(proof: GradientProof, gradient: Float32Array): Promise<void>;
+  sendGradient(proof: GradientProof, gradient: Float32Array | Uint8Array): Promise<void>;
   /** Sends what a lease left behind, its proof with the last frame; resolves when all is handed to the transport. */
   sendLease(proof: LeaseProof, state: Float32Array): Promise<void>;
   fetchShard(run: RunId, split: SplitName, index: number, signal: AbortSignal): Promise<Uint8Array>;

@@ -57,6 +57,7 @@ class SimulatedCluster {
     // In every other schedule a lost worker is not replaced while another lives: the survivors must manage.
     this.#replaces = this.#chance(0.5);
     const train = {
+      wire: 'float32',
       limit: { kind: 'epochs', epochs: options.epochs },
       batch: options.batch,
       microBatches: options.microBatches,

@@ -24,6 +24,7 @@ function started(): RunState {
     limit: { kind: 'epochs', epochs: 2 },
     batch: 8,
     microBatches: 2,
+    wire: 'float32',
     optimizer: { kind: 'sgd', learningRate: 0.1 },
     schedule: { warmup: 0, after: { kind: 'constant' } },
     stop: {},
@@ -37,11 +38,11 @@ function started(): RunState {
 }
 
 function openInbox() {
-  const slots = new Map<number, Float32Array<SharedArrayBuffer>>();
-  const inboxOf = (slot: number): Float32Array<SharedArrayBuffer> => {
-    const floats = slots.get(slot) ?? new Float32Array(new SharedArrayBuffer(4 * P));
-    slots.set(slot, floats);
-    return floats;
+  const slots = new Map<number, Uint8Array<SharedArrayBuffer>>();
+  const inboxOf = (slot: number): Uint8Array<SharedArrayBuffer> => {
+    const bytes = slots.get(slot) ?? new Uint8Array(new SharedArrayBuffer(4 * P));
+    slots.set(slot, bytes);
+    return bytes;
   };
   // Only what the inbox uses of the engine.
   const engine = { weights: new Float32Array(P), inbox: inboxOf } as unknown as AveragerEngine;
@@ -64,14 +65,14 @@ function receiptOf(worker: typeof A, change: Partial<GradientReceipt> = {}): Gra
 const WHOLE = [1, 2, 3, 4, 5, 6];
 
 describe('the gradient inbox', () => {
-  test('puts the frames of a block, in any order, into the slot of its place', () => {
+  test('puts the frames of a block into the slot of its place, and counts anew when it is sent anew', () => {
     const { inbox, slots } = openInbox();
     const state = started();
     expect(inbox.accept(state, A, frame([4, 5, 6], 12))).toBe('written');
     expect(inbox.complete(receiptOf(A))).toBeUndefined();
     for (const part of [frame([1, 2, 3]), frame([4, 5, 6], 12)]) expect(inbox.accept(state, A, part)).toBe('written');
     expect(inbox.complete(receiptOf(A))).toMatchObject({ firstFrameAt: expect.any(Number) });
-    expect([...(slots.get(1) ?? [])]).toEqual(WHOLE);
+    expect([...new Float32Array(slots.get(1)?.buffer ?? new ArrayBuffer(0))]).toEqual(WHOLE);
     expect(slotOf({ block: { begin: 4, end: 8 } })).toBe(1);
   });
 
@@ -93,7 +94,7 @@ describe('the gradient inbox', () => {
     inbox.complete(receiptOf(A));
     const [done] = advanceRun(state, { kind: 'gradient-received', receipt: receiptOf(A) });
     expect(inbox.accept(done, B, frame([9, 9, 9, 9, 9, 9]))).toBe('dropped');
-    expect([...(slots.get(1) ?? [])]).toEqual(WHOLE);
+    expect([...new Float32Array(slots.get(1)?.buffer ?? new ArrayBuffer(0))]).toEqual(WHOLE);
     expect(inbox.complete(receiptOf(B))).toBeUndefined();
   });
 
@@ -103,9 +104,9 @@ describe('the gradient inbox', () => {
     inbox.accept(state, A, frame([1, 2, 3]));
     inbox.accept(state, B, frame([4, 5, 6], 12));
     expect(inbox.complete(receiptOf(A))).toBeUndefined();
-    inbox.accept(state, B, frame([1, 2, 3]));
+    for (const part of [frame([1, 2, 3]), frame([4, 5, 6], 12)]) inbox.accept(state, B, part);
     expect(inbox.complete(receiptOf(B))).toBeDefined();
-    expect([...(slots.get(1) ?? [])]).toEqual(WHOLE);
+    expect([...new Float32Array(slots.get(1)?.buffer ?? new ArrayBuffer(0))]).toEqual(WHOLE);
   });
 
   test('forgets what a lost worker had begun, and not that of one whose name begins alike', () => {

@@ -9,16 +9,7 @@ import {
   takesGradients,
   type WorkerId,
 } from '#training';
-
-/** When a block's bytes came in, on the coordinator's monotonic clock, milliseconds. */
-export interface Arrival {
-  readonly firstFrameAt: number;
-  readonly lastFrameAt: number;
-}
-
-interface Upload extends Arrival {
-  readonly bytes: number;
-}
+import { type Arrival, Uploads } from './uploads.js';
 
 /**
  * Receives gradients into the averager's slots, each block in the slot of its place in the step.
@@ -28,8 +19,7 @@ interface Upload extends Arrival {
  */
 export class GradientInbox {
   readonly #engine: AveragerEngine;
-  readonly #slots = new Map<number, Uint8Array>();
-  readonly #uploads = new Map<string, Upload>();
+  readonly #uploads = new Uploads();
 
   constructor(engine: AveragerEngine) {
     this.#engine = engine;
@@ -38,41 +28,22 @@ export class GradientInbox {
   accept(state: RunState, worker: WorkerId, frame: GradientFrame): 'written' | 'dropped' {
     const held = state.items.get(gradientKey(frame.step, frame.block));
     if (held === undefined || held.receipt !== undefined || !takesGradients(state, frame.step)) return 'dropped';
-    const slot = this.#slot(slotOf(frame));
+    const slot = this.#engine.inbox(slotOf(frame));
     const end = frame.offset + frame.payload.byteLength;
     if (frame.totalBytes !== slot.byteLength || end > slot.byteLength) return 'dropped';
     copyBytes(slot, frame.offset, frame.payload);
-    const key = uploadKey(worker, frame);
-    const now = performance.now();
-    const upload = this.#uploads.get(key);
-    this.#uploads.set(key, {
-      bytes: (upload?.bytes ?? 0) + frame.payload.byteLength,
-      firstFrameAt: upload?.firstFrameAt ?? now,
-      lastFrameAt: now,
-    });
+    this.#uploads.add(worker, keyOf(frame), frame);
     return 'written';
   }
 
   /** Ends a worker's upload of a block; undefined when bytes are missing. */
   complete(receipt: GradientReceipt): Arrival | undefined {
-    const key = uploadKey(receipt.worker, receipt);
-    const upload = this.#uploads.get(key);
-    this.#uploads.delete(key);
-    return upload?.bytes === this.#engine.weights.byteLength ? upload : undefined;
+    return this.#uploads.end(receipt.worker, keyOf(receipt), this.#engine.inbox(slotOf(receipt)).byteLength);
   }
 
   /** Uploads of this worker that will not be finished, or of steps that are past. */
   forget(worker: WorkerId): void {
-    for (const key of this.#uploads.keys()) if (key.startsWith(`${worker}/`)) this.#uploads.delete(key);
-  }
-
-  #slot(index: number): Uint8Array {
-    const known = this.#slots.get(index);
-    if (known !== undefined) return known;
-    const floats = this.#engine.inbox(index);
-    const bytes = new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
-    this.#slots.set(index, bytes);
-    return bytes;
+    this.#uploads.forget(worker);
   }
 }
 
@@ -81,6 +52,6 @@ export function slotOf({ block }: Pick<GradientFrame, 'block'>): number {
   return block.begin / (block.end - block.begin);
 }
 
-function uploadKey(worker: WorkerId, { step, block }: Pick<GradientFrame, 'step' | 'block'>): string {
-  return `${worker}/${step}.${blockKey(block)}`;
+function keyOf({ step, block }: Pick<GradientFrame, 'step' | 'block'>): string {
+  return `${step}.${blockKey(block)}`;
 }

@@ -21,7 +21,7 @@ export interface SharedStep {
 
 /** Measures what steps cost and asks the planner how the next ones are to be leased. */
 export class GrainChooser {
-  readonly #fixed: Pick<GrainInputs, 'wanted' | 'microBatches' | 'parameterCount' | 'resultBytes'>;
+  readonly #fixed: Pick<GrainInputs, 'wanted' | 'microBatches' | 'exchangedBytes' | 'resultBytes'>;
   readonly #told: (decision: GrainDecision, workers: number) => void;
   #plan: GrainPlan = { grain: 'run', stepsPerLease: 1 };
   #lastTold: { readonly decision: GrainDecision; readonly workers: number } | undefined;
@@ -30,7 +30,7 @@ export class GrainChooser {
 
   /** @param told hears of every decision that says something new */
   constructor(
-    fixed: Pick<GrainInputs, 'wanted' | 'microBatches' | 'parameterCount' | 'resultBytes'>,
+    fixed: Pick<GrainInputs, 'wanted' | 'microBatches' | 'exchangedBytes' | 'resultBytes'>,
     told: (decision: GrainDecision, workers: number) => void,
   ) {
     this.#fixed = fixed;

@@ -8,10 +8,10 @@ import type { RunShape } from '#training';
  * @throws RopeteamError MODEL.TOO_LARGE
  */
 export function checkKernelMemory(averager: AveragerEngineOptions, { batch, microBatches, samples }: RunShape): void {
-  const { kernel, model } = averager;
+  const { kernel, model, wire = 'float32' } = averager;
   try {
     mostInboxSlots(averager);
-    workerMemoryBytes({ kernel, threads: 1, model, seed: 0, trainSamples: samples.train, batch, microBatches });
+    workerMemoryBytes({ kernel, threads: 1, model, seed: 0, trainSamples: samples.train, batch, microBatches, wire });
   } catch (error) {
     throw error instanceof ModelTooLargeError ? modelTooLarge(error) : error;
   }

@@ -9,10 +9,10 @@ import {
   type Step,
   type WorkerId,
 } from '#training';
-import type { Arrival } from './gradient-inbox.js';
 import { LeaseInbox } from './lease-inbox.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunContext } from './run-context.js';
+import type { Arrival } from './uploads.js';
 
 /** The coordinator's side of leases: sends what they begin with, receives, checks and adopts what they leave behind. */
 export class LeaseDesk {

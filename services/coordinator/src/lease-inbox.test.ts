@@ -12,6 +12,7 @@ function leasedRun(): RunState {
     limit: { kind: 'epochs', epochs: 2 },
     batch: 10,
     microBatches: 4,
+    wire: 'float32',
     optimizer: { kind: 'sgd', learningRate: 1 },
     schedule: { warmup: 0, after: { kind: 'constant' } },
     stop: {},

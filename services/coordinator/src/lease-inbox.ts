@@ -8,11 +8,7 @@ import {
   type RunState,
   type WorkerId,
 } from '#training';
-import type { Arrival } from './gradient-inbox.js';
-
-interface Upload extends Arrival {
-  readonly bytes: number;
-}
+import { type Arrival, Uploads } from './uploads.js';
 
 /** What it needs of an engine. */
 export type LeasePlaces = Pick<AveragerEngine, 'leasePlace'>;
@@ -27,7 +23,7 @@ export type LeasePlaces = Pick<AveragerEngine, 'leasePlace'>;
 export class LeaseInbox {
   readonly #engine: LeasePlaces;
   readonly #places = new Map<string, number>();
-  readonly #uploads = new Map<string, Upload>();
+  readonly #uploads = new Uploads();
 
   constructor(engine: LeasePlaces) {
     this.#engine = engine;
@@ -41,24 +37,15 @@ export class LeaseInbox {
     const end = frame.offset + frame.payload.byteLength;
     if (frame.totalBytes !== place.byteLength || end > place.byteLength) return 'dropped';
     copyBytes(place, frame.offset, frame.payload);
-    const upload = this.#uploads.get(uploadKey(worker, key));
-    const now = performance.now();
-    this.#uploads.set(uploadKey(worker, key), {
-      // From the start again: this worker has sent an earlier copy of it, or part of one.
-      bytes: (frame.offset === 0 ? 0 : (upload?.bytes ?? 0)) + frame.payload.byteLength,
-      firstFrameAt: upload?.firstFrameAt ?? now,
-      lastFrameAt: now,
-    });
+    this.#uploads.add(worker, key, frame);
     return 'written';
   }
 
   /** Ends a worker's upload; undefined when bytes are missing. */
   complete({ worker, step, end }: LeaseReceipt): Arrival | undefined {
     const key = leaseKey(step, end);
-    const upload = this.#uploads.get(uploadKey(worker, key));
-    this.#uploads.delete(uploadKey(worker, key));
     const place = this.#places.get(key);
-    return place !== undefined && upload?.bytes === this.#bytesOf(place).byteLength ? upload : undefined;
+    return place === undefined ? undefined : this.#uploads.end(worker, key, this.#bytesOf(place).byteLength);
   }
 
   /** Where a complete lease lies. */
@@ -70,7 +57,7 @@ export class LeaseInbox {
 
   /** Uploads of this worker that will not be finished. */
   forget(worker: WorkerId): void {
-    for (const key of this.#uploads.keys()) if (key.startsWith(`${worker}/`)) this.#uploads.delete(key);
+    this.#uploads.forget(worker);
   }
 
   /** A lease has a place from its first frame until it is committed, which is when its item is gone. */
@@ -90,8 +77,4 @@ export class LeaseInbox {
     const { buffer, byteOffset, byteLength } = this.#engine.leasePlace(place);
     return new Uint8Array(buffer, byteOffset, byteLength);
   }
-}
-
-function uploadKey(worker: WorkerId, key: string): string {
-  return `${worker}/${key}`;
 }

@@ -83,6 +83,8 @@ async function open(
     optimizer: job.train.optimizer,
     ...(job.train.l2 === undefined ? {} : { l2: job.train.l2 }),
     microBatches: shape.microBatches,
+    wire: job.train.wire,
+    seed: job.train.seed,
   };
   checkKernelMemory(steps, shape);
   const leases = configuration.grain === 'step' ? undefined : leaseSettings(job, shape, steps);
@@ -95,6 +97,7 @@ async function open(
     resumed?.position === undefined
       ? await writeStartingWeights(entry, wanted, engine.weights, signal)
       : { ...(resumed.initFrom === undefined ? {} : { initFrom: resumed.initFrom }), warnings: [] };
+  await engine.roundWeights();
   const jobText = formatJob(job);
   const origin = {
     jobSha256: createHash('sha256').update(jobText).digest('hex'),
@@ -114,6 +117,7 @@ async function open(
     shuffle: job.train.shuffle,
     batch: shape.batch,
     microBatches: shape.microBatches,
+    wire: job.train.wire,
     dataset: dataset.info,
     ...(leases === undefined ? {} : { leases }),
   };

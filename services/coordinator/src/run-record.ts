@@ -15,10 +15,10 @@ import {
   samplesOfStep,
 } from '#training';
 import { areFiniteMetrics } from './finite.js';
-import type { Arrival } from './gradient-inbox.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunContext } from './run-context.js';
 import { StepTimeline } from './step-timeline.js';
+import type { Arrival } from './uploads.js';
 
 /** The average of the step that is being committed. */
 export type Averaged = Pick<AverageResult, 'gradientNorm' | 'weightsHash'> & { readonly learningRate: number };

@@ -1,5 +1,5 @@
 import type { GradientReceipt, StepPhases } from '#training';
-import type { Arrival } from './gradient-inbox.js';
+import type { Arrival } from './uploads.js';
 
 /** Durations of undisturbed steps kept to know what a step takes when nothing is lost. */
 const REMEMBERED_STEPS = 256;

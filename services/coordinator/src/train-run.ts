@@ -68,7 +68,7 @@ export class RunTrainer {
       {
         wanted: context.configuration.grain,
         microBatches: prepared.shape.microBatches,
-        parameterCount: prepared.program.parameterCount,
+        exchangedBytes: prepared.engine.wireWeights.byteLength + prepared.engine.inbox(0).byteLength,
         resultBytes: prepared.engine.weights.byteLength + prepared.engine.optimizerState.byteLength,
       },
       (decision, workers) => this.record.grainChosen(decision, workers),
@@ -356,7 +356,7 @@ export class RunTrainer {
   #publish(version: Step): void {
     const { run, fence } = this.#prepared.shape;
     this.#published = undefined; // frames no stream waits for may go while the next version's are made: that halves the peak
-    const encoded = encodeWeights({ run, fence, version }, this.#prepared.engine.weights);
+    const encoded = encodeWeights({ run, fence, version }, this.#prepared.engine.wireWeights);
     this.#published = encoded;
     failpoint('before-broadcast');
     for (const { session } of this.#readyMembers) {

@@ -27,7 +27,13 @@ function open() {
     adoptStagedWeights: () => {
       staged = 1 - staged;
     },
-    lease: { optimizerState },
+    lease: {
+      optimizerState,
+      get receivedWeights() {
+        return buffers[staged]!;
+      },
+      adoptReceived: () => target.adoptStagedWeights(),
+    },
   };
   const board = new WeightsBoard(target);
   return { state: new LeaseState(target, board), board, optimizerState, weights: () => buffers[1 - staged]! };

@@ -1,11 +1,11 @@
 import type { LeaseEngine } from '#engine';
 import { copyBytes } from '#protocol';
 import { type Step, step as toStep, versionOf, type WeightsFrame, type WorkerItem } from '#training';
-import type { Missed, WeightsBoard, WeightsTarget } from './weights-board.js';
+import type { Missed, WeightsBoard } from './weights-board.js';
 
 /** What it needs of an engine: where weights and optimizer state are received. */
-export interface LeaseTarget extends Pick<WeightsTarget, 'stagedWeights'> {
-  readonly lease: Pick<LeaseEngine, 'optimizerState'> | undefined;
+export interface LeaseTarget {
+  readonly lease: Pick<LeaseEngine, 'optimizerState' | 'receivedWeights' | 'adoptReceived'> | undefined;
 }
 
 /**
@@ -51,21 +51,22 @@ export class LeaseState {
   }
 
   accept({ version, offset, totalBytes, payload }: WeightsFrame): void {
-    const { lease, stagedWeights } = this.#target;
+    const { lease } = this.#target;
     if (version !== this.#expected || lease === undefined) return;
-    const weightBytes = stagedWeights.byteLength;
+    const { receivedWeights } = lease;
+    const weightBytes = receivedWeights.byteLength;
     if (totalBytes !== weightBytes + lease.optimizerState.byteLength || offset + payload.byteLength > totalBytes) {
       throw new RangeError(`the state of version ${version} is ${totalBytes} bytes, which is not this model's`);
     }
     if (offset === 0) this.#receivedBytes = 0;
     const head = payload.subarray(0, Math.max(0, weightBytes - offset));
     const rest = payload.subarray(head.byteLength);
-    if (head.byteLength > 0) copyBytes(bytesOf(stagedWeights), offset, head);
+    if (head.byteLength > 0) copyBytes(bytesOf(receivedWeights), offset, head);
     if (rest.byteLength > 0) copyBytes(bytesOf(lease.optimizerState), offset + head.byteLength - weightBytes, rest);
     this.#receivedBytes += payload.byteLength;
     if (this.#receivedBytes < totalBytes) return;
     this.#expected = undefined;
-    this.#board.replace(version);
+    this.#board.replace(version, () => lease.adoptReceived());
     this.#version = version;
     this.#waiting?.('ready');
   }
@@ -101,6 +102,7 @@ export class LeaseState {
   #expect(version: number): void {
     this.#expected = version;
     this.#receivedBytes = 0;
+    this.#version = -1; // what comes is written over what was held
   }
 }
 

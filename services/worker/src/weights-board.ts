@@ -3,7 +3,7 @@ import type { WeightsFrame } from '#training';
 
 /** What the board needs of an engine. */
 export interface WeightsTarget {
-  readonly stagedWeights: Float32Array<SharedArrayBuffer>;
+  readonly stagedWeights: Float32Array<SharedArrayBuffer> | Uint16Array<SharedArrayBuffer>;
   adoptStagedWeights(): void;
 }
 
@@ -106,10 +106,10 @@ export class WeightsBoard {
     this.#setCurrent(version);
   }
 
-  /** What was written to the staged weights from outside is `version`, whatever was in use before. Not while they are held. */
-  replace(version: number): void {
+  /** What `adopt` makes current is `version`, whatever was in use before. Not while weights are held. */
+  replace(version: number, adopt: () => void): void {
     if (this.#busy) throw new Error('weights were replaced while something computes on them');
-    this.#target.adoptStagedWeights();
+    adopt();
     this.#assembling = -1;
     this.#complete = -1;
     this.#setCurrent(version);

@@ -71,6 +71,7 @@ export async function openWorkerRun(
     trainSamples: plan.dataset.samples.train,
     batch: plan.batch,
     microBatches: plan.microBatches,
+    wire: plan.wire,
   };
   const engine = await openWorkerEngine(withLeases(engineOptions, plan.leases));
   const weights = new WeightsBoard(engine);
@@ -145,7 +146,7 @@ async function computeGradient(
   const waitedMs = Math.max(0, takenAt - weights.currentSince);
   const { epoch, firstPosition, endPosition, block } = item;
   const result = await weights.hold(() =>
-    engine.computeGradient({ epoch, firstPosition, endPosition, begin: block.begin, end: block.end }),
+    engine.computeGradient({ step: item.step, epoch, firstPosition, endPosition, begin: block.begin, end: block.end }),
   );
   const receipt: GradientReceipt = {
     ...{ run: item.run, fence: item.fence, step: item.step, block },

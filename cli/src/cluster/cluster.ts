@@ -4,11 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { KernelChoice } from '#engine';
-import { type RedisHandle, resolveRedis } from '#queues';
+import { type OwnRedis, type RedisHandle, resolveRedis } from '#queues';
 import { type GRAIN_CHOICES, RopeteamError, type RunId } from '#training';
 import type { Environment } from '../environment.js';
 import { untilAborted } from '../interrupts.js';
-import { superviseCoordinator } from './coordinator-supervisor.js';
+import { type CoordinatorSupervisor, superviseCoordinator } from './coordinator-supervisor.js';
 import { readableLogLine } from './log-line.js';
 import { type ServiceProcess, startService } from './service-process.js';
 import { superviseWorker, type WorkerSupervisor } from './worker-supervisor.js';
@@ -29,6 +29,8 @@ export interface ClusterOptions {
   /** The one run this cluster is for: others in the folder are left alone. Undefined: all of them are its own. */
   readonly only: RunId | undefined;
   readonly environment: Environment;
+  /** The address workers are given for the coordinator's; default: its own. */
+  readonly routeOfWorkers?: (coordinator: string) => Promise<string>;
   /** A word for the user. */
   onNotice(text: string): void;
   /** Every log line of every service, named; undefined: they are only kept for error messages. */
@@ -41,10 +43,19 @@ export interface Cluster extends AsyncDisposable {
   /** Address of its status page and metrics. */
   readonly http: string;
   readonly redis: Pick<RedisHandle, 'engine' | 'version' | 'source' | 'displayUrl'>;
+  readonly parts: ClusterParts;
   /** Rejects with what the user should know when a part is gone for good. Never resolves. */
   readonly broken: Promise<never>;
   /** Ends every process at once. `asyncDispose` is still needed. */
   kill(): void;
+}
+
+/** What can be made to fail, one by one. All of it was started by this cluster. */
+export interface ClusterParts {
+  readonly coordinator: Pick<CoordinatorSupervisor, 'current'>;
+  readonly workers: readonly Pick<WorkerSupervisor, 'current' | 'crash'>[];
+  /** Undefined: the Redis is the user's. */
+  readonly redis: OwnRedis | undefined;
 }
 
 /** A worker finishes the block in hand, the coordinator its step, checkpoint and journal. */
@@ -86,9 +97,10 @@ export async function openCluster(options: ClusterOptions, signal: AbortSignal):
     closers.push(() => coordinator.stop(COORDINATOR_GRACE_MS));
     const grpc = announced(coordinator.first, 'grpc');
     const http = announced(coordinator.first, 'http');
+    const route = (await options.routeOfWorkers?.(grpc)) ?? grpc;
     closers.push(() => Promise.all(supervisors.map((worker) => worker.stop(WORKER_GRACE_MS))));
     for (let index = 0; index < options.workers; index++) {
-      supervisors.push(superviseWorker(supervision(options, `w${index}`, grpc, queue)));
+      supervisors.push(superviseWorker(supervision(options, `w${index}`, route, queue)));
     }
     const broken = Promise.race([coordinator.lost, ...supervisors.map((worker) => worker.ended.then(never))]);
     broken.catch(() => undefined); // awaited by the holder; a rejection before that must not end the process
@@ -98,6 +110,7 @@ export async function openCluster(options: ClusterOptions, signal: AbortSignal):
       grpc,
       http,
       redis,
+      parts: { coordinator, workers: supervisors, redis: redis.own },
       broken,
       kill: () => {
         for (const worker of supervisors) worker.kill();

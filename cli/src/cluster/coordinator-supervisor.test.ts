@@ -15,6 +15,7 @@ function coordinator(exited: Promise<ServiceExit>, failure?: RopeteamError): Ser
     failure: () => failure,
     lastLogLines: () => [],
     stop: () => exited,
+    signal: () => true,
     kill: () => undefined,
   };
 }

@@ -20,6 +20,8 @@ export interface CoordinatorSupervisor {
   readonly first: ServiceProcess;
   /** Rejects when it cannot be kept running. Never resolves. */
   readonly lost: Promise<never>;
+  /** The process there is now, or that was there last. */
+  current(): ServiceProcess;
   stop(graceMs: number): Promise<void>;
   kill(): void;
 }
@@ -84,6 +86,7 @@ export async function superviseCoordinator(
   return {
     first,
     lost,
+    current: () => current,
     stop: async (graceMs) => {
       stopping.abort(new Error('the coordinator is being stopped'));
       await current.stop(graceMs);

@@ -44,6 +44,8 @@ export interface ServiceProcess {
   lastLogLines(): readonly string[];
   /** SIGTERM, then SIGKILL when it is still there after `graceMs`. */
   stop(graceMs: number): Promise<ServiceExit>;
+  /** Sends a signal; false when the process is gone already. */
+  signal(signal: NodeJS.Signals): boolean;
   /** SIGKILL, now. */
   kill(): void;
 }
@@ -95,6 +97,7 @@ export async function startService(options: ServiceOptions, signal: AbortSignal)
       exited,
       failure: () => failure,
       lastLogLines: () => log.slice(-SHOWN_LOG_LINES).map(readableLogLine),
+      signal: (signalName) => child.kill(signalName),
       stop: (graceMs) => stopChild(child, exited, graceMs),
       kill,
     };

@@ -54,6 +54,7 @@ function imaginaryLife(name: string): Life {
     failure: () => undefined,
     lastLogLines: () => [],
     stop,
+    signal: () => true,
     kill: () => void stop(),
   };
   return { name, process, end };
@@ -103,6 +104,21 @@ test('a first start that fails is told at once, a later one is tried again', asy
   later.lives[0]?.end(killed);
   await vi.waitFor(() => expect(later.lives.map(({ name }) => name)).toEqual(['w0', 'w0.3']));
   await later.supervisor.stop(1000);
+});
+
+test('deaths that were asked for are no crash loop, and the next one by itself begins a new count', async () => {
+  const { supervisor, lives, clock } = scene();
+  for (let life = 0; life < 12; life++) {
+    await vi.waitFor(() => expect(lives).toHaveLength(life + 1));
+    await vi.waitFor(() => expect(supervisor.current()?.name).toBe(lives[life]?.name));
+    expect(supervisor.crash()).toBe(true);
+    lives[life]?.end(killed);
+  }
+  await vi.waitFor(() => expect(lives).toHaveLength(13));
+  lives[12]?.end(killed);
+  await vi.waitFor(() => expect(lives).toHaveLength(14));
+  expect(clock.waits).toEqual([...Array.from({ length: 12 }, () => 200), 400]);
+  await supervisor.stop(1000);
 });
 
 test('a worker that is stopped is not started again', async () => {

@@ -22,6 +22,10 @@ export interface WorkerSupervisor {
   readonly ready: Promise<void>;
   /** Rejects when the worker cannot be kept running; resolves after `stop`. */
   readonly ended: Promise<void>;
+  /** The process there is now, or that was there last; undefined before the first is ready. */
+  current(): ServiceProcess | undefined;
+  /** SIGKILL, and another takes its place: a death that was asked for is no sign of a crash loop. False: it is gone already. */
+  crash(): boolean;
   stop(graceMs: number): Promise<void>;
   kill(): void;
 }
@@ -47,6 +51,7 @@ export function superviseWorker(options: SupervisorOptions): WorkerSupervisor {
   const clock = options.clock ?? systemClock;
   const stopping = new AbortController();
   let current: ServiceProcess | undefined;
+  let crashed: ServiceProcess | undefined;
   let announceReady: () => void = () => undefined;
   let announceFailure: (reason: unknown) => void = () => undefined;
   const ready = new Promise<void>((resolve, reject) => {
@@ -74,7 +79,9 @@ export function superviseWorker(options: SupervisorOptions): WorkerSupervisor {
       const bornAt = clock.now();
       const loss = await liveOnce(life);
       if (stopping.signal.aborted) return;
-      losses = clock.now() - bornAt >= STEADY_MS ? 1 : losses + 1;
+      const wasAskedFor = crashed !== undefined && crashed === current;
+      crashed = undefined;
+      losses = wasAskedFor || clock.now() - bornAt >= STEADY_MS ? 1 : losses + 1;
       if (losses > MOST_LOSSES) throw loss;
       const waitMs = restartWaitMs(losses);
       options.onLoss(`${firstLine(loss)}; another takes its place in ${waitMs / 1000} s`);
@@ -92,6 +99,12 @@ export function superviseWorker(options: SupervisorOptions): WorkerSupervisor {
   return {
     ready,
     ended,
+    current: () => current,
+    crash: () => {
+      const isThere = current?.signal('SIGKILL') ?? false;
+      if (isThere) crashed = current;
+      return isThere;
+    },
     stop: async (graceMs) => {
       stopping.abort(new Error('the worker is being stopped'));
       await current?.stop(graceMs);

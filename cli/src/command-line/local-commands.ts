@@ -1,6 +1,7 @@
-/** `train`, `resume`, `up`, `validate`, `verify`, `doctor`, `bench` and `schema`: their options and help. */
+/** `train`, `resume`, `up`, `validate`, `verify`, `chaos`, `doctor`, `bench` and `schema`: their options and help. */
 import { Argument, type Command, Option } from 'commander';
 import type { BenchmarkName, BenchOptions } from '../commands/bench.js';
+import type { ChaosOptions } from '../commands/chaos.js';
 import type { DoctorOptions } from '../commands/doctor.js';
 import type { ResumeOptions } from '../commands/resume.js';
 import type { TrainOptions } from '../commands/train.js';
@@ -13,6 +14,7 @@ import {
   addCommand,
   addJobChanges,
   everyStepFlag,
+  faultSeedOption,
   flag,
   grainOption,
   jsonFlag,
@@ -26,6 +28,7 @@ import {
   repeatsOption,
   runIdOption,
   saveEveryOption,
+  setOption,
   threadsOption,
   workersOption,
 } from './options.js';
@@ -36,6 +39,7 @@ export function addLocalCommands(program: Command, context: Context, onExit: OnE
   addUp(program, context, onExit);
   addValidate(program, context, onExit);
   addVerify(program, context, onExit);
+  addChaos(program, context, onExit);
   addDoctor(program, context, onExit);
   addBench(program, context, onExit);
   addSchema(program, context);
@@ -143,6 +147,33 @@ function addVerify(program: Command, context: Context, onExit: OnExit): void {
     .action(async (run: string, options: VerifyOptions) => {
       const { verify } = await import('../commands/verify.js');
       onExit(await verify(run, options, context));
+    });
+}
+
+/** Written out, so that `--help` need not load what carries them out. */
+const DEFAULT_FAULTS = 'worker-kill,worker-pause,coordinator-kill,redis-flush,redis-kill,connection-cut';
+
+function addChaos(program: Command, context: Context, onExit: OnExit): void {
+  addCommand(program, 'chaos', {
+    group: LOCAL,
+    description: 'train while everything is killed: are the bits the same?',
+    example: 'chaos job.yaml --seed 1 --workers 3 --every 2s',
+  })
+    .argument('<job>', 'job file')
+    .addOption(faultSeedOption())
+    .addOption(workersOption().default(3))
+    .option('--every <time>', 'from one fault to the next, on average', '2s')
+    .option('--faults <kinds>', 'kinds of faults, commas between', DEFAULT_FAULTS)
+    .addOption(setOption())
+    .addOption(threadsOption())
+    .addOption(kernelOption())
+    .addOption(grainOption())
+    .addOption(outOption())
+    .addOption(jsonFlag('events and faults on stdout, one JSON object a line'))
+    .addOption(flag('--verbose', 'the logs of the services on stderr'))
+    .action(async (job: string, options: ChaosOptions) => {
+      const { chaos } = await import('../commands/chaos.js');
+      onExit(await chaos(job, options, context));
     });
 }
 

@@ -30,11 +30,21 @@ export function addCommand(program: Command, name: string, { group, description,
 
 /** `--set`, `--seed` and `--init-from`. */
 export function addJobChanges(to: Command): Command {
-  const gather = (text: string, before: readonly string[]): readonly string[] => [...before, text];
   return to
-    .option('--set <key=value>', 'change a setting of the job; may be repeated', gather, [])
+    .addOption(setOption())
     .option('--seed <n>', 'the same as --set train.seed=<n>', wholeNumber(0, Number.MAX_SAFE_INTEGER))
     .option('--init-from <file>', 'start from the weights of a safetensors file');
+}
+
+export function setOption(): Option {
+  const gather = (text: string, before: readonly string[]): readonly string[] => [...before, text];
+  return new Option('--set <key=value>', 'change a setting of the job; may be repeated').argParser(gather).default([]);
+}
+
+/** Not the seed of the job. */
+export function faultSeedOption(): Option {
+  const description = 'which faults, when, and to whom: the same again with the same';
+  return new Option('--seed <n>', description).argParser(wholeNumber(0, Number.MAX_SAFE_INTEGER)).default(1);
 }
 
 /** The same as a setting of the job, under the name users of other tools look for. */

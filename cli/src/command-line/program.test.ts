@@ -27,6 +27,7 @@ const COMMANDS = [
   'up',
   'validate',
   'verify',
+  'chaos',
   'doctor',
   'bench',
   'schema',

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { KernelChoice } from '#engine';
 import type { RunClient } from '#protocol';
 import { RopeteamError, type RunId } from '#training';
-import { type Cluster, type GrainChoice, openCluster } from '../cluster/cluster.js';
+import { type Cluster, type ClusterParts, type GrainChoice, openCluster } from '../cluster/cluster.js';
 import type { Context } from '../context.js';
 import { untilAborted } from '../interrupts.js';
 import { openReporter, type Reporter } from '../progress/reporter.js';
@@ -30,6 +30,17 @@ export interface LocalRun {
   readonly input?: JobInput;
   readonly local: LocalOptions;
   readonly context: Context;
+  /** Who hears what happens; default: the terminal. */
+  readonly reporter?: Reporter;
+  readonly nemesis?: Nemesis;
+}
+
+/** Somebody who wants to see the cluster fail. */
+export interface Nemesis {
+  /** The address workers take for the coordinator's. */
+  route(coordinator: string): Promise<string>;
+  /** The cluster is up; disposed before it is stopped. */
+  meet(parts: ClusterParts): AsyncDisposable;
 }
 
 /** After a broken event stream: time for the news that the coordinator itself is gone, the better explanation. */
@@ -38,9 +49,9 @@ const EXPLANATION_MS = 1_000;
 const MOST_SUBMISSIONS = 5;
 
 /** Returns the run's last event. @throws RopeteamError, or Interrupted when the user did not wait for the run's end */
-export async function trainLocally({ run, input, local, context }: LocalRun): Promise<FinalEvent> {
+export async function trainLocally({ run, input, local, context, nemesis, ...shown }: LocalRun): Promise<FinalEvent> {
   const { interrupts, environment, terminal } = context;
-  using reporter = openReporter(terminal, local);
+  using reporter = shown.reporter ?? openReporter(terminal, local);
   await using cluster = await openCluster(
     {
       workers: local.workers,
@@ -53,11 +64,13 @@ export async function trainLocally({ run, input, local, context }: LocalRun): Pr
       httpPort: 0,
       only: run,
       environment,
+      ...(nemesis === undefined ? {} : { routeOfWorkers: (address: string) => nemesis.route(address) }),
       onNotice: (text) => reporter.note(text),
       onLog: local.verbose ? (text) => terminal.say(text) : undefined,
     },
     interrupts.orderly,
   );
+  await using _faults = nemesis?.meet(cluster.parts);
   using client = openClient(cluster.grpc, LONG_PATIENCE_MS);
   const begun = input === undefined ? client.resume(run).then(() => undefined) : submitOnce(client, input, run);
   await Promise.race([untilAborted(begun, interrupts.orderly), cluster.broken]);

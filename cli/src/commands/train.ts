@@ -1,6 +1,7 @@
 /** `ropeteam train JOB`: one run on this machine, from a job file to a trained model, leaving nothing else behind. */
 import type { RunId } from '#training';
 import type { Context } from '../context.js';
+import { forShell } from '../shell-word.js';
 import { reportEnd } from './follow-run.js';
 import { type JobOverrides, loadJob, newRunId } from './job-input.js';
 import { type LocalOptions, resumeCommand, trainLocally } from './local-run.js';
@@ -33,9 +34,4 @@ function nextCommand(path: string, options: TrainOptions, commandName: string): 
   ];
   const again = [commandName, 'train', ...[path, ...changes].map(forShell)].join(' ');
   return `${again} --workers ${options.workers * 2}   gives the same sha256`;
-}
-
-/** A word as a shell takes it for one word. */
-function forShell(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -1,3 +1,4 @@
+export { parseDuration } from './duration.js';
 export { type ErrorFormat, formatError } from './format-error.js';
 export { formatJob } from './format-job.js';
 export { jobJsonSchema, jobJsonSchemaText } from './json-schema.js';

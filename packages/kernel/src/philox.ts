@@ -14,6 +14,7 @@ export const PHILOX_DOMAIN = {
   dropout: 3,
   gradientRounding: 4,
   splitSamples: 0x53504c54,
+  chaos: 0x43484153,
 } as const;
 
 const NUM_ROUNDS = 10;

@@ -1,5 +1,6 @@
 export type {
   FindRedisOptions,
+  OwnRedis,
   RedisFinding,
   RedisHandle,
   RedisSource,

@@ -39,6 +39,8 @@ export interface PrivateServer extends AsyncDisposable {
   readonly url: string;
   /** Known where the server cannot tell it itself. */
   readonly pid?: number;
+  /** Kills it and starts an empty one with the same port and password. */
+  readonly restart?: () => Promise<void>;
 }
 
 /** @throws ENVIRONMENT.PROCESS with the end of the server's log when it does not come up within 10 s. */
@@ -51,19 +53,34 @@ export async function startPrivateServer(
   for (let attempt = 1; ; attempt++) {
     const port = await freePort();
     const password = randomBytes(24).toString('base64url');
-    const started = await startOnce(program, configuration(port, password, dataDirectory), signal);
+    const config = configuration(port, password, dataDirectory);
+    const started = await startOnce(program, config, signal);
     if (started.kind === 'ready') {
-      return { url: localRedisUrl(port, password), [Symbol.asyncDispose]: () => stop(started.guard) };
+      let { guard } = started;
+      return {
+        url: localRedisUrl(port, password),
+        restart: async () => {
+          await stop(guard);
+          const again = await startOnce(program, config, undefined);
+          if (again.kind === 'failed') throw failedToStart(program, again);
+          guard = again.guard;
+        },
+        [Symbol.asyncDispose]: () => stop(guard),
+      };
     }
     // Between our look and its bind somebody else took the port: look again, but not for ever.
     if (/already in use/i.test(started.log) && attempt < PORT_TRIES) continue;
-    throw new RopeteamError(
-      'ENVIRONMENT.PROCESS',
-      { process: program.path },
-      `${program.path} ${started.reason}; its log ends with:\n${started.log || '(nothing)'}`,
-      { hint: 'name another Redis with --redis-url, or remove this one from the PATH' },
-    );
+    throw failedToStart(program, started);
   }
+}
+
+function failedToStart({ path }: RedisProgram, { reason, log }: Extract<Start, { kind: 'failed' }>): RopeteamError {
+  return new RopeteamError(
+    'ENVIRONMENT.PROCESS',
+    { process: path },
+    `${path} ${reason}; its log ends with:\n${log || '(nothing)'}`,
+    { hint: 'name another Redis with --redis-url, or remove this one from the PATH' },
+  );
 }
 
 type Start =

@@ -44,6 +44,28 @@ async function addProgram(bin: string, name: string, script: string): Promise<vo
   await chmod(join(bin, name), 0o755);
 }
 
+needsServer('a Redis of our own is emptied, and killed and replaced by an empty one at the same address', async () => {
+  await using folder = await temporaryFolder('ropeteam-resolve-');
+  const { options, bin } = await emptyPlace(folder);
+  await symlink(realServer ?? '', join(bin, 'redis-server'));
+  await using handle = await resolveRedis(options);
+  const client = new Redis(handle.url);
+  client.on('error', () => undefined); // while it is gone
+  try {
+    await client.set('kept', 'here');
+    await handle.own?.empty();
+    expect(await client.dbsize()).toBe(0);
+    await client.set('kept', 'again');
+    const before = /process_id:(\d+)/.exec(await client.info('server'))?.[1];
+    await handle.own?.restart?.();
+    expect(await client.dbsize()).toBe(0);
+    expect(/process_id:(\d+)/.exec(await client.info('server'))?.[1]).not.toBe(before);
+    expect(isAlive(Number(before))).toBe(false);
+  } finally {
+    client.disconnect();
+  }
+});
+
 async function ping(url: string): Promise<string> {
   const client = new Redis(url, { retryStrategy: () => null });
   client.on('error', () => undefined); // the command below fails with it

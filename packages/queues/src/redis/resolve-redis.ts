@@ -1,5 +1,7 @@
 /** Which Redis to use: the user's own, one on this machine, a private copy, or as a last resort one in JavaScript. */
+import { Redis } from 'ioredis';
 import { RopeteamError } from '#training';
+import { atMost } from '../deadline.js';
 import { checkRedis } from './check-redis.js';
 import { canFetchDebianPackage, distributionName, fetchDebianRedis } from './debian-package.js';
 import { startJavascriptServer } from './javascript-server.js';
@@ -21,7 +23,19 @@ export interface RedisHandle extends AsyncDisposable {
   readonly source: RedisSource;
   /** Of a server that was started here. */
   readonly pid?: number;
+  /** Only of a server that was started here: nobody else's is ever emptied or killed. */
+  readonly own?: OwnRedis;
 }
+
+/** What may be done to a Redis that nobody else uses, to see who misses it. */
+export interface OwnRedis {
+  /** FLUSHALL. @throws when it doesn't answer within 3 s */
+  empty(): Promise<void>;
+  /** SIGKILL, and an empty one at the same address. Absent: this make cannot come back there. */
+  readonly restart?: () => Promise<void>;
+}
+
+const EMPTY_DEADLINE_MS = 3000;
 
 export interface FindRedisOptions {
   /** The user's own Redis: used or refused, never replaced by another. */
@@ -173,11 +187,28 @@ async function checked(
       version,
       source,
       ...(pid === undefined ? {} : { pid }),
+      own: {
+        empty: () => emptyServer(server.url),
+        ...(server.restart === undefined ? {} : { restart: server.restart }),
+      },
       [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
     };
   } catch (error) {
     await server[Symbol.asyncDispose]();
     throw error;
+  }
+}
+
+async function emptyServer(url: string): Promise<void> {
+  const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, enableReadyCheck: false });
+  client.on('error', () => undefined); // the command fails with it
+  try {
+    await atMost(
+      EMPTY_DEADLINE_MS,
+      client.connect().then(() => client.flushall()),
+    );
+  } finally {
+    client.disconnect();
   }
 }
 

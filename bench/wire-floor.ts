@@ -40,7 +40,7 @@ export async function wireRounds(parameters: number, rounds: number): Promise<re
       arrivals.dispatchEvent(new Event('arrived'));
       return handler;
     },
-    ...{ readShard: refuse, submit: refuse, listRuns: refuse, watch: refuse, stop: refuse },
+    ...{ readShard: refuse, submit: refuse, listRuns: refuse, watch: refuse, stop: refuse, resume: refuse },
   };
   const server = await startCoordinatorServer({
     host: '127.0.0.1',

@@ -49,5 +49,5 @@ function removeOrphans() {
 
 /** AssemblyScript writes its own files beside; only what tsc made is judged. */
 function isCompiled(source) {
-  return /^(packages[/\\][^/\\]+[/\\]src|services[/\\][^/\\]+[/\\]src|cli[/\\]src|test|bench)[/\\]/.test(source);
+  return /^(packages[/\\][^/\\]+[/\\]src|services[/\\][^/\\]+[/\\]src|cli[/\\]src|test|bench|deploy)[/\\]/.test(source);
 }

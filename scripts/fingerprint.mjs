@@ -11,6 +11,7 @@ const SOURCES = [
   'cli',
   'test',
   'bench',
+  'deploy',
   'scripts/build.mjs',
   'tsconfig.json',
   'package-lock.json',

@@ -5,6 +5,7 @@ import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { jobJsonSchema } from '#job';
+import { createCoordinatorMetrics, createWorkerMetrics } from '#telemetry';
 import { type ErrorCode, exitCodeOf } from '#training';
 import {
   anchorsOf,
@@ -119,6 +120,26 @@ describe('docs/errors.md', () => {
     const [exitCode, meaning = '', remedy = ''] = rows.find(({ key }) => key === code)?.cells ?? [];
     expect(exitCode).toBe(String(exitCodeOf(code)));
     expect(Math.min(meaning.length, remedy.length)).toBeGreaterThan(10);
+  });
+});
+
+describe('docs/metrics.md', () => {
+  test('names every metric once, with its type and help text, and no other', async () => {
+    const build = { version: '0', kernel: 'js/1' };
+    const text = readText(root, 'docs/metrics.md');
+    for (const [service, metrics] of [
+      ['Coordinator', createCoordinatorMetrics(build)],
+      ['Worker', createWorkerMetrics(build, 1)],
+    ] as const) {
+      const exposed = await metrics.text();
+      const helps = new Map([...exposed.matchAll(/^# HELP (\S+) (.*)$/gm)].map(([, name, help]) => [name, help]));
+      const types = [...exposed.matchAll(/^# TYPE (ropeteam_\S+) (\S+)$/gm)];
+      const section = new RegExp(`^## ${service}$([\\s\\S]*?)^## `, 'm').exec(text)?.[1] ?? '';
+      const shown = tableRows(section).map(({ key, cells }) => [key, cells[0], cells[2]]);
+      const served = types.map(([, name, type]) => [name, type, helps.get(name)]);
+      expect(served.length).toBeGreaterThan(10);
+      expect(shown).toEqual(served);
+    }
   });
 });
 

@@ -15,6 +15,8 @@ export interface OutputStream extends NodeJS.WritableStream {
 export interface Terminal {
   /** A result: one or more lines on stdout. */
   result(text: string): void;
+  /** Part of a long result, as it is, on stdout; resolves when the stream has taken it. */
+  stream(text: string): Promise<void>;
   /** Talk: one or more lines on stderr. */
   say(text: string): void;
   readonly paintResult: Paint;
@@ -33,6 +35,10 @@ export function openTerminal(stdout: OutputStream, stderr: OutputStream, environ
   const painter = (stream: OutputStream): Paint => (isColoured(stream) ? paintAlways : (_style, text) => text);
   return {
     result: (text) => void stdout.write(`${text}\n`),
+    stream: (text) =>
+      new Promise((resolve, reject) => {
+        stdout.write(text, (error) => (error ? reject(error) : resolve()));
+      }),
     say: (text) => void stderr.write(`${text}\n`),
     paintResult: painter(stdout),
     paintTalk: painter(stderr),

@@ -195,7 +195,7 @@ describe('--save-every', () => {
         const paths = [5, 10, 15, 17].map((step) =>
           join(runPath, `checkpoints/step-000000${step < 10 ? '0' : ''}${step}.safetensors`),
         );
-        const checkpoints = await Promise.all(paths.map(loadCheckpoint));
+        const checkpoints = await Promise.all(paths.map((path) => loadCheckpoint(path)));
         return Promise.all(
           checkpoints.map(async ({ step, weights, optimizerState }) => {
             return [step, await weightsSha256(weights), await weightsSha256(optimizerState)];

@@ -5,11 +5,12 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { KernelChoice } from '#engine';
 import { type RedisHandle, resolveRedis } from '#queues';
-import { type GRAIN_CHOICES, RopeteamError } from '#training';
+import { type GRAIN_CHOICES, RopeteamError, type RunId } from '#training';
 import type { Environment } from '../environment.js';
 import { untilAborted } from '../interrupts.js';
+import { superviseCoordinator } from './coordinator-supervisor.js';
 import { readableLogLine } from './log-line.js';
-import { type ServiceProcess, startService, unexpectedExit } from './service-process.js';
+import { type ServiceProcess, startService } from './service-process.js';
 import { superviseWorker, type WorkerSupervisor } from './worker-supervisor.js';
 
 export type GrainChoice = (typeof GRAIN_CHOICES)[number];
@@ -25,6 +26,8 @@ export interface ClusterOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly httpPort: number;
+  /** The one run this cluster is for: others in the folder are left alone. Undefined: all of them are its own. */
+  readonly only: RunId | undefined;
   readonly environment: Environment;
   /** A word for the user. */
   onNotice(text: string): void;
@@ -67,28 +70,30 @@ export function coordinatorThreads(wanted: number | undefined, cores: number): n
 export async function openCluster(options: ClusterOptions, signal: AbortSignal): Promise<Cluster> {
   const closers: (() => Promise<unknown>)[] = [];
   const supervisors: WorkerSupervisor[] = [];
-  let coordinator: ServiceProcess | undefined;
   try {
     const scratch = await mkdtemp(join(tmpdir(), 'ropeteam-'));
     closers.push(() => rm(scratch, { recursive: true, force: true }));
     const redis = await openRedis(options, scratch, signal);
     closers.push(async () => await redis[Symbol.asyncDispose]());
     const queue = { url: redis.url, namespace: ownNamespace() };
-    coordinator = await startCoordinator(options, queue, signal);
-    const started = coordinator;
-    closers.push(() => started.stop(COORDINATOR_GRACE_MS));
-    const grpc = announced(started, 'grpc');
-    const http = announced(started, 'http');
-    const lost = lossOf(started);
+    const coordinator = await superviseCoordinator(
+      {
+        start: (before, startSignal) => startCoordinator(options, queue, before, startSignal),
+        onNotice: options.onNotice,
+      },
+      signal,
+    );
+    closers.push(() => coordinator.stop(COORDINATOR_GRACE_MS));
+    const grpc = announced(coordinator.first, 'grpc');
+    const http = announced(coordinator.first, 'http');
     closers.push(() => Promise.all(supervisors.map((worker) => worker.stop(WORKER_GRACE_MS))));
     for (let index = 0; index < options.workers; index++) {
       supervisors.push(superviseWorker(supervision(options, `w${index}`, grpc, queue)));
     }
-    const broken = Promise.race([lost.ended, ...supervisors.map((worker) => worker.ended.then(never))]);
+    const broken = Promise.race([coordinator.lost, ...supervisors.map((worker) => worker.ended.then(never))]);
     broken.catch(() => undefined); // awaited by the holder; a rejection before that must not end the process
     const ready = Promise.all(supervisors.map((worker) => worker.ready));
     await untilAborted(Promise.race([ready, broken]), signal);
-    closers.push(async () => lost.expected());
     return {
       grpc,
       http,
@@ -96,7 +101,7 @@ export async function openCluster(options: ClusterOptions, signal: AbortSignal):
       broken,
       kill: () => {
         for (const worker of supervisors) worker.kill();
-        started.kill();
+        coordinator.kill();
       },
       [Symbol.asyncDispose]: () => closeInReverse(closers),
     };
@@ -129,12 +134,21 @@ interface QueuePlace {
   readonly namespace: string;
 }
 
-function startCoordinator(options: ClusterOptions, queue: QueuePlace, signal: AbortSignal): Promise<ServiceProcess> {
+function startCoordinator(
+  options: ClusterOptions,
+  queue: QueuePlace,
+  before: ServiceProcess | undefined,
+  signal: AbortSignal,
+): Promise<ServiceProcess> {
+  // Workers and watchers come back to the address they know.
+  const port = before === undefined ? options.port : portOf(announced(before, 'grpc'));
+  const httpPort = before === undefined ? options.httpPort : portOf(announced(before, 'http'));
   const threads = coordinatorThreads(options.threads, availableParallelism());
   const args = [
-    ...['--host', '127.0.0.1', '--port', String(options.port), '--http-port', String(options.httpPort)],
+    ...['--host', '127.0.0.1', '--port', String(port), '--http-port', String(httpPort)],
     ...['--runs', options.runsDirectory, '--threads', String(threads), '--kernel', options.kernel],
     ...['--grain', options.grain],
+    ...(options.only === undefined ? [] : ['--only', options.only]),
     ...['--name', 'coordinator', '--namespace', queue.namespace],
   ];
   return startService(
@@ -174,19 +188,8 @@ function announced(coordinator: ServiceProcess, what: 'grpc' | 'http'): string {
   throw new RopeteamError('ENVIRONMENT.PROCESS', { process: coordinator.name }, message, { hint });
 }
 
-/** Rejects when the coordinator ends, unless that was expected by then. */
-function lossOf(coordinator: ServiceProcess): { readonly ended: Promise<never>; expected(): void } {
-  let isExpected = false;
-  const ended = coordinator.exited.then((exit): Promise<never> => {
-    if (isExpected) return never();
-    throw unexpectedExit(coordinator.name, exit, 'while it was at work', coordinator.lastLogLines());
-  });
-  return {
-    ended,
-    expected: () => {
-      isExpected = true;
-    },
-  };
+function portOf(address: string): number {
+  return Number(address.slice(address.lastIndexOf(':') + 1));
 }
 
 function never(): Promise<never> {

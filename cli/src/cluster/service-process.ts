@@ -38,6 +38,8 @@ export interface ServiceProcess {
   readonly ready: ReadyMessage;
   /** Resolves when the process is gone, however it went. */
   readonly exited: Promise<ServiceExit>;
+  /** The error it said it ends with, once it did. */
+  failure(): RopeteamError | undefined;
   /** The newest lines of its log, for an error message. */
   lastLogLines(): readonly string[];
   /** SIGTERM, then SIGKILL when it is still there after `graceMs`. */
@@ -76,6 +78,11 @@ export async function startService(options: ServiceOptions, signal: AbortSignal)
     // A process that could not be started has no exit.
     child.once('error', () => resolve({ code: null, signal: null }));
   });
+  let failure: RopeteamError | undefined;
+  child.on('message', (message) => {
+    const word = asServiceWord(message);
+    if (word?.event === 'failed') failure = fromEnvelope(word.error);
+  });
   const kill = (): void => void child.kill('SIGKILL');
   const forget = killAtExit(kill);
   void exited.then(forget);
@@ -86,6 +93,7 @@ export async function startService(options: ServiceOptions, signal: AbortSignal)
       pid: child.pid ?? 0,
       ready,
       exited,
+      failure: () => failure,
       lastLogLines: () => log.slice(-SHOWN_LOG_LINES).map(readableLogLine),
       stop: (graceMs) => stopChild(child, exited, graceMs),
       kill,

@@ -46,7 +46,16 @@ function imaginaryLife(name: string): Life {
     end({ code: 0, signal: null });
     return exited;
   };
-  const process = { name, pid: 1, ready: {}, exited, lastLogLines: () => [], stop, kill: () => void stop() };
+  const process = {
+    name,
+    pid: 1,
+    ready: {},
+    exited,
+    failure: () => undefined,
+    lastLogLines: () => [],
+    stop,
+    kill: () => void stop(),
+  };
   return { name, process, end };
 }
 

@@ -1,10 +1,12 @@
-/** `train`, `up`, `validate`, `doctor`, `bench` and `schema`: their options and help. */
-import { Argument, type Command } from 'commander';
+/** `train`, `resume`, `up`, `validate`, `verify`, `doctor`, `bench` and `schema`: their options and help. */
+import { Argument, type Command, Option } from 'commander';
 import type { BenchmarkName, BenchOptions } from '../commands/bench.js';
 import type { DoctorOptions } from '../commands/doctor.js';
+import type { ResumeOptions } from '../commands/resume.js';
 import type { TrainOptions } from '../commands/train.js';
 import type { UpOptions } from '../commands/up.js';
 import type { ValidateOptions } from '../commands/validate.js';
+import type { VerifyOptions } from '../commands/verify.js';
 import type { Context } from '../context.js';
 import { DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../default-ports.js';
 import {
@@ -19,6 +21,7 @@ import {
   type OnExit,
   outOption,
   portOption,
+  recomputeOption,
   redisOption,
   repeatsOption,
   runIdOption,
@@ -29,8 +32,10 @@ import {
 
 export function addLocalCommands(program: Command, context: Context, onExit: OnExit): void {
   addTrain(program, context, onExit);
+  addResume(program, context, onExit);
   addUp(program, context, onExit);
   addValidate(program, context, onExit);
+  addVerify(program, context, onExit);
   addDoctor(program, context, onExit);
   addBench(program, context, onExit);
   addSchema(program, context);
@@ -59,6 +64,29 @@ function addTrain(program: Command, context: Context, onExit: OnExit): void {
     .action(async (job: string, options: TrainOptions) => {
       const { train } = await import('../commands/train.js');
       onExit(await train(job, options, context));
+    });
+}
+
+function addResume(program: Command, context: Context, onExit: OnExit): void {
+  addCommand(program, 'resume', {
+    group: LOCAL,
+    description: 'go on with a run that was stopped or lost',
+    example: 'resume runs/digits-7f3a --workers 4',
+  })
+    .argument('[run]', 'folder of the run; with --coordinator its id (default: the last one there)')
+    .option('--coordinator <host:port>', 'have this one take it up; default: a cluster of its own, on this machine')
+    .addOption(workersOption())
+    .addOption(threadsOption())
+    .addOption(kernelOption())
+    .addOption(grainOption())
+    .addOption(redisOption())
+    .addOption(jsonFlag('events on stdout, one JSON object a line'))
+    .addOption(everyStepFlag())
+    .addOption(flag('--quiet', 'no progress, only the summary'))
+    .addOption(flag('--verbose', 'the logs of the services on stderr'))
+    .action(async (run: string | undefined, options: ResumeOptions) => {
+      const { resume } = await import('../commands/resume.js');
+      onExit(await resume(run, options, context));
     });
 }
 
@@ -98,6 +126,23 @@ function addValidate(program: Command, context: Context, onExit: OnExit): void {
     .action(async (job: string, options: ValidateOptions) => {
       const { validate } = await import('../commands/validate.js');
       onExit(await validate(job, options, context));
+    });
+}
+
+function addVerify(program: Command, context: Context, onExit: OnExit): void {
+  addCommand(program, 'verify', {
+    group: LOCAL,
+    description: 'prove from its ledger what a run trained',
+    example: 'verify runs/digits-1 --recompute 3 --data examples/digits',
+  })
+    .argument('<run>', 'folder of a run, or its id')
+    .addOption(outOption())
+    .addOption(recomputeOption())
+    .addOption(new Option('--data <dir>', 'of --recompute: where the job file’s data is (default: here)'))
+    .addOption(jsonFlag('the checks as one JSON object'))
+    .action(async (run: string, options: VerifyOptions) => {
+      const { verify } = await import('../commands/verify.js');
+      onExit(await verify(run, options, context));
     });
 }
 

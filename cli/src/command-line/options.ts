@@ -8,6 +8,7 @@ import { DEFAULT_PORT } from '../default-ports.js';
 export type OnExit = (exitCode: number) => void;
 
 export const LOCAL = 'Train on this machine:';
+export const MODEL = 'Use a trained model:';
 export const REMOTE = 'Work with a running coordinator:';
 export const SERVICE = 'Run one service (what containers do):';
 
@@ -93,6 +94,11 @@ export function portOption(flags: string, description: string, defaultPort: numb
 
 export function redisOption(): Option {
   return new Option('--redis-url <url>', 'the Redis to use; ROPETEAM_REDIS_URL keeps its password out of `ps`');
+}
+
+export function recomputeOption(): Option {
+  const description = 'compute so many steps again and compare the bits';
+  return new Option('--recompute <steps>', description).argParser(wholeNumber(1, 1_000_000_000));
 }
 
 export function repeatsOption(): Option {

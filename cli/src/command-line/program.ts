@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { Command, Help, type Option } from 'commander';
 import type { Context } from '../context.js';
 import { addLocalCommands } from './local-commands.js';
+import { addModelCommands } from './model-commands.js';
 import { addRemoteCommands } from './remote-commands.js';
 import { addServiceCommands } from './service-commands.js';
 
@@ -20,6 +21,7 @@ export async function runCommandLine(words: readonly string[], context: Context)
     exitCode = code;
   };
   addLocalCommands(program, context, onExit);
+  addModelCommands(program, context, onExit);
   addRemoteCommands(program, context, onExit);
   addServiceCommands(program, context, onExit);
   if (words.length === 0) program.outputHelp();

@@ -29,7 +29,8 @@ export function addServiceCommands(program: Command, context: Context, onExit: O
   })
     .option('--coordinator <host:port>', `gRPC address of the coordinator (default: 127.0.0.1:${DEFAULT_PORT})`)
     .option('--threads <n>', 'kernel threads (default: 1)')
-    .option('--metrics-port <n>', 'loopback port of its metrics (default: none)');
+    .option('--metrics-host <address>', 'address its metrics and probes listen on (default: 127.0.0.1)')
+    .option('--metrics-port <n>', 'port of its metrics and probes (default: any free one)');
   finish('coordinator', coordinator, context, onExit);
   finish('worker', worker, context, onExit);
 }

@@ -2,7 +2,7 @@
 import { isAbsolute, relative } from 'node:path';
 import { formatError } from '#job';
 import { connectClient, type RunClient } from '#protocol';
-import { exitCodeOf, fromEnvelope, RopeteamError, type RunEvent, type RunId } from '#training';
+import { exitCodeOf, fromEnvelope, isOutsideFailure, RopeteamError, type RunEvent, type RunId } from '#training';
 import type { Context } from '../context.js';
 import type { Reporter } from '../progress/reporter.js';
 import { renderSummary } from '../progress/summary.js';
@@ -45,10 +45,18 @@ export async function followRun(
   signal: AbortSignal,
 ): Promise<FinalEvent> {
   const steps = everyStep ? 'every' : 'sampled';
-  for await (const event of client.watch(run, 0, signal, steps)) {
-    reporter.event(event);
-    if (event.event === 'run_finished' || event.event === 'run_failed') return event;
+  let last: FinalEvent | undefined;
+  try {
+    // A run that ended and was resumed has an end in the middle: the last one counts.
+    for await (const event of client.watch(run, 0, signal, steps)) {
+      reporter.event(event);
+      last = event.event === 'run_finished' || event.event === 'run_failed' ? event : undefined;
+    }
+  } catch (error) {
+    // The coordinator may leave as soon as it has told the end.
+    if (last === undefined) throw error;
   }
+  if (last !== undefined) return last;
   signal.throwIfAborted();
   throw new RopeteamError('COORDINATOR.UNREACHABLE', { address: '' }, 'the event stream ended before the run did', {
     hint: 'look at the coordinator; `ropeteam watch` takes the run up again',
@@ -59,6 +67,8 @@ export interface EndOptions {
   readonly json: boolean;
   /** The command to try now. */
   readonly next: string;
+  /** The command that takes the run up again, where it was stopped or failed for a reason outside of it. */
+  readonly resume: string;
 }
 
 /** Prints the end of a run (JSON has it already as an event) and returns the exit code it deserves. */
@@ -67,17 +77,20 @@ export function reportEnd(last: FinalEvent, options: EndOptions, context: Contex
   if (last.event === 'run_failed') {
     const error = fromEnvelope(last);
     terminal.say(formatError(error, { color: terminal.colourTalk }));
+    if (isOutsideFailure(error.code)) terminal.say(`to go on from its last checkpoint: ${options.resume}`);
     return exitCodeOf(error.code);
   }
   if (!options.json) {
     const shown = { ...last, modelPath: shortPath(last.modelPath, context.directory) };
-    terminal.result(renderSummary(shown, options.next, terminal.paintResult));
+    terminal.result(
+      renderSummary(shown, last.stoppedBy === 'user' ? options.resume : options.next, terminal.paintResult),
+    );
   }
   return last.stoppedBy === 'user' ? EXIT_STOPPED : 0;
 }
 
 /** A path below `directory` as a relative one: what the user would type. */
-function shortPath(path: string, directory: string): string {
+export function shortPath(path: string, directory: string): string {
   const short = relative(directory, path);
   return isAbsolute(path) && short !== '' && !short.startsWith('..') ? short : path;
 }

@@ -1,10 +1,11 @@
 /** A job file as the user names it, checked here before anything is started or sent. */
+import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { formatJob, parseJob, readJobFile } from '#job';
 import type { LocalFile, LocalSubmission } from '#protocol';
 import { checkInitialWeights, MODEL_FILES, resolveInside } from '#storage';
-import type { JobSpec } from '#training';
+import { type JobSpec, type RunId, runId, runIdPart } from '#training';
 
 export interface JobInput {
   readonly job: JobSpec;
@@ -42,14 +43,19 @@ export async function loadJob(path: string, directory: string, overrides: JobOve
   return { job, text: changes.length === 0 ? written : formatJob(job), file: path, files, ...initFrom };
 }
 
+/** A name for a run that was given none: the job's, and digits that tell runs of it apart. */
+export function newRunId({ job }: JobInput): RunId {
+  return runId(`${runIdPart(job.name)}-${randomBytes(2).toString('hex')}`);
+}
+
 /** What is submitted of it. */
-export function submissionOf(input: JobInput, runId: string | undefined): LocalSubmission {
+export function submissionOf(input: JobInput, run: string | undefined): LocalSubmission {
   const { text, file, files, initFrom } = input;
   return {
     jobText: text,
     jobFile: file,
     files,
-    ...(runId === undefined ? {} : { runId }),
+    ...(run === undefined ? {} : { runId: run }),
     ...(initFrom === undefined ? {} : { initFrom }),
   };
 }
@@ -79,7 +85,9 @@ async function initialFiles(path: string, directory: string): Promise<NonNullabl
 /** Every file a job names, as it names them. */
 export function dataPaths({ data }: JobSpec): readonly string[] {
   const splits = [data.split.validation, data.split.test].flatMap((split) =>
-    split.kind === 'file' ? [split.path] : [],
+    split.kind === 'file' ? [split.path, ...listed(split.labels)] : [],
   );
-  return [...new Set([data.source, ...splits])];
+  return [...new Set([data.source, ...listed(data.labels), ...splits])];
 }
+
+const listed = (path: string | undefined): readonly string[] => (path === undefined ? [] : [path]);

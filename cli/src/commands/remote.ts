@@ -77,12 +77,19 @@ export async function stop(run: RunId, options: StopOptions, context: Context): 
   return 0;
 }
 
-function connect(options: RemoteOptions, context: Context, patienceMs = SHORT_PATIENCE_MS): RunClient & Disposable {
-  const address = options.coordinator ?? context.environment.coordinator ?? `127.0.0.1:${DEFAULT_PORT}`;
-  return openClient(address, patienceMs);
+export function connect(
+  options: RemoteOptions,
+  context: Context,
+  patienceMs = SHORT_PATIENCE_MS,
+): RunClient & Disposable {
+  return openClient(addressOf(options, context), patienceMs);
 }
 
-async function follow(
+function addressOf({ coordinator }: Pick<RemoteOptions, 'coordinator'>, { environment }: Context): string {
+  return coordinator ?? environment.coordinator ?? `127.0.0.1:${DEFAULT_PORT}`;
+}
+
+export async function follow(
   client: RunClient,
   run: RunId | undefined,
   options: WatchOptions,
@@ -92,7 +99,9 @@ async function follow(
   try {
     const last = await followRun(client, run, { reporter, everyStep: options.everyStep }, context.interrupts.orderly);
     reporter[Symbol.dispose](); // the display ends above the summary
-    return reportEnd(last, { json: options.json, next: `${context.environment.commandName} runs` }, context);
+    const { commandName } = context.environment;
+    const resume = `${commandName} resume ${last.run} --coordinator ${addressOf(options, context)}`;
+    return reportEnd(last, { json: options.json, next: `${commandName} runs`, resume }, context);
   } catch (error) {
     if (context.interrupts.first() !== undefined) reporter.note('the run goes on without you');
     throw error;

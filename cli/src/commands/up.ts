@@ -36,6 +36,7 @@ export async function up(options: UpOptions, context: Context): Promise<number> 
     redisUrl: options.redisUrl ?? environment.redisUrl,
     port: options.port,
     httpPort: options.httpPort,
+    only: undefined,
     environment,
     onNotice: (text) => terminal.say(text),
     onLog: options.verbose ? (text) => terminal.say(text) : undefined,

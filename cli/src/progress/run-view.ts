@@ -56,6 +56,14 @@ export function advanceView(view: RunView, event: RunEvent): RunView {
       return now;
     case 'run_started':
       return { ...now, state: 'training', started: event, window: [mark(event.time, 0, 0)] };
+    case 'run_resumed':
+      // Whoever was connected before comes back with a word of its own; and the time in between is no rate.
+      return {
+        ...now,
+        state: 'training',
+        workers: new Set(),
+        window: [mark(event.time, event.step, committedSamples(now.started, event.step))],
+      };
     case 'worker_joined':
       return { ...now, workers: new Set([...now.workers, event.worker]) };
     case 'worker_lost':
@@ -185,6 +193,12 @@ export function noticeOf(event: RunEvent): string | undefined {
         `training ${event.job}: ${plural(event.samples.train, 'sample')}, ${plural(event.parameters, 'parameter')}, ` +
         `${plural(event.steps, 'step')} of ${event.batch}`
       );
+    case 'run_resumed': {
+      const redone = event.redoneSteps === 0 ? '' : `, ${plural(event.redoneSteps, 'step')} made again`;
+      const damaged =
+        event.damaged.length === 0 ? '' : `, ${plural(event.damaged.length, 'damaged checkpoint')} passed over`;
+      return `coordinator back after ${formatSeconds(event.afterSeconds)} at step ${event.step}${redone}${damaged}`;
+    }
     case 'worker_joined':
       return `${event.worker} joined (${plural(event.threads, 'thread')}, pid ${event.pid})`;
     case 'worker_left':

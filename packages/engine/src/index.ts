@@ -23,6 +23,7 @@ export type {
 } from './engine.js';
 export { KERNEL_NAMES } from './engine.js';
 export { KernelThreadError, KernelUnavailableError, MissingRowError, ModelTooLargeError } from './engine-errors.js';
+export { type ForwardPass, openForwardPass } from './forward-pass.js';
 export {
   type ChosenKernel,
   chooseKernel,

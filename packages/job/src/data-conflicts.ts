@@ -1,20 +1,25 @@
 /** Rules across the settings of `data:`. */
+import { DATA_FORMATS, type DataFormat, formatOfName, isBareArray } from '#training';
 import type { Conflict, Settings } from './conflicts.js';
 import { defaultSplit } from './data-settings.js';
 
 export function dataConflicts(settings: Settings): Conflict[] {
-  return [...sourceFile(settings), ...targets(settings), ...features(settings), ...splits(settings)];
+  return [
+    ...sourceFile(settings),
+    ...labels(settings),
+    ...targets(settings),
+    ...features(settings),
+    ...splits(settings),
+  ];
 }
 
-/** Extensions of formats that are no CSV, by what people call them. */
+/** Extensions of formats that are not read, by what people call them. */
 const otherFormats: ReadonlyMap<string, string> = new Map([
   ['jsonl', 'JSON Lines'],
   ['ndjson', 'JSON Lines'],
   ['json', 'JSON'],
   ['parquet', 'Parquet'],
-  ['npy', 'NumPy'],
   ['npz', 'NumPy'],
-  ['idx', 'IDX'],
   ['xlsx', 'Excel'],
   ['xls', 'Excel'],
   ['zip', 'Zip'],
@@ -23,8 +28,12 @@ const otherFormats: ReadonlyMap<string, string> = new Map([
 function sourceFile(settings: Settings): Conflict[] {
   const paths = [
     ['data', 'source'],
-    ['data', 'split', 'validation'],
-    ['data', 'split', 'test'],
+    ['data', 'labels'],
+    ...['validation', 'test'].flatMap((name) => [
+      ['data', 'split', name],
+      ['data', 'split', name, 'source'],
+      ['data', 'split', name, 'labels'],
+    ]),
   ];
   return paths.flatMap((path) => {
     const file = settings(...path);
@@ -36,12 +45,40 @@ function sourceFile(settings: Settings): Conflict[] {
     }
     const format = otherFormats.get(/\.([a-z]+)(\.gz)?$/i.exec(file)?.[1]?.toLowerCase() ?? '');
     if (format === undefined || settings('data', 'format') !== undefined) return [];
-    const message = `${key} must be a CSV file, received the name of a ${format} file`;
+    const message = `${key} must be a CSV, TSV, NPY or IDX file, received the name of a ${format} file`;
     return [
       { path, code: 'CONFIG.RANGE' as const, message, hint: 'convert it to CSV, or set data.format: csv if it is one' },
     ];
   });
 }
+
+/** An array without names needs a file of labels, and nothing else has one. */
+function labels(settings: Settings): Conflict[] {
+  const groups = [
+    { path: ['data', 'source'], source: settings('data', 'source'), labels: settings('data', 'labels') },
+    ...['validation', 'test'].map((name) => {
+      const path = ['data', 'split', name];
+      const file = settings(...path);
+      if (typeof file === 'string') return { path, source: file, labels: undefined };
+      return { path, source: settings(...path, 'source'), labels: settings(...path, 'labels') };
+    }),
+  ];
+  const given = settings('data', 'format');
+  return groups.flatMap(({ path, source, labels }) => {
+    if (typeof source !== 'string' || (given !== undefined && !isFormat(given))) return [];
+    const bare = isBareArray(given ?? formatOfName(source));
+    if (bare === (labels !== undefined)) return [];
+    const key = path.join('.');
+    if (!bare) {
+      const message = `${key} has named columns, and a file of labels is named besides`;
+      return [{ path, message, hint: 'remove the labels, and name their column in data.target' }];
+    }
+    const hint = path.length === 2 ? 'name it in data.labels' : 'write { source: FILE, labels: FILE }';
+    return [{ path, message: `${key} is one array without names, and its file of labels is missing`, hint }];
+  });
+}
+
+const isFormat = (value: unknown): value is DataFormat => DATA_FORMATS.some((format) => format === value);
 
 function targets(settings: Settings): Conflict[] {
   const target = settings('data', 'target');

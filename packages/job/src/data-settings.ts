@@ -1,5 +1,6 @@
 /** `data:` of a job file: where the samples come from and how columns become numbers. */
 import { z } from 'zod';
+import { DATA_FORMATS } from '#training';
 
 /** Written without \p{Cc}, which validators that compile patterns without the `u` flag would read as letters. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it keeps out
@@ -12,12 +13,18 @@ const path = () => plainText(4096);
 const column = () => plainText(1024);
 const expectedPath = 'a file path';
 
+/** An array without names and that of its labels. */
+const ownArrays = z.strictObject({
+  source: path().meta({ description: 'The file of the samples.', examples: ['t10k-images-idx3-ubyte.gz'] }),
+  labels: path().meta({ description: 'The file of their labels.', examples: ['t10k-labels-idx1-ubyte.gz'] }),
+});
+
 const splitSource = (share: number, what: string, file: string) =>
   z
-    .union([z.number().min(0).lt(1), path()])
+    .union([z.number().min(0).lt(1), path(), ownArrays])
     .default(share)
     .meta({
-      description: `${what}: a fraction of \`source\`, drawn with the job's seed, or a file of its own. 0: none.`,
+      description: `${what}: a fraction of \`source\`, drawn with the job's seed, or a file of its own (with a file of labels: { source, labels }). 0: none.`,
       examples: [share, 0, file],
       expected: 'a fraction of the data (at least 0, less than 1) or a file path',
     });
@@ -47,12 +54,20 @@ const split = z
 export const dataSettings = z
   .strictObject({
     source: path().meta({
-      description: 'The file with the training data: CSV with a header line. Relative to the job file.',
+      description:
+        'The file with the training data: CSV or TSV with a header line, NPY or IDX; plain or gzipped. Relative to the job file.',
       examples: ['digits.csv'],
       expected: expectedPath,
     }),
+    labels: path()
+      .optional()
+      .meta({
+        description: 'The file with the labels, where `source` is one array without names (npy, idx).',
+        examples: ['train-labels-idx1-ubyte.gz'],
+        expected: expectedPath,
+      }),
     format: z
-      .enum(['csv'])
+      .enum(DATA_FORMATS)
       .optional()
       .meta({ description: 'Format of the data files; told from the extension when left out.', examples: ['csv'] }),
     delimiter: z
@@ -65,7 +80,8 @@ export const dataSettings = z
         expected: 'auto or one separating character such as "," ";" "|" or "\\t"',
       }),
     target: z.union([column(), z.array(column()).min(1).max(1024)]).meta({
-      description: 'The column to predict, or a list of columns for several outputs (regression).',
+      description:
+        'The column to predict, or a list of columns for several outputs (regression). With `labels`: what to call them.',
       examples: ['digit', ['width', 'height']],
       expected: 'a column name or a list of column names',
     }),

@@ -173,7 +173,6 @@ apiVersion: ropeteam/v1
 name: line
 data:
   source: line.csv
-  format: csv
   delimiter: auto
   target: y
   features: all
@@ -183,6 +182,7 @@ data:
   maxBadRows: 100
   missing: error
   maxCategories: 64
+  # format: told from the name of each file
   # task: told from the target column
 model:
   layers: []

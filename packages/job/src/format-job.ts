@@ -24,7 +24,7 @@ export function formatJob(job: JobSpec): string {
 
 /** Settings without a fixed default: where they are absent, a comment says where their value comes from. */
 const followsFromData: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  data: { task: 'task: told from the target column' },
+  data: { format: 'format: told from the name of each file', task: 'task: told from the target column' },
   model: { loss: 'loss: follows from the task and the number of classes' },
 };
 
@@ -35,7 +35,8 @@ function toJobFile(job: JobSpec): JobFileInput {
     name: job.name,
     data: {
       source: data.source,
-      format: data.format,
+      ...(data.labels === undefined ? {} : { labels: data.labels }),
+      ...(data.format === undefined ? {} : { format: data.format }),
       delimiter: data.delimiter,
       target: data.target.length === 1 && data.target[0] !== undefined ? data.target[0] : [...data.target],
       features: data.features === 'all' ? 'all' : [...data.features],
@@ -73,8 +74,10 @@ function toJobFile(job: JobSpec): JobFileInput {
   };
 }
 
-const splitValue = (source: SplitSource): number | string =>
-  source.kind === 'fraction' ? source.fraction : source.path;
+function splitValue(source: SplitSource): number | string | { source: string; labels: string } {
+  if (source.kind === 'fraction') return source.fraction;
+  return source.labels === undefined ? source.path : { source: source.path, labels: source.labels };
+}
 
 function layerValue(layer: JobSpec['model']['layers'][number]): JobFileInput['model']['layers'][number] {
   switch (layer.kind) {

@@ -19,7 +19,6 @@ test('every form of the contract is read into its spec', () => {
     name: 'digits',
     data: {
       source: 'digits.csv',
-      format: 'csv',
       delimiter: 'auto',
       target: ['digit'],
       features: 'all',

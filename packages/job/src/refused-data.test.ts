@@ -89,7 +89,7 @@ const edits: readonly RefusedEdit[] = [
     'source: digits.parquet',
     'CONFIG.RANGE',
     '4:11+14',
-    /a CSV file, received the name of a Parquet file/,
+    /a CSV, TSV, NPY or IDX file, received the name of a Parquet file/,
     /convert it/,
   ],
   [

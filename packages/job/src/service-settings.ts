@@ -1,4 +1,5 @@
 /** Flags and environment of the services, checked one by one before anything is opened. All throw USAGE.ARGUMENT. */
+import { readFileSync } from 'node:fs';
 import { RopeteamError } from '#training';
 
 /** A whole number `least..most`. */
@@ -15,13 +16,54 @@ export function oneOf<Word extends string>(argument: string, text: string, words
   throw refused(argument, `${argument} is ${JSON.stringify(text)}; it must be one of ${words.join(', ')}`);
 }
 
-/** The Redis both services meet at. It may hold a password, so it comes from the environment and is never logged. */
+/**
+ * The Redis both services meet at. It may hold a password, so it comes from the environment and is never logged.
+ * Where secrets are mounted as files, `ROPETEAM_REDIS_URL_FILE` names one with the whole URL, or
+ * `ROPETEAM_REDIS_PASSWORD_FILE` one with the password that the URL then leaves out.
+ */
 export function redisUrlFrom(environment: Readonly<Record<string, string | undefined>>): string {
-  const url = environment.ROPETEAM_REDIS_URL;
-  if (url !== undefined && url !== '') return url;
-  throw refused('ROPETEAM_REDIS_URL', 'ROPETEAM_REDIS_URL is not set', {
-    hint: 'set it to the Redis that coordinator and workers share, for example redis://:password@host:6379',
-  });
+  const given = environment.ROPETEAM_REDIS_URL || undefined;
+  const urlFile = environment.ROPETEAM_REDIS_URL_FILE || undefined;
+  const passwordFile = environment.ROPETEAM_REDIS_PASSWORD_FILE || undefined;
+  if (given !== undefined && urlFile !== undefined) {
+    throw refused(
+      'ROPETEAM_REDIS_URL_FILE',
+      'ROPETEAM_REDIS_URL and ROPETEAM_REDIS_URL_FILE are both set; keep the one that is meant',
+    );
+  }
+  const url = given ?? (urlFile === undefined ? undefined : secretIn('ROPETEAM_REDIS_URL_FILE', urlFile));
+  if (url === undefined) {
+    throw refused('ROPETEAM_REDIS_URL', 'ROPETEAM_REDIS_URL is not set', {
+      hint: 'set it to the Redis that coordinator and workers share, for example redis://:password@host:6379',
+    });
+  }
+  return passwordFile === undefined ? url : withPassword(url, secretIn('ROPETEAM_REDIS_PASSWORD_FILE', passwordFile));
+}
+
+function withPassword(text: string, password: string): string {
+  if (!URL.canParse(text)) throw refused('ROPETEAM_REDIS_URL', 'ROPETEAM_REDIS_URL is no URL');
+  const url = new URL(text);
+  if (url.password !== '') {
+    throw refused(
+      'ROPETEAM_REDIS_PASSWORD_FILE',
+      'the URL of the Redis has a password already; leave it out there, or unset ROPETEAM_REDIS_PASSWORD_FILE',
+    );
+  }
+  url.password = encodeURIComponent(password);
+  return url.href;
+}
+
+/** One line; editors and `echo` end it with a line break that is not part of it. */
+function secretIn(argument: string, path: string): string {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8').trimEnd();
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw refused(argument, `${argument}: ${path} cannot be read: ${why}`);
+  }
+  if (text === '' || text.includes('\n')) throw refused(argument, `${argument}: ${path} must hold one line`);
+  return text;
 }
 
 function refused(argument: string, message: string, details: { readonly hint?: string } = {}): RopeteamError {

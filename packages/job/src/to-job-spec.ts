@@ -13,7 +13,8 @@ export function toJobSpec(file: JobFile): JobSpec {
     name: file.name,
     data: {
       source: data.source,
-      format: data.format ?? 'csv', // the only one there is; told from the extension when there are more
+      ...(data.labels === undefined ? {} : { labels: data.labels }),
+      ...(data.format === undefined ? {} : { format: data.format }),
       delimiter: data.delimiter,
       target: typeof data.target === 'string' ? [data.target] : data.target,
       features: data.features,
@@ -56,8 +57,12 @@ export function toJobSpec(file: JobFile): JobSpec {
   });
 }
 
-const splitSource = (value: number | string): SplitSource =>
-  typeof value === 'number' ? { kind: 'fraction', fraction: value } : { kind: 'file', path: value };
+function splitSource(value: JobFile['data']['split']['test']): SplitSource {
+  if (typeof value === 'number') return { kind: 'fraction', fraction: value };
+  return typeof value === 'string'
+    ? { kind: 'file', path: value }
+    : { kind: 'file', path: value.source, labels: value.labels };
+}
 
 type Layer = JobFile['model']['layers'][number];
 

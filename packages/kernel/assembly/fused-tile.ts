@@ -1,5 +1,6 @@
 /** The register tile of 6 rows by 8 columns, product and sum rounded once. */
 import { FUSED_TILE_ROWS, TILE_COLUMNS } from '../src/tile-sizes';
+import { storeRow } from './tile-row';
 
 /** See `multiplyTile`. */
 export function multiplyFusedTile(depth: i32, left: usize, right: usize, into: usize, stride: usize): void {
@@ -51,10 +52,4 @@ export function multiplyFusedTile(depth: i32, left: usize, right: usize, into: u
   storeRow(into, c40, c41);
   into += stride;
   storeRow(into, c50, c51);
-}
-
-@inline
-function storeRow(into: usize, low: v128, high: v128): void {
-  v128.store(into, low);
-  v128.store(into, high, 16);
 }

@@ -1,5 +1,6 @@
 /** The register tile of 4 rows by 8 columns, product and sum rounded each. */
 import { PLAIN_TILE_ROWS, TILE_COLUMNS } from '../src/tile-sizes';
+import { storeRow } from './tile-row';
 
 /** See `multiplyTile`. */
 export function multiplyPlainTile(depth: i32, left: usize, right: usize, into: usize, stride: usize): void {
@@ -37,10 +38,4 @@ export function multiplyPlainTile(depth: i32, left: usize, right: usize, into: u
   storeRow(into, c20, c21);
   into += stride;
   storeRow(into, c30, c31);
-}
-
-@inline
-function storeRow(into: usize, low: v128, high: v128): void {
-  v128.store(into, low);
-  v128.store(into, high, 16);
 }

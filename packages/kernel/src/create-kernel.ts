@@ -40,6 +40,14 @@ export function createKernel(id: string, memory: LinearMemory, routines: Routine
       loss(routines, compiled, at, layout, outputs, NOT_WANTED);
       return readSums(at.scratch + layout.sums, at.samples);
     },
+    predict(program, at) {
+      const compiled = compiledProgram(program);
+      forward(routines, compiled, at, scratchLayout(compiled.operations, at.samples), 'evaluate');
+    },
+    outputsAt(program, { scratch, samples }) {
+      // The last operation is the output layer, or what the job put behind it: never a dropout, which leaves no output.
+      return scratch + scratchLayout(compiledProgram(program).operations, samples).outputs.at(-1)!;
+    },
     fold: (into, right, count) => routines.fold(into, right, count),
     scale: (gradient, count, factor) => routines.scale(gradient, count, factor),
     squareSum: (gradient, count) => routines.squareSum(gradient, count),

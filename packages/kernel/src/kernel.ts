@@ -93,6 +93,10 @@ export interface Kernel {
   gradient(program: Program, at: MicroBatchAddresses): LossSums;
   /** Forward and loss only. */
   evaluate(program: Program, at: MicroBatchAddresses): LossSums;
+  /** Forward only: what `evaluate` computes before the loss. `targets` and `gradient` are not used. */
+  predict(program: Program, at: MicroBatchAddresses): void;
+  /** Byte address, in the scratch memory, of the outputs [samples, K] that `evaluate` and `predict` leave behind. */
+  outputsAt(program: Program, at: Pick<MicroBatchAddresses, 'scratch' | 'samples'>): number;
   /** into[i] = into[i] + right[i]: one node of the reduction tree, left always the lower micro-batches. */
   fold(into: number, right: number, count: number): void;
   /** gradient[i] = gradient[i] * factor. */

@@ -7,7 +7,7 @@ import { service as healthService } from 'grpc-health-check';
 import { afterEach, expect, test } from 'vitest';
 import { PROTOCOL_VERSION } from '#training';
 import { openChannel } from './channel.js';
-import { startCoordinatorServer } from './coordinator-server.js';
+import { LIVENESS_SERVICE, startCoordinatorServer } from './coordinator-server.js';
 import { connectCoordinator } from './coordinator-session.js';
 import { listen } from './listener.js';
 import { RUN_SERVICE, sessionRequest, TRAINING_SERVICE, trainingMethods } from './proto-definitions.js';
@@ -75,6 +75,7 @@ test('health is NOT_SERVING until the coordinator says otherwise, for each servi
   for (const service of ['', TRAINING_SERVICE, RUN_SERVICE]) expect(await health(service)).toBe('SERVING');
   server.setServing(false);
   expect(await health('')).toBe('NOT_SERVING');
+  expect(await health(LIVENESS_SERVICE)).toBe('SERVING'); // not ready, and no reason to be ended
 });
 
 test('a method that does not exist says that the versions differ', async () => {

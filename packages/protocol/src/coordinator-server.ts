@@ -67,6 +67,12 @@ export interface CoordinatorServer {
   close(): Promise<void>;
 }
 
+/**
+ * Name to ask the health service for when only a hang should end the process: it answers SERVING while the event loop
+ * turns, also before the coordinator is ready and while it stops. The empty name and the services' own say readiness.
+ */
+export const LIVENESS_SERVICE = 'liveness';
+
 /** A frame with its header, and room for plans with many shards. */
 const MAX_MESSAGE_BYTES = 4 << 20;
 
@@ -118,6 +124,7 @@ export async function startCoordinatorServer(options: CoordinatorServerOptions):
     }
   };
   setServing(false);
+  health.setStatus(LIVENESS_SERVICE, 'SERVING');
 
   const close = async () => {
     setServing(false);

@@ -1,6 +1,7 @@
 export {
   type CoordinatorServer,
   type CoordinatorServerOptions,
+  LIVENESS_SERVICE,
   type ServerLimits,
   startCoordinatorServer,
 } from './coordinator-server.js';

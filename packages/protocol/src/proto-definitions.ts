@@ -47,6 +47,8 @@ export const watchRunRequest: MessageCodec = codec('WatchRunRequest');
 export const watchRunResponse: MessageCodec = codec('WatchRunResponse');
 export const stopRunRequest: MessageCodec = codec('StopRunRequest');
 export const stopRunResponse: MessageCodec = codec('StopRunResponse');
+export const resumeRunRequest: MessageCodec = codec('ResumeRunRequest');
+export const resumeRunResponse: MessageCodec = codec('ResumeRunResponse');
 
 /**
  * A method as gRPC sees it: bytes in, bytes out. Messages are encoded before they are handed to gRPC and decoded after
@@ -102,4 +104,5 @@ export const runMethods = {
   listRuns: method('RunService', 'ListRuns'),
   watchRun: method('RunService', 'WatchRun'),
   stopRun: method('RunService', 'StopRun'),
+  resumeRun: method('RunService', 'ResumeRun'),
 } as const;

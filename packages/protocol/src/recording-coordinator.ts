@@ -65,6 +65,7 @@ export function recordingCoordinator(behaviour: Behaviour = {}): RecordingCoordi
     listRuns: () => Promise.resolve([exampleSummary]),
     watch: (_run, from) => yieldAll((behaviour.events ?? []).slice(from)),
     stop: (run) => Promise.resolve({ ...exampleSummary, run, state: 'stopping' }),
+    resume: (run) => Promise.resolve({ ...exampleSummary, run, state: 'queued' }),
     ...behaviour.overrides,
   };
   const until = async (condition: () => boolean) => {

@@ -1,7 +1,15 @@
-/** A client of a running coordinator: what `submit`, `runs`, `watch` and `stop` are made of. */
+/** A client of a running coordinator: what `submit`, `runs`, `watch`, `stop` and `resume` are made of. */
 import type { RunEvent, RunId, RunSummary } from '#training';
 import { openChannel } from './channel.js';
-import { listRunsRequest, listRunsResponse, runMethods, stopRunRequest, stopRunResponse } from './proto-definitions.js';
+import {
+  listRunsRequest,
+  listRunsResponse,
+  resumeRunRequest,
+  resumeRunResponse,
+  runMethods,
+  stopRunRequest,
+  stopRunResponse,
+} from './proto-definitions.js';
 import { decodeMessage, summaryFromMessage } from './run-messages.js';
 import { type LocalSubmission, submitRun } from './run-submit.js';
 import { watchRun } from './run-watch.js';
@@ -23,6 +31,8 @@ export interface RunClient {
     steps?: 'every' | 'sampled',
   ): AsyncIterable<RunEvent>;
   stop(run: RunId, reason: string): Promise<RunSummary>;
+  /** Has a run that was stopped, or failed for a reason outside of it, taken up again. */
+  resume(run: RunId): Promise<RunSummary>;
   close(): void;
 }
 
@@ -59,6 +69,12 @@ export function connectClient(address: string, options: ClientOptions = {}): Run
       const request = stopRunRequest.encode({ runId: run, reason });
       const bytes = await channel.unary(runMethods.stopRun, request, answerDeadlineMs);
       return summaryFromMessage(decodeMessage(stopRunResponse, bytes, 'the answer to a stop').message('run'));
+    },
+    resume: async (run) => {
+      await ready();
+      const request = resumeRunRequest.encode({ runId: run });
+      const bytes = await channel.unary(runMethods.resumeRun, request, answerDeadlineMs);
+      return summaryFromMessage(decodeMessage(resumeRunResponse, bytes, 'the answer to a resume').message('run'));
     },
     close: () => channel.close(),
   };

@@ -7,6 +7,8 @@ import { invalidField } from './fields.js';
 import { pacedWriter } from './paced-writer.js';
 import {
   listRunsResponse,
+  resumeRunRequest,
+  resumeRunResponse,
   stopRunRequest,
   stopRunResponse,
   submitRunResponse,
@@ -17,7 +19,7 @@ import { type Clock, type SilenceWatch, watchSilence } from './silence-watch.js'
 import { type ReceivedSubmission, receiveSubmission, type UploadLimits } from './uploads.js';
 
 export interface RunServiceSettings {
-  readonly handlers: Pick<CoordinatorHandlers, 'submit' | 'listRuns' | 'watch' | 'stop'>;
+  readonly handlers: Pick<CoordinatorHandlers, 'submit' | 'listRuns' | 'watch' | 'stop' | 'resume'>;
   readonly uploadsDirectory: string;
   readonly limits: UploadLimits;
   readonly clock: Clock;
@@ -71,6 +73,12 @@ export function createRunService(settings: RunServiceSettings) {
         const fields = decodeMessage(stopRunRequest, call.request, 'a StopRunRequest');
         const summary = await handlers.stop(fields.runId('runId'), fields.text('reason', 1024));
         return stopRunResponse.encode({ run: summaryToMessage(summary) });
+      }),
+
+    resumeRun: (call: ServerUnaryCall<Buffer, Uint8Array>, callback: Answer) =>
+      answer(call, 'ResumeRun', callback, async () => {
+        const fields = decodeMessage(resumeRunRequest, call.request, 'a ResumeRunRequest');
+        return resumeRunResponse.encode({ run: summaryToMessage(await handlers.resume(fields.runId('runId'))) });
       }),
 
     watchRun: (call: ServerWritableStream<Buffer, Uint8Array>) => {

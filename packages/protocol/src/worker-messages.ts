@@ -172,6 +172,10 @@ function helloFrom(fields: Fields): WorkerHello {
   if (protocolVersion !== PROTOCOL_VERSION) {
     throw protocolMismatch(`protocol ${PROTOCOL_VERSION}`, `protocol ${protocolVersion}`);
   }
+  const metricsAddress = fields.text('metricsAddress', 262);
+  if (!/^$|^[A-Za-z0-9._-]{1,255}:\d{1,5}$|^\[[\da-fA-F:.]{2,45}\]:\d{1,5}$/.test(metricsAddress)) {
+    throw invalidField('metricsAddress', 'must be host:port');
+  }
   return {
     worker: fields.workerId('workerId'),
     pid: fields.natural('pid'),
@@ -179,6 +183,7 @@ function helloFrom(fields: Fields): WorkerHello {
     host: fields.text('host', 255),
     threads: fields.positive('threads'),
     kernelIds: fields.texts('kernelIds', 64),
+    ...(metricsAddress === '' ? {} : { metricsAddress }),
   };
 }
 

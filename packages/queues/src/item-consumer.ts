@@ -17,6 +17,8 @@ const RETRY_AFTER_OUTAGE_MS = 500;
 const CLOSE_DEADLINE_MS = 3000;
 const DRAIN_GRACE_MS = 2000;
 const LONGEST_PAUSE_MS = 2000;
+/** Nothing reads the history, one number a minute; only its total is shown. */
+const METRICS_MINUTES = 15;
 
 /** BullMQ's codes for: job gone, lock gone, not active any more, lock of another. All mean that the item is not ours. */
 const NOT_OURS: ReadonlySet<unknown> = new Set([-1, -2, -3, -6]);
@@ -110,6 +112,8 @@ export function consumeItems<Item>(options: ItemConsumerOptions<Item>): ItemCons
     maxStalledCount: Number.MAX_SAFE_INTEGER,
     drainDelay: POLL_SECONDS,
     runRetryDelay: RETRY_AFTER_OUTAGE_MS,
+    // Without it the library's own totals of finished jobs stay 0.
+    metrics: { maxDataPoints: METRICS_MINUTES },
     // Nobody waits for a finished job, and its id must be free should the item have to be computed again.
     removeOnComplete: { count: 0 },
     removeOnFail: { count: 100, age: 3600 },

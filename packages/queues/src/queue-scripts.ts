@@ -6,7 +6,7 @@
  */
 import type { Redis } from 'ioredis';
 import type { Fence, RunId } from '#training';
-import { type QueueName, queueKey } from './queue-names.js';
+import { fenceKey, type QueueName, queueKey } from './queue-names.js';
 
 /** A window of 2-4 steps is at most some thousands of ids; a list beyond this is looked at only at its front. */
 const MOST_IDS = 20_000;
@@ -78,6 +78,36 @@ export async function withdrawWaiting(
 ): Promise<void> {
   const wait = queueKey(namespace, queue, 'wait');
   await client.eval(WITHDRAW, 1, wait, `${run}.${fence}.`, queueKey(namespace, queue, ''));
+}
+
+/**
+ * Makes a fence the highest of its run and removes what waits under a lower one; returns the highest there is.
+ *
+ * ARGV: fence, seconds to keep it, the run with its dot; then for each waiting list its queue's prefix.
+ */
+const CLAIM_FENCE = `
+local current = tonumber(redis.call('GET', KEYS[1]) or '-1')
+if current > tonumber(ARGV[1]) then return current end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+for list = 2, #KEYS do
+  for _, id in ipairs(redis.call('LRANGE', KEYS[list], 0, -1)) do
+    if string.sub(id, 1, #ARGV[3]) == ARGV[3] then
+      local fence = tonumber(string.match(string.sub(id, #ARGV[3] + 1), '^%d+'))
+      if fence and fence < tonumber(ARGV[1]) then
+        redis.call('LREM', KEYS[list], 1, id)
+        redis.call('DEL', ARGV[list + 2] .. id)
+      end
+    end
+  end
+end
+return tonumber(ARGV[1])`;
+
+/** @returns the run's highest fence: this one, or that of whoever took over */
+export async function claimHighest(client: Redis, namespace: string, run: RunId, fence: Fence, seconds: number) {
+  const queues: readonly QueueName[] = ['gradients', 'averages'];
+  const keys = [fenceKey(namespace, run), ...queues.map((queue) => queueKey(namespace, queue, 'wait'))];
+  const bases = queues.map((queue) => queueKey(namespace, queue, ''));
+  return Number(await client.eval(CLAIM_FENCE, keys.length, ...keys, fence, seconds, `${run}.`, ...bases));
 }
 
 /** Frees the ids that a failed job holds, so that the item can be announced anew. */

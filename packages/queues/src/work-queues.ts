@@ -1,11 +1,21 @@
 /** The coordinator's side of both queues. */
 import { Job, Queue } from 'bullmq';
-import { type AverageItem, type Fence, fence, itemId, type RunId, type WorkItem, type WorkQueues } from '#training';
+import {
+  type AverageItem,
+  type Fence,
+  fence,
+  itemId,
+  RopeteamError,
+  type RunId,
+  type WorkItem,
+  type WorkQueues,
+} from '#training';
 import { openPunctualConnection } from './connection.js';
 import { consumeItems, type ItemConsumer, isNotOurs } from './item-consumer.js';
 import { readAverageItem } from './item-data.js';
+import { observeQueues } from './observe-queues.js';
 import { DEFAULT_NAMESPACE, fenceKey, keyPrefix, type QueueName } from './queue-names.js';
-import { forgetFailed, restoreOrder, withdrawWaiting } from './queue-scripts.js';
+import { claimHighest, forgetFailed, restoreOrder, withdrawWaiting } from './queue-scripts.js';
 import { limitErrors } from './quiet-errors.js';
 import { checkRedis } from './redis/check-redis.js';
 
@@ -72,6 +82,7 @@ export async function openWorkQueues(options: WorkQueuesOptions): Promise<WorkQu
   return {
     engine: { engine, version },
     async announce(items) {
+      await connection.call('announcing work', () => requireHighest(items));
       for (let begin = 0; begin < items.length; begin += ITEMS_PER_CALL) {
         const some = items.slice(begin, begin + ITEMS_PER_CALL);
         const gradients = some.filter(({ kind }) => kind !== 'average');
@@ -113,6 +124,11 @@ export async function openWorkQueues(options: WorkQueuesOptions): Promise<WorkQu
       });
     },
     nextFence: (run) => connection.call('taking a fence', () => raiseFence(run)),
+    claimFence: (run, held) =>
+      connection.call('claiming a fence', async () => {
+        const current = await claimHighest(client, namespace, run, held, FENCE_SECONDS);
+        if (current > held) throw fenced(run, held, current);
+      }),
     async depth() {
       const counts = await connection.call('counting work', () =>
         Promise.all(Object.values(queues).map((queue) => queue.getJobCounts('waiting', 'active'))),
@@ -120,12 +136,22 @@ export async function openWorkQueues(options: WorkQueuesOptions): Promise<WorkQu
       const sum = (state: string): number => counts.reduce((total, count) => total + (count[state] ?? 0), 0);
       return { waiting: sum('waiting'), active: sum('active') };
     },
+    observe: () => connection.call('looking at the queues', () => observeQueues(client, Object.values(queues))),
     async [Symbol.asyncDispose]() {
       await averager?.[Symbol.asyncDispose]();
       await Promise.all(Object.values(queues).map((queue) => queue.close()));
       await connection[Symbol.asyncDispose]();
     },
   };
+
+  /** An item of a lower fence would be dropped by the worker that takes it; this tells who announces it. */
+  async function requireHighest(items: readonly WorkItem[]): Promise<void> {
+    const owners = new Map(items.map(({ run, fence: held }) => [run, held]));
+    for (const [run, held] of owners) {
+      const current = await client.get(fenceKey(namespace, run));
+      if (Number(current ?? 0) > held) throw fenced(run, held, Number(current));
+    }
+  }
 
   async function raiseFence(run: RunId): Promise<Fence> {
     const key = fenceKey(namespace, run);
@@ -134,6 +160,13 @@ export async function openWorkQueues(options: WorkQueuesOptions): Promise<WorkQu
     if (failure !== null) throw failure;
     return fence(Number(value));
   }
+}
+
+function fenced(run: RunId, held: number, current: number): RopeteamError {
+  const message = `the queues of run ${run} are those of fence ${current}: fence ${held} may no longer write to them`;
+  return new RopeteamError('COORD.FENCED', { held, current }, message, {
+    hint: 'nothing is to be done: the run goes on there',
+  });
 }
 
 /** Is any of these items of a step as old as one announced before? Then it may be there, or behind what waits for it. */

@@ -1,9 +1,9 @@
 /** Files that are there whole or not at all, and hashing that lets the event loop breathe. */
 import { createHash } from 'node:crypto';
-import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { RopeteamError } from '#training';
+import { failpoint, RopeteamError } from '#training';
+import { type Disk, realDisk } from './disk.js';
 
 /** Ending of a file that is not yet there; whoever finds one after a crash may delete it. */
 export const TEMPORARY = '.tmp';
@@ -16,28 +16,39 @@ const HASH_BYTES = 1 << 20;
  * resolves the file survives a power cut; when it rejects the old file, if any, is untouched and nothing is left behind.
  * @throws RopeteamError STORAGE.WRITE
  */
-export async function writeFileAtomically(path: string, parts: readonly Uint8Array[]): Promise<void> {
+export async function writeFileAtomically(
+  path: string,
+  parts: readonly Uint8Array[],
+  disk: Disk = realDisk,
+): Promise<void> {
   const temporary = path + TEMPORARY;
   try {
-    await writeDurably(temporary, parts);
-    await rename(temporary, path);
-    await syncFolder(dirname(path));
+    await writeDurably(temporary, parts, disk);
+    failpoint('before-rename');
+    await disk.rename(temporary, path);
+    failpoint('after-rename');
+    await disk.syncFolder(dirname(path));
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined); // the first failure is the one to report
+    await disk.remove(temporary).catch(() => undefined); // the first failure is the one to report
     throw writeError(path, error);
   }
 }
 
-async function writeDurably(path: string, parts: readonly Uint8Array[]): Promise<void> {
-  await using file = await open(path, 'w');
-  for (const part of parts) await file.writeFile(part);
-  await file.sync();
+async function writeDurably(path: string, parts: readonly Uint8Array[], disk: Disk): Promise<void> {
+  const file = await disk.create(path);
+  try {
+    for (const [index, part] of parts.entries()) {
+      if (index === parts.length >> 1) failpoint('mid-checkpoint');
+      await file.write(part);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
 }
 
-async function syncFolder(path: string): Promise<void> {
-  await using folder = await open(path, 'r');
-  await folder.sync();
-}
+/** Resolves when the folder's names survive a power cut. */
+export const syncFolder = realDisk.syncFolder;
 
 export function writeError(path: string, cause: unknown): RopeteamError {
   const reason = cause instanceof Error ? cause.message : String(cause);
@@ -51,9 +62,9 @@ export function writeError(path: string, cause: unknown): RopeteamError {
 }
 
 /** @throws RopeteamError STORAGE.CORRUPT when it can't be read */
-export async function readWholeFile(path: string): Promise<Uint8Array> {
+export async function readWholeFile(path: string, disk: Disk = realDisk): Promise<Uint8Array> {
   try {
-    return await readFile(path);
+    return await disk.read(path);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new RopeteamError('STORAGE.CORRUPT', { file: path }, `cannot read ${path}: ${reason}`, { cause });

@@ -114,14 +114,14 @@ test('a coordinator whose fence is lower than the folder has seen may not write'
   await saveCheckpoint(folder, checkpoint(1), { keep: 2 });
   expect(await takeFence(folder, fence(1))).toBe(4);
   await expect(saveCheckpoint(folder, checkpoint(2), { keep: 2 })).rejects.toMatchObject({
-    code: 'STORAGE.WRITE',
+    code: 'COORD.FENCED',
     message: /fence 3 may no longer/,
   });
   await saveCheckpoint(folder, { ...checkpoint(2), fence: 4 }, { keep: 2 });
 });
 
 test('a run folder is made once and opened again; an unknown run is an error of its own', async () => {
-  expect((await readdir(folder.path)).sort()).toEqual(['checkpoints', 'data', 'model']);
+  expect((await readdir(folder.path)).sort()).toEqual(['checkpoints', 'data', 'model', 'uploads']);
   await expect(createRunFolder(root, runId('digits-1'))).rejects.toMatchObject({ code: 'RUN.EXISTS' });
   expect(await openRunFolder(root, runId('digits-1'))).toEqual(folder);
   await expect(openRunFolder(root, runId('digits-2'))).rejects.toMatchObject({ code: 'RUN.UNKNOWN' });

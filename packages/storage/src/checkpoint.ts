@@ -5,11 +5,11 @@
  * The rest is metadata. `fileSha256` there is the SHA-256 of the whole file with its own 64 digits replaced by zeros, so no
  * bit of the file, header included, can change unseen.
  */
-import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Parameter } from '#kernel';
-import { RopeteamError } from '#training';
+import { failpoint, RopeteamError } from '#training';
 import { readWholeFile, sha256OfParts, TEMPORARY, writeError, writeFileAtomically } from './atomic-file.js';
+import { type Disk, realDisk } from './disk.js';
 import { checkFence, type RunFolder } from './run-folder.js';
 import { decodeSafetensors, encodeHeader, float32Of, type NamedTensor, type Safetensors } from './safetensors.js';
 import { parameterTensor } from './weights.js';
@@ -77,6 +77,7 @@ export async function saveCheckpoint(
   folder: RunFolder,
   checkpoint: Checkpoint,
   retention: Retention,
+  disk: Disk = realDisk,
 ): Promise<SavedCheckpoint> {
   const { keep } = retention;
   if (!(Number.isInteger(keep) && keep >= 1))
@@ -85,15 +86,18 @@ export async function saveCheckpoint(
   await checkFence(folder, checkpoint.fence);
   const parts = await encodeCheckpoint(checkpoint);
   const path = join(folder.checkpointsPath, checkpointFileName(checkpoint.step));
-  await writeFileAtomically(path, parts);
-  await prune(folder, checkpoint.step, retention);
+  // First: on a full disk what a crash left of a save would keep every later one from its room.
+  await removeLeftOvers(folder, disk);
+  await writeFileAtomically(path, parts, disk);
+  failpoint('before-retention');
+  await prune(folder, checkpoint.step, retention, disk);
   const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
   return { path, bytes, durationMs: performance.now() - startedMs };
 }
 
 /** Reads and verifies one checkpoint. @throws RopeteamError STORAGE.CORRUPT */
-export async function loadCheckpoint(path: string): Promise<Checkpoint> {
-  const bytes = await readWholeFile(path);
+export async function loadCheckpoint(path: string, disk: Disk = realDisk): Promise<Checkpoint> {
+  const bytes = await readWholeFile(path, disk);
   const file = decodeSafetensors(bytes, path);
   const refuse = (reason: string): never => {
     throw new RopeteamError('STORAGE.CORRUPT', { file: path }, `${path} is not a whole checkpoint: ${reason}`);
@@ -112,19 +116,31 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
   return decodeCheckpoint(file, refuse);
 }
 
-/** The newest checkpoint that is whole; newer ones that are not are passed over and reported. */
-export async function newestCheckpoint(folder: RunFolder): Promise<FoundCheckpoint> {
+/**
+ * The newest checkpoint that is whole; newer ones that are not are passed over and reported.
+ * @param mostSteps so many are in the ledger: a checkpoint of more steps is one that nothing vouches for
+ */
+export async function newestCheckpoint(
+  folder: RunFolder,
+  mostSteps = Number.POSITIVE_INFINITY,
+  disk: Disk = realDisk,
+): Promise<FoundCheckpoint> {
   const damaged: { path: string; error: RopeteamError }[] = [];
-  for (const { name } of (await listCheckpoints(folder)).toReversed()) {
+  for (const { name, step } of (await listCheckpoints(folder, disk)).toReversed()) {
     const path = join(folder.checkpointsPath, name);
     try {
-      return { newest: { path, checkpoint: await loadCheckpoint(path) }, damaged };
+      if (step > mostSteps) throw beyondLedger(path, mostSteps);
+      return { newest: { path, checkpoint: await loadCheckpoint(path, disk) }, damaged };
     } catch (error) {
       if (!(error instanceof RopeteamError)) throw error;
       damaged.push({ path, error });
     }
   }
   return { damaged };
+}
+
+function beyondLedger(path: string, records: number): RopeteamError {
+  return new RopeteamError('STORAGE.CORRUPT', { file: path }, `${path} is beyond the ledger’s ${records} records`);
 }
 
 export function checkpointFileName(step: number): string {
@@ -226,11 +242,12 @@ function findDigits(header: Uint8Array): number | undefined {
   return at < 0 ? undefined : at + field.length;
 }
 
-/** Checkpoints of a folder, oldest first. */
-async function listCheckpoints(
+/** Checkpoints of a folder by name, oldest first. */
+export async function listCheckpoints(
   folder: RunFolder,
+  disk: Disk = realDisk,
 ): Promise<readonly { readonly name: string; readonly step: number }[]> {
-  const names = await readdir(folder.checkpointsPath);
+  const names = await disk.list(folder.checkpointsPath);
   return names
     .flatMap((name) => {
       const step = NAME.exec(name)?.[1];
@@ -243,17 +260,30 @@ async function listCheckpoints(
  * Keeps the checkpoint just saved and the newest below it. One above it is from before a restart: it is damaged, or it is
  * the same bits that this run will write again, so it is neither counted nor deleted.
  */
-async function prune(folder: RunFolder, saved: number, retention: Retention): Promise<void> {
-  const older = (await listCheckpoints(folder)).filter(({ step }) => step <= saved);
+async function prune(folder: RunFolder, saved: number, retention: Retention, disk: Disk): Promise<void> {
+  const older = (await listCheckpoints(folder, disk)).filter(({ step }) => step <= saved);
   const surplus = older
     .slice(0, Math.max(0, older.length - retention.keep))
     .filter(({ step }) => !isKeptForGood(step, retention))
     .map(({ name }) => name);
-  const leftOver = (await readdir(folder.checkpointsPath)).filter((name) => name.endsWith(TEMPORARY));
-  for (const name of [...surplus, ...leftOver]) {
-    const path = join(folder.checkpointsPath, name);
-    await rm(path, { force: true }).catch((cause: unknown) => {
-      throw writeError(path, cause);
-    });
+  for (const name of surplus) {
+    await remove(join(folder.checkpointsPath, name), disk);
+    failpoint('mid-retention');
   }
+}
+
+/** One save at a time: a temporary file that is there now is what a crash left. */
+async function removeLeftOvers(folder: RunFolder, disk: Disk): Promise<void> {
+  const names = (
+    await disk.list(folder.checkpointsPath).catch((cause: unknown) => {
+      throw writeError(folder.checkpointsPath, cause);
+    })
+  ).filter((name) => name.endsWith(TEMPORARY));
+  for (const name of names) await remove(join(folder.checkpointsPath, name), disk);
+}
+
+async function remove(path: string, disk: Disk): Promise<void> {
+  await disk.remove(path).catch((cause: unknown) => {
+    throw writeError(path, cause);
+  });
 }

@@ -6,6 +6,8 @@ import type { ColumnContent } from './table.js';
 
 /** Different labels a target may have: beyond that it can only be numbers. */
 export const MAX_CLASSES = 65_536;
+/** Columns a file may have. */
+export const MAX_COLUMNS = 100_000;
 
 export type FeatureKind =
   | { readonly kind: 'number'; readonly name: string }

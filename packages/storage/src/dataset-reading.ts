@@ -4,10 +4,11 @@ import type { DataSpec, SplitSource } from '#training';
 import { RopeteamError } from '#training';
 import { decideFeature, decideTarget, type FeatureKind, type TargetKind } from './column-kinds.js';
 import { encodeTable } from './encode-table.js';
+import type { SourceFile } from './file-bytes.js';
 import { chooseColumns, findColumns, type NamedColumn } from './header.js';
-import { type LoadedTable, type LoadOptions, loadTable } from './load-table.js';
+import { loadFile } from './load-file.js';
+import type { LoadedTable, LoadOptions } from './load-table.js';
 import { collectProblems } from './problems.js';
-import type { SourceFile } from './text-lines.js';
 import { vetRows } from './vet-rows.js';
 
 export interface ReadingOptions {
@@ -36,6 +37,12 @@ export interface DatasetReading {
   readonly warnings: readonly string[];
 }
 
+/** What the job calls a file, and that of its labels if it has one. */
+interface NamedPaths {
+  readonly path: string;
+  readonly labels?: string;
+}
+
 /** Reads all files of a data set into tables of numbers, or throws everything that is wrong with them. */
 export async function readDataset(options: ReadingOptions): Promise<DatasetReading> {
   const { spec, signal } = options;
@@ -58,9 +65,11 @@ export async function readDataset(options: ReadingOptions): Promise<DatasetReadi
     if (error !== undefined) throw error;
   };
 
-  const load = async (name: string, choose: LoadOptions['choose']): Promise<LoadedTable> => {
-    const file: SourceFile = { name, path: await options.resolve(name) };
-    const loaded = await loadTable(file, {
+  const load = async (from: NamedPaths, choose: LoadOptions['choose']): Promise<LoadedTable> => {
+    const named = async (name: string): Promise<SourceFile> => ({ name, path: await options.resolve(name) });
+    const file = await named(from.path);
+    const files = from.labels === undefined ? { samples: file } : { samples: file, labels: await named(from.labels) };
+    const loaded = await loadFile(files, {
       spec,
       hash,
       choose,
@@ -81,7 +90,10 @@ export async function readDataset(options: ReadingOptions): Promise<DatasetReadi
     return loaded;
   };
 
-  const source = await load(spec.source, (header, found) => chooseColumns(spec, header, found));
+  const source = await load(
+    { path: spec.source, ...(spec.labels === undefined ? {} : { labels: spec.labels }) },
+    (header, found) => chooseColumns(spec, header, found),
+  );
   const { features, target } = decideKinds(source);
   await check(source.delimiter, true);
 
@@ -95,7 +107,7 @@ export async function readDataset(options: ReadingOptions): Promise<DatasetReadi
   const own = async (split: SplitSource): Promise<Samples | undefined> =>
     split.kind === 'fraction'
       ? undefined
-      : accept(await load(split.path, (header, found) => findColumns(source.columns, header, found)));
+      : accept(await load(split, (header, found) => findColumns(source.columns, header, found)));
 
   const samples = await accept(source);
   const validation = await own(spec.split.validation);

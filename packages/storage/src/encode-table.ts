@@ -33,7 +33,9 @@ function encodeColumn(
       ? encodeNumericLabels(table, column, target.classes)
       : encodeWords(table, column, target.classes);
   }
-  return encodeCells(table, column, storedNumber);
+  // A column without a dictionary holds its numbers as they are stored.
+  const { texts, strays } = table.columns[column]!;
+  return texts === undefined ? strays : encodeCells(table, column, storedNumber);
 }
 
 function encodeWords(table: Table, column: number, categories: readonly string[]): ReadonlyMap<number, string> {

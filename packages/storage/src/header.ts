@@ -2,8 +2,8 @@
 import type { DataSpec } from '#training';
 import { readCell } from './cell.js';
 import { countCells, delimiterName, guessDelimiter } from './csv-records.js';
+import type { SourceFile } from './file-bytes.js';
 import type { Problems } from './problems.js';
-import type { SourceFile } from './text-lines.js';
 
 export interface NamedColumn {
   readonly name: string;

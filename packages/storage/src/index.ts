@@ -1,21 +1,37 @@
+export { writeFileAtomically } from './atomic-file.js';
+export { type Cell, explainNotANumber, readCell } from './cell.js';
 export {
   type Checkpoint,
   checkpointFileName,
   type FoundCheckpoint,
   isKeptForGood,
+  listCheckpoints,
   loadCheckpoint,
   newestCheckpoint,
   type Retention,
   type SavedCheckpoint,
   saveCheckpoint,
 } from './checkpoint.js';
-export { type EventLog, openEventLog } from './event-log.js';
+export { type EventLog, eventsOf, newestEvent, openEventLog } from './event-log.js';
+export type { SourceFile } from './file-bytes.js';
 export { checkInitialWeights, type InitialWeightsFile, readInitialWeights } from './initial-weights-file.js';
-export { type Ledger, type LedgerOptions, openLedger, readLedger } from './ledger.js';
+export { forgetInputs, type KeptSubmission, keepSubmission, readSubmission } from './kept-submission.js';
+export { type Lead, takeLead } from './lead.js';
+export { type Ledger, type LedgerOptions, type LedgerScan, openLedger, readLedger, scanLedger } from './ledger.js';
 export { loadModel, MODEL_FILES, saveModel, type TrainedModel } from './model-file.js';
 export { type PrepareOptions, prepareDataset } from './prepare-dataset.js';
-export { openPreparedDataset, type PreparedDataset } from './prepared-dataset.js';
+export { openPreparedDataset, type PreparedDataset, wholeDataset } from './prepared-dataset.js';
 export { resolveInside } from './resolve-inside.js';
-export { checkFence, createRunFolder, openRunFolder, type RunFolder, takeFence } from './run-folder.js';
+export {
+  checkFence,
+  createRunFolder,
+  currentFence,
+  listRunFolders,
+  openRunFolder,
+  type RunFolder,
+  takeFence,
+} from './run-folder.js';
+export { encodeSafetensors } from './safetensors.js';
 export { type DecodedShard, decodeShard, encodeShard, type ShardContent, shardFileName } from './shard-file.js';
-export { weightsSha256 } from './weights.js';
+export { readTableRows, type TableHeader, type TableReader, type TableRow } from './table-rows.js';
+export { parameterTensor, weightsSha256 } from './weights.js';

@@ -1,14 +1,24 @@
 /** An append-only file of lines: appending never waits, the order is kept, a failed write is never forgotten. */
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
-import type { RopeteamError } from '#training';
-import { writeError } from './atomic-file.js';
+import { open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { failpoint, RopeteamError } from '#training';
+import { syncFolder, TEMPORARY, writeError } from './atomic-file.js';
 
 export interface LineLogOptions {
   /** Called once, at the first write that fails; every later `flush` rejects with the same error. */
   readonly onError?: (error: RopeteamError) => void;
   /** Lines of the file to keep; what follows them is cut off. Default: all complete ones. */
   readonly keepLines?: number;
+  /**
+   * Puts a copy in the file's place: whoever still has the old one open, a coordinator that was frozen and has a successor
+   * by now, writes to a file that has no name any more.
+   */
+  readonly takeOver?: boolean;
+  /** Called before each write, which is not made when it throws. */
+  readonly mayWrite?: () => Promise<void>;
+  /** Called after each write, also one that failed: so many lines are out of this program's hands. */
+  readonly onWritten?: (lines: number) => void;
 }
 
 export interface LineLog extends AsyncDisposable {
@@ -26,16 +36,39 @@ export interface LineLog extends AsyncDisposable {
  * @throws RopeteamError STORAGE.WRITE
  */
 export async function openLineLog(path: string, options: LineLogOptions = {}): Promise<LineLog> {
-  const file = await open(path, 'a+').catch((cause: unknown) => {
-    throw writeError(path, cause);
-  });
+  const most = options.keepLines ?? Number.POSITIVE_INFINITY;
   try {
-    const kept = await measureLines(path, options.keepLines ?? Number.POSITIVE_INFINITY);
-    await file.truncate(kept.bytes);
-    return createLineLog(file, path, kept.lines, options);
+    if (options.takeOver === true) await replaceByCopy(path, most);
+    const file = await open(path, 'a+');
+    try {
+      const kept = await measureLines(path, most);
+      await file.truncate(kept.bytes);
+      return createLineLog(file, path, kept.lines, options);
+    } catch (cause) {
+      await file.close();
+      throw cause;
+    }
   } catch (cause) {
-    await file.close();
     throw writeError(path, cause);
+  }
+}
+
+async function replaceByCopy(path: string, most: number): Promise<void> {
+  const temporary = path + TEMPORARY;
+  {
+    await using made = await open(path, 'a'); // a log that was never begun is an empty one
+    await made.sync();
+  }
+  const { bytes } = await measureLines(path, most);
+  try {
+    await using copy = await open(temporary, 'w');
+    if (bytes > 0) for await (const chunk of createReadStream(path, { end: bytes - 1 })) await copy.writeFile(chunk);
+    await copy.sync();
+    await rename(temporary, path);
+    await syncFolder(dirname(path));
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined); // the first failure is the one to report
+    throw error;
   }
 }
 
@@ -54,7 +87,7 @@ export function createLineLog(
   file: AppendableFile,
   path: string,
   linesBefore: number,
-  options: Pick<LineLogOptions, 'onError'>,
+  options: Pick<LineLogOptions, 'onError' | 'mayWrite' | 'onWritten'>,
 ): LineLog {
   let lines = linesBefore;
   let pending: string[] = [];
@@ -65,19 +98,23 @@ export function createLineLog(
 
   const fail = (cause: unknown): void => {
     if (failure !== undefined) return;
-    failure = writeError(path, cause);
+    failure = cause instanceof RopeteamError ? cause : writeError(path, cause);
     options.onError?.(failure);
   };
 
   const writePending = async (): Promise<void> => {
     if (pending.length === 0 || failure !== undefined) return;
     const text = pending.join('');
+    const upTo = lines;
     pending = [];
     try {
+      await options.mayWrite?.();
       await file.appendFile(text);
+      failpoint('after-log-write');
     } catch (cause) {
       fail(cause);
     }
+    options.onWritten?.(upTo);
   };
 
   const flush = async (sync: boolean): Promise<void> => {

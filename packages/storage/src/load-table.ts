@@ -3,13 +3,16 @@ import type { Hash } from 'node:crypto';
 import type { DataSpec } from '#training';
 import { MAX_CLASSES } from './column-kinds.js';
 import { type CsvRecord, countCells, delimiterName, guessDelimiter, readRecords } from './csv-records.js';
+import { emptyFile, type SourceFile } from './file-bytes.js';
 import { type ChosenColumns, chooseDelimiter, type Header } from './header.js';
 import { MAX_PROBLEMS, type Problem, type Problems } from './problems.js';
 import { buildTable, type Table, type TableBuilder } from './table.js';
-import { emptyFile, excerpt, readLines, readText, type SourceFile } from './text-lines.js';
+import { excerpt, readLines, readText } from './text-lines.js';
 
 export interface LoadedTable {
   readonly file: SourceFile;
+  /** Where the targets come from, when they are in a file of their own. */
+  readonly labelsFile?: SourceFile;
   readonly delimiter: string;
   readonly header: Header;
   readonly columns: ChosenColumns;

@@ -2,8 +2,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DatasetInfo, ShardInfo, SplitName } from '#training';
-import { RopeteamError } from '#training';
-import { readWholeFile, writeError, writeFileAtomically } from './atomic-file.js';
+import { failpoint, RopeteamError } from '#training';
+import { readWholeFile, sha256OfParts, writeError, writeFileAtomically } from './atomic-file.js';
 import { encodeShard, shardFileName } from './shard-file.js';
 
 export interface PreparedDataset {
@@ -46,6 +46,25 @@ export async function openPreparedDataset(directory: string): Promise<PreparedDa
   };
 }
 
+/**
+ * What an earlier coordinator prepared, if all of it is there with the right bytes; undefined otherwise.
+ *
+ * Workers check each shard too; but they could only give up, and here the data can still be prepared again.
+ */
+export async function wholeDataset(directory: string): Promise<PreparedDataset | undefined> {
+  try {
+    const dataset = await openPreparedDataset(directory);
+    for (const { split, index, sha256 } of dataset.info.shards) {
+      if ((await sha256OfParts([await dataset.readShard(split, index)])) !== sha256) return undefined;
+    }
+    return dataset;
+  } catch (error) {
+    if (error instanceof RopeteamError && (error.code === 'STORAGE.CORRUPT' || error.code === 'DATA.SHARD'))
+      return undefined;
+    throw error;
+  }
+}
+
 /** Writes the shards of one split, none larger than `shardBytes` unless a single sample is. */
 export async function writeShards(
   directory: string,
@@ -64,7 +83,7 @@ export async function writeShards(
     for (let sample = begin; sample < end; sample++) source.encode(sample, features, targets, sample - begin);
     const { info, bytes } = encodeShard(shards.length, { split, begin, end, features, targets });
     const path = join(directory, shardFileName(split, info.index));
-    await writeFile(path, bytes).catch((cause: unknown) => {
+    await writeFile(path, bytes, { flush: true }).catch((cause: unknown) => {
       throw writeError(path, cause);
     });
     shards.push(info);
@@ -73,6 +92,7 @@ export async function writeShards(
 }
 
 export async function writeDatasetInfo(directory: string, info: DatasetInfo): Promise<void> {
+  failpoint('before-data-info');
   const text = `${JSON.stringify({ format: FORMAT, ...info }, undefined, 2)}\n`;
   await writeFileAtomically(join(directory, INFO_FILE), [new TextEncoder().encode(text)]);
 }

@@ -1,7 +1,8 @@
 /** Collects what is wrong with a data set, so that all of it is reported at once, each with its place. */
 import { type ErrorPlace, RopeteamError } from '#training';
 import { locateCell } from './csv-records.js';
-import { excerpt, readLines, type SourceFile } from './text-lines.js';
+import type { SourceFile } from './file-bytes.js';
+import { excerpt, readLines } from './text-lines.js';
 
 /** Problems reported at most. */
 export const MAX_PROBLEMS = 20;
@@ -77,7 +78,8 @@ function toError(problem: Problem, delimiter: string, text: string | undefined):
   const details = { hint, place };
   const name = cell?.name ?? '';
   const inColumn = index !== undefined && cell?.name !== undefined;
-  const where = inColumn ? `${file}:${line}, column ${JSON.stringify(name)}` : `${file}:${line}`;
+  const row = problem.file.isBinary === true ? `${file}, row ${line}` : `${file}:${line}`;
+  const where = inColumn ? `${row}, column ${JSON.stringify(name)}` : row;
   const message = `${where}: ${problem.reason}`;
   switch (code) {
     case 'DATA.FORMAT':
@@ -97,6 +99,7 @@ function toError(problem: Problem, delimiter: string, text: string | undefined):
 async function quoteLines(problems: readonly Problem[]): Promise<ReadonlyMap<SourceFile, ReadonlyMap<number, string>>> {
   const quoted = new Map<SourceFile, Map<number, string>>();
   for (const file of new Set(problems.map((problem) => problem.file))) {
+    if (file.isBinary === true) continue;
     const wanted = new Set(problems.filter((problem) => problem.file === file).map(({ line }) => line));
     const last = Math.max(...wanted);
     const lines = new Map<number, string>();

@@ -1,8 +1,11 @@
-/** The folder of one run: `job.yaml`, `events.ndjson`, `ledger.ndjson`, `checkpoints/`, `model/`, `data/`. */
-import { mkdir, readFile, stat } from 'node:fs/promises';
+/**
+ * The folder of one run: `job.yaml`, `events.ndjson`, `ledger.ndjson`, `checkpoints/`, `model/`, and until it is over for
+ * good `submission.json` with the files of `uploads/`, and `data/`.
+ */
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Fence, RunId } from '#training';
-import { fence as checkedFence, RopeteamError } from '#training';
+import { fence as checkedFence, failpoint, RopeteamError, runId } from '#training';
 import { errorCodeOf, writeError, writeFileAtomically } from './atomic-file.js';
 
 export interface RunFolder {
@@ -15,18 +18,31 @@ export interface RunFolder {
   readonly modelPath: string;
   /** Shard files of the prepared data set. */
   readonly dataPath: string;
+  /** What was submitted: the record, and the files that came with it. */
+  readonly submissionPath: string;
+  readonly uploadsPath: string;
 }
 
 /**
  * Makes the folder of a new run.
+ * @param options.orphan `reuse`: also one in which nothing was written down yet
  * @throws RopeteamError RUN.EXISTS when there is one of that name, STORAGE.WRITE
  */
-export async function createRunFolder(root: string, run: RunId): Promise<RunFolder> {
+export async function createRunFolder(
+  root: string,
+  run: RunId,
+  { orphan = 'refuse' }: { readonly orphan?: 'refuse' | 'reuse' } = {},
+): Promise<RunFolder> {
   const folder = pathsOf(root, run);
   try {
     await mkdir(root, { recursive: true });
-    await mkdir(folder.path);
-    for (const path of [folder.checkpointsPath, folder.modelPath, folder.dataPath]) await mkdir(path);
+    await mkdir(folder.path).catch(async (cause: unknown) => {
+      // A crash left it between its making and the writing down of what was submitted: nobody was told of that run.
+      const reusable = orphan === 'reuse' && errorCodeOf(cause) === 'EEXIST' && (await isEmptyHanded(folder));
+      if (!reusable) throw cause;
+    });
+    for (const path of [folder.checkpointsPath, folder.modelPath, folder.dataPath, folder.uploadsPath])
+      await mkdir(path, { recursive: true });
   } catch (cause) {
     if (errorCodeOf(cause) !== 'EEXIST') throw writeError(folder.path, cause);
     throw new RopeteamError('RUN.EXISTS', { run }, `there is already a run ${run} in ${root}`, {
@@ -35,6 +51,13 @@ export async function createRunFolder(root: string, run: RunId): Promise<RunFold
     });
   }
   return folder;
+}
+
+async function isEmptyHanded({ submissionPath, eventsPath, jobPath }: RunFolder): Promise<boolean> {
+  for (const path of [submissionPath, eventsPath, jobPath]) {
+    if ((await stat(path).catch((error: unknown) => errorCodeOf(error))) !== 'ENOENT') return false;
+  }
+  return true;
 }
 
 /** The folder of a run that was made before. @throws RopeteamError RUN.UNKNOWN */
@@ -47,6 +70,20 @@ export async function openRunFolder(root: string, run: RunId): Promise<RunFolder
   return folder;
 }
 
+/** Every folder below `root` that may be one of a run, by its name alone. */
+export async function listRunFolders(root: string): Promise<readonly RunFolder[]> {
+  const entries = await readdir(root, { withFileTypes: true });
+  return entries.flatMap((entry) => {
+    if (!entry.isDirectory() || entry.name.startsWith('.')) return [];
+    try {
+      return [pathsOf(root, runId(entry.name))];
+    } catch (error) {
+      if (error instanceof RangeError) return []; // somebody else's folder
+      throw error;
+    }
+  });
+}
+
 /**
  * Takes a fence for a coordinator that starts to write: `wanted`, or one more than any fence taken before, whichever is
  * larger. Kept in the folder itself, so that it also rises when Redis has forgotten everything.
@@ -54,22 +91,24 @@ export async function openRunFolder(root: string, run: RunId): Promise<RunFolder
 export async function takeFence(folder: RunFolder, wanted: Fence): Promise<Fence> {
   const taken = checkedFence(Math.max(wanted, (await currentFence(folder)) + 1));
   await writeFileAtomically(fencePath(folder), [new TextEncoder().encode(`${taken}\n`)]);
+  failpoint('after-fence');
   return taken;
 }
 
-/** Refuses a writer whose place another coordinator has taken. @throws RopeteamError STORAGE.WRITE */
+/** Refuses a writer whose place another coordinator has taken. @throws RopeteamError COORD.FENCED */
 export async function checkFence(folder: RunFolder, held: number): Promise<void> {
   const current = await currentFence(folder);
   if (held >= current) return;
   throw new RopeteamError(
-    'STORAGE.WRITE',
-    { file: folder.path },
+    'COORD.FENCED',
+    { held, current },
     `fence ${held} may no longer write to ${folder.path}: another coordinator holds fence ${current}`,
-    { hint: 'stop this coordinator: the run goes on elsewhere' },
+    { hint: 'nothing is to be done: the run goes on there' },
   );
 }
 
-async function currentFence(folder: RunFolder): Promise<number> {
+/** The highest fence that was taken in this folder; -1 before the first. @throws RopeteamError STORAGE.CORRUPT */
+export async function currentFence(folder: RunFolder): Promise<number> {
   let text: string;
   try {
     text = await readFile(fencePath(folder), 'utf8');
@@ -96,6 +135,8 @@ function pathsOf(root: string, run: RunId): RunFolder {
     checkpointsPath: join(path, 'checkpoints'),
     modelPath: join(path, 'model'),
     dataPath: join(path, 'data'),
+    submissionPath: join(path, 'submission.json'),
+    uploadsPath: join(path, 'uploads'),
   };
 }
 

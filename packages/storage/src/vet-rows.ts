@@ -103,8 +103,9 @@ function unusableProblem(
   return { ...place, code: feature === undefined ? 'DATA.LABEL' : 'DATA.CELL', ...explained };
 }
 
-function placeOf({ file, table }: LoadedTable, row: number, position: number) {
+function placeOf({ table, columns, labelsFile, ...loaded }: LoadedTable, row: number, position: number) {
   const { name, index } = table.columns[position]!.column;
+  const file = position < columns.features.length ? loaded.file : (labelsFile ?? loaded.file);
   return { file, line: table.line(row), cell: { name, index } };
 }
 

@@ -1,17 +1,19 @@
-export { createLogger, LOG_LEVELS, type LogFields, type Logger, type LoggerOptions, type LogLevel } from './logger.js';
 export {
-  type Build,
+  type BegunRun,
   type CommittedStep,
-  type ComputedBlock,
   type CoordinatorMetrics,
   createCoordinatorMetrics,
-  createWorkerMetrics,
   type GradientOutcome,
+  type ItemFailure,
   type LossReason,
-  type MetricsRegistry,
+  type QueueCall,
   type WireByteSource,
-  type WorkerMetrics,
-} from './metrics.js';
+  type WorkerSource,
+  type WorkerState,
+} from './coordinator-metrics.js';
+export { createLogger, LOG_LEVELS, type LogFields, type Logger, type LoggerOptions, type LogLevel } from './logger.js';
 export { type MetricsServer, type MetricsServerOptions, type Page, startMetricsServer } from './metrics-server.js';
 export { packageVersion } from './package-version.js';
+export type { Build, MetricsRegistry } from './registry.js';
 export { endWithFailure } from './report-failure.js';
+export { type ComputedBlock, type ComputedLease, createWorkerMetrics, type WorkerMetrics } from './worker-metrics.js';

@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { afterEach, expect, test } from 'vitest';
-import { createWorkerMetrics } from './metrics.js';
 import { type MetricsServerOptions, startMetricsServer } from './metrics-server.js';
+import { createWorkerMetrics } from './worker-metrics.js';
 
 const opened: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -11,7 +11,7 @@ afterEach(async () => {
 const build = { version: '0.1.0', kernel: 'wasm-simd128/1' };
 
 async function served(options: Partial<MetricsServerOptions> = {}) {
-  const registry = createWorkerMetrics(build);
+  const registry = createWorkerMetrics(build, 1);
   const server = await startMetricsServer({ host: '127.0.0.1', port: 0, registry, ...options });
   opened.push(() => server.close());
   return server;
@@ -65,6 +65,15 @@ test('a server on loopback answers only to names of loopback', async () => {
   ]) {
     expect((await get(`${url}/healthz`, host)).status, host).toBe(403);
   }
+});
+
+test('a service that is alive but not ready says so at /readyz alone', async () => {
+  let ready = false;
+  const { url } = await served({ ready: () => ready });
+  expect((await fetch(`${url}/healthz`)).status).toBe(200);
+  expect((await fetch(`${url}/readyz`)).status).toBe(503);
+  ready = true;
+  expect((await fetch(`${url}/readyz`)).status).toBe(200);
 });
 
 test('an unhealthy service says 503, and a page that fails says 500 without the reason', async () => {

@@ -1,8 +1,8 @@
-/** A small HTTP server for /metrics, /healthz and whatever pages the service adds. Read only. */
+/** A small HTTP server for /metrics, /healthz, /readyz and whatever pages the service adds. Read only. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { RopeteamError } from '#training';
-import type { MetricsRegistry } from './metrics.js';
+import type { MetricsRegistry } from './registry.js';
 
 export interface Page {
   readonly contentType: string;
@@ -18,6 +18,8 @@ export interface MetricsServerOptions {
   readonly routes?: Readonly<Record<string, () => Page | Promise<Page>>>;
   /** What /healthz answers: 200 or 503. Default: 200 while the event loop turns. */
   readonly healthy?: () => boolean;
+  /** What /readyz answers, likewise. Default: as /healthz. */
+  readonly ready?: () => boolean;
   /** Told when a page could not be made; the reader gets a bare 500. Default: a process warning. */
   readonly onError?: (error: unknown, path: string) => void;
 }
@@ -31,7 +33,8 @@ export interface MetricsServer {
 
 /** Throws ENVIRONMENT.PROCESS if the port cannot be had. */
 export async function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
-  const { registry, healthy = () => true, onError = warn } = options;
+  const { registry, healthy = () => true, ready = healthy, onError = warn } = options;
+  const probes: Readonly<Record<string, () => boolean>> = { '/healthz': healthy, '/readyz': ready };
   const pages: Readonly<Record<string, () => Page | Promise<Page>>> = {
     ...options.routes,
     '/metrics': async () => ({ contentType: registry.contentType, body: await registry.text() }),
@@ -42,12 +45,13 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
     if (onLoopback && !namesLoopback(request.headers.host)) return send(response, 403, text('wrong Host header\n'));
     const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
     const make = Object.hasOwn(pages, path) ? pages[path] : undefined;
-    if (make === undefined && path !== '/healthz') return send(response, 404, text('not found\n'));
+    const probe = Object.hasOwn(probes, path) ? probes[path] : undefined;
+    if (make === undefined && probe === undefined) return send(response, 404, text('not found\n'));
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       return send(response, 405, text('only GET and HEAD\n'), { Allow: 'GET, HEAD' });
     }
     if (make === undefined)
-      return healthy() ? send(response, 200, text('ok\n')) : send(response, 503, text('not ok\n'));
+      return probe?.() ? send(response, 200, text('ok\n')) : send(response, 503, text('not ok\n'));
     let page: Page;
     try {
       page = await make();

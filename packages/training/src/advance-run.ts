@@ -27,7 +27,8 @@ export function advanceRun(now: RunState, input: RunInput): Advance {
   if (now.phase === 'ended') return [now, afterTheEnd(input)];
   switch (input.kind) {
     case 'started':
-      return then(then(publish(now), fillWindow), announceMissing);
+      // A resumed run may have its last step behind it already, or the rule that ended it.
+      return then(publish(now), now.stoppedBy === undefined ? goOn : startMeasuring);
     case 'workers-changed':
       return [{ ...now, workers: input.workers }, []];
     case 'grain-chosen':

@@ -33,6 +33,7 @@ export interface ErrorFacts {
   'RUN.POISON_BLOCK': { readonly step: number; readonly block: string };
   'RUN.STOPPED': { readonly run: string };
   'RUN.FAILED': { readonly run: string };
+  'RUN.NOT_RESUMABLE': { readonly run: string };
   'STORAGE.CORRUPT': { readonly file: string };
   'STORAGE.WRITE': { readonly file: string };
   'REDIS.UNREACHABLE': { readonly url: string };
@@ -41,6 +42,14 @@ export interface ErrorFacts {
   'REDIS.NOT_FOUND': { readonly tried: string };
   'COORDINATOR.UNREACHABLE': { readonly address: string };
   'COORDINATOR.ADDRESS': { readonly address: string };
+  /** Another coordinator leads this folder, and it is alive. */
+  'COORD.HELD': { readonly folder: string; readonly pid: number; readonly host: string; readonly fence: number };
+  /** Another coordinator has taken over: this one may not write any more. */
+  'COORD.FENCED': { readonly held: number; readonly current: number };
+  /** A coordinator that dies again and again. */
+  'COORD.CRASH_LOOP': { readonly times: number };
+  /** A step that was made again after a crash has other weights than the ledger recorded. */
+  'INTEGRITY.REPLAY': { readonly step: number };
   'WORKER.KERNEL_MISMATCH': { readonly expected: string; readonly found: string };
   'WORKER.PROTOCOL_MISMATCH': { readonly expected: string; readonly found: string };
   'WIRE.CORRUPT': { readonly what: string };
@@ -134,9 +143,18 @@ export function exitCodeOf(code: ErrorCode): 1 | 2 | 3 {
       return 2;
     case 'REDIS':
     case 'COORDINATOR':
+    case 'COORD':
     case 'ENVIRONMENT':
       return 3;
     default:
-      return code === 'STORAGE.WRITE' ? 3 : code === 'RUN.UNKNOWN' || code === 'RUN.EXISTS' ? 2 : 1;
+      if (code === 'STORAGE.WRITE') return 3;
+      return code === 'RUN.UNKNOWN' || code === 'RUN.EXISTS' || code === 'RUN.NOT_RESUMABLE' ? 2 : 1;
   }
+}
+
+/** Whether a run that failed with this code may succeed when it goes on: the reason lay outside of job and data. */
+export function isOutsideFailure(code: string): boolean {
+  const [area] = code.split('.', 1);
+  if (area === 'RUN') return code === 'RUN.FAILED' || code === 'RUN.POISON_BLOCK' || code === 'RUN.STOPPED';
+  return area === 'STORAGE' || area === 'REDIS' || area === 'COORD' || area === 'COORDINATOR' || area === 'ENVIRONMENT';
 }

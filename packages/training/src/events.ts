@@ -59,6 +59,26 @@ export type RunEventBody =
       readonly initFrom?: InitFrom;
       readonly warnings: readonly string[];
     }
+  /** A coordinator took the run up again: after the death of the one before, or because somebody asked for it. */
+  | {
+      readonly event: 'run_resumed';
+      /** Committed steps it goes on from. */
+      readonly step: number;
+      readonly fence: number;
+      /** Absent: there was none yet, the run begins again with its first weights. */
+      readonly checkpoint?: string;
+      /** Steps after that which the ledger has already: they are made again, and must have the same weights. */
+      readonly redoneSteps: number;
+      /** Since the last event before this one. */
+      readonly afterSeconds: number;
+      /** Checkpoints that were passed over because they are not whole. */
+      readonly damaged: readonly string[];
+      readonly workers: number;
+      readonly threads: number;
+      readonly kernel: string;
+      readonly dashboard: string;
+      readonly metrics: string;
+    }
   | { readonly event: 'worker_joined'; readonly worker: string; readonly pid: number; readonly threads: number }
   | {
       readonly event: 'worker_lost';
@@ -126,6 +146,8 @@ export type RunEventBody =
       readonly test?: Metrics;
       readonly weightsSha256: string;
       readonly optimizerSha256: string;
+      /** Of the ledger's last line, which vouches for all before it; absent in runs of before it was told. */
+      readonly ledgerSha256?: string;
       /** Share of the training time that was not lost to workers that died: 0..1. */
       readonly goodput: number;
       readonly workersLost: number;

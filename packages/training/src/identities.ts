@@ -19,6 +19,16 @@ export function runId(value: string): RunId {
   throw new RangeError(`a run id has 1..63 characters of a-z, 0-9 and "-", received ${JSON.stringify(value)}`);
 }
 
+/** A job's name as the beginning of a run id. */
+export function runIdPart(name: string): string {
+  const part = name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+    .slice(0, 50);
+  return part === '' ? 'run' : part;
+}
+
 export function workerId(value: string): WorkerId {
   if (/^[A-Za-z0-9._-]{1,64}$/.test(value)) return value as WorkerId;
   throw new RangeError(`a worker id has 1..64 characters of A-Z a-z 0-9 . _ -, received ${JSON.stringify(value)}`);

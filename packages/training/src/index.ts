@@ -1,21 +1,28 @@
 export { advanceRun, receiptsOfStep, sumsOfStep } from './advance-run.js';
+export type { LedgerGround, LedgerProblem } from './check-ledger.js';
+export { checkFigures, checkKernel, checkSamples, checkSteps, checkWriters } from './check-ledger.js';
+export { type ClassFigures, type ClassReport, MAX_CONFUSION_CLASSES, reportClasses } from './class-report.js';
 export { cutBlocks } from './cut-blocks.js';
+export { DATA_FORMATS, type DataFormat, formatOfName, isBareArray } from './data-format.js';
 export type { ColumnEncoding, DatasetInfo, Preprocessing, ShardInfo, SplitName } from './dataset.js';
 export { metricsOf } from './epoch-metrics.js';
 export type { ErrorCode, ErrorDetails, ErrorEnvelope, ErrorFacts, ErrorPlace } from './errors.js';
-export { exitCodeOf, fromEnvelope, RopeteamError, toEnvelope } from './errors.js';
+export { exitCodeOf, fromEnvelope, isOutsideFailure, RopeteamError, toEnvelope } from './errors.js';
 export { startEventLimit } from './event-limit.js';
 export type { Metrics, RunEvent, RunEventBody, RunSummary, StepPhases, StoppedBy } from './events.js';
+export type { FailpointName } from './failpoints.js';
+export { armFailpoints, FAILPOINTS, failpoint } from './failpoints.js';
 export type { Grain, GrainDecision, GrainInputs, GrainPlan } from './grain.js';
 export { GRAIN_CHOICES, isNews, planGrain } from './grain.js';
 export { takesGradients } from './held-items.js';
 export type { Fence, RunId, Step, WeightVersion, WorkerId } from './identities.js';
-export { fence, runId, step, weightVersion, workerId } from './identities.js';
+export { fence, runId, runIdPart, step, weightVersion, workerId } from './identities.js';
 export type { InitFrom } from './init-from.js';
 export type { DataSpec, JobSpec, SplitSource, Task } from './job-spec.js';
 export { leaseEnd, MOST_LEASE_STEPS, MOST_OPEN_LEASES } from './lease-length.js';
 export { problemOfLease } from './leases.js';
-export type { LedgerBlock, LedgerRecord } from './ledger-record.js';
+export type { LedgerBlock, LedgerOrigin, LedgerRecord } from './ledger-record.js';
+export { problemOfRecord } from './ledger-record.js';
 export type {
   CoordinatorMessage,
   EvaluationReceipt,
@@ -38,6 +45,7 @@ export type {
   CoordinatorSession,
   CoordinatorSessionHandler,
   EncodedWeights,
+  QueueObservation,
   SessionHandler,
   Submission,
   TakenItem,
@@ -47,9 +55,10 @@ export type {
   WorkSource,
 } from './ports.js';
 export { foldTree } from './reduction-tree.js';
+export { positionFrom, progressOf } from './run-progress.js';
 export type { RunShape, StepSamples } from './run-shape.js';
 export { evaluationItems, samplesOfLeaseStep, samplesOfStep, shapeRun } from './run-shape.js';
-export type { RunEffect, RunInput, RunStart, RunState } from './run-state.js';
+export type { RunEffect, RunInput, RunPosition, RunStart, RunState } from './run-state.js';
 export { newRun } from './run-state.js';
 export type { StopRules } from './stop-rules.js';
 export type {

@@ -1,17 +1,21 @@
 /** A checked, complete job: what job.yaml says with every default filled in. Plain data, frozen by whoever reads it. */
 import type { InitSpec, LayerSpec, LossSpec, OptimizerSpec, ScheduleSpec } from '#kernel';
+import type { DataFormat } from './data-format.js';
 
 export type Task = 'classification' | 'regression';
 
-/** A fraction of `source` in [0, 1), or the path of a file of its own. */
+/** A fraction of `source` in [0, 1), or the path of a file of its own, with that of its labels where it is a bare array. */
 export type SplitSource =
   | { readonly kind: 'fraction'; readonly fraction: number }
-  | { readonly kind: 'file'; readonly path: string };
+  | { readonly kind: 'file'; readonly path: string; readonly labels?: string };
 
 export interface DataSpec {
   /** Path as written in the job file, relative to it. */
   readonly source: string;
-  readonly format: 'csv';
+  /** File of the targets, where `source` is one array without names (npy, idx). */
+  readonly labels?: string;
+  /** Of all files; absent: told from each file's name. */
+  readonly format?: DataFormat;
   /** Field separator; `auto` looks at the header line. */
   readonly delimiter: 'auto' | string;
   readonly target: readonly string[];

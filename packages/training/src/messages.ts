@@ -20,6 +20,8 @@ export interface WorkerHello {
   readonly threads: number;
   /** Ids of the kernels this worker can compute with, for example `wasm-simd128/1`; a run's plan says which of them. */
   readonly kernelIds: readonly string[];
+  /** `host:port` of its metrics; absent: it serves none. */
+  readonly metricsAddress?: string;
 }
 
 /** What a worker needs to know to take a run's jobs. */

@@ -68,6 +68,8 @@ export interface CoordinatorHandlers {
   /** Events from number `from` (0: all), then live ones, until the run's last event. */
   watch(run: RunId | undefined, from: number, signal: AbortSignal): AsyncIterable<RunEvent>;
   stop(run: RunId, reason: string): Promise<RunSummary>;
+  /** Takes up a run that was stopped, or failed for a reason outside of it. */
+  resume(run: RunId): Promise<RunSummary>;
 }
 
 // ---- the wire, worker's side ------------------------------------------------------------------------------------
@@ -104,9 +106,34 @@ export interface WorkQueues extends AsyncDisposable {
   consumeAverages(process: (item: AverageItem, signal: AbortSignal) => Promise<unknown>): void;
   /** A number larger than any this run was given before. */
   nextFence(run: RunId): Promise<Fence>;
-  /** Jobs by state, for metrics. */
+  /**
+   * From now on items of a lower fence are refused, and those that wait are gone. The fence must be durable elsewhere by
+   * then. Rejects with COORD.FENCED when a higher one was claimed; so does `announce` from then on.
+   */
+  claimFence(run: RunId, fence: Fence): Promise<void>;
+  /** Jobs by state. */
   depth(): Promise<{ readonly waiting: number; readonly active: number }>;
+  /** The queues and their Redis as they are now, for metrics. */
+  observe(): Promise<QueueObservation>;
   readonly engine: { readonly engine: string; readonly version: string };
+}
+
+/** What the queues and their Redis say of themselves; a field is undefined where this Redis does not say. */
+export interface QueueObservation {
+  readonly waiting: number;
+  readonly active: number;
+  readonly redis: {
+    /** Of one ping, there and back. */
+    readonly latencyMs: number;
+    readonly usedBytes: number | undefined;
+    /** 0: it has no limit. */
+    readonly limitBytes: number | undefined;
+    /** Since it started. */
+    readonly evictedKeys: number | undefined;
+    readonly clients: number | undefined;
+  };
+  /** Metrics of the queue library, in Prometheus' text format. */
+  readonly text: string;
 }
 
 /** A worker's side of the `gradients` queue: one item at a time. */

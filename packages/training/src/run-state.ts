@@ -133,6 +133,11 @@ export type RunEffect =
     }
   | { readonly kind: 'fail'; readonly error: ErrorEnvelope };
 
+/** Where a run stands: with weights and optimizer state all it needs to go on. */
+export interface RunPosition extends Pick<RunState, 'version' | 'epochSums' | 'lastEpoch' | 'judging' | 'stop'> {
+  readonly stoppedBy?: StoppedBy;
+}
+
 export interface RunStart {
   readonly shape: RunShape;
   readonly rules: StopRules;
@@ -140,23 +145,29 @@ export interface RunStart {
   readonly targetCount: number;
   /** Absent: step by step. */
   readonly plan?: GrainPlan;
+  /** Absent: the beginning. */
+  readonly position?: RunPosition;
 }
 
 const STEP_BY_STEP: GrainPlan = { grain: 'step' satisfies Grain, stepsPerLease: 1 };
 
-export function newRun(start: RunStart): RunState {
+const BEGINNING: RunPosition = {
+  version: toStep(0),
+  epochSums: NO_SUMS,
+  judging: false,
+  stop: FRESH_STOP_STATE,
+};
+
+export function newRun({ position = BEGINNING, ...start }: RunStart): RunState {
   return {
     plan: STEP_BY_STEP,
     published: -1,
     ...start,
-    version: toStep(0),
-    announced: 0,
+    ...position,
+    announced: position.version,
     items: new Map(),
     workers: 0,
     phase: 'training',
-    epochSums: NO_SUMS,
-    judging: false,
-    stop: FRESH_STOP_STATE,
   };
 }
 

@@ -30,7 +30,7 @@ function openSchedule(everySteps?: number, size = 2) {
   const weights = Float32Array.from({ length: size }, (_, index) => index + 1);
   const events: RunEventBody[] = [];
   const context = {
-    metrics: { checkpointSaved: () => undefined },
+    metrics: { checkpointSaved: () => undefined, checkpointFailed: () => undefined },
     events: { append: (event: RunEventBody) => void events.push(event) },
     log: { error: () => undefined },
   } as unknown as RunContext;
@@ -40,10 +40,15 @@ function openSchedule(everySteps?: number, size = 2) {
       train: { seed: 7, optimizer: { kind: 'sgd', learningRate: 0.1 } },
       checkpoint: { everyMs: EVERY_MS, keep: 2, ...(everySteps === undefined ? {} : { everySteps }) },
     },
+    ledger: { flush: async () => undefined },
     shape: { run: RUN, fence: fence(1), stepsPerEpoch: 10 },
     program: { parameters: [{ name: 'w', shape: [size], offset: 0, size }] },
   } as unknown as PreparedRun;
-  const schedule = new CheckpointSchedule(context, { folder } as unknown as RunEntry, prepared);
+  const schedule = new CheckpointSchedule(
+    context,
+    { folder, eventLog: { flush: async () => undefined } } as unknown as RunEntry,
+    prepared,
+  );
   return { schedule, weights, events };
 }
 

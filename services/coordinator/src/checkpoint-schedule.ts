@@ -1,6 +1,6 @@
 import { optimizerSlotNames } from '#kernel';
 import { type Checkpoint, isKeptForGood, saveCheckpoint } from '#storage';
-import { RopeteamError, type RunState } from '#training';
+import { failpoint, progressOf, RopeteamError, type RunState } from '#training';
 import { areFiniteUnhurried } from './finite.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunEntry } from './run-book.js';
@@ -83,7 +83,7 @@ export class CheckpointSchedule {
       optimizerState,
       slots: optimizerSlotNames(job.train.optimizer),
       parameters: program.parameters,
-      progress: { epochSums: state.epochSums, stop: state.stop, lastEpoch: state.lastEpoch },
+      progress: progressOf(state),
     };
   }
 
@@ -120,6 +120,10 @@ export class CheckpointSchedule {
   async #save(checkpoint: Checkpoint): Promise<void> {
     // Diverged: the next step will end the run, and may not find its last good checkpoint replaced.
     if (!(await areFiniteUnhurried(checkpoint.weights))) return;
+    // Nothing vouches for a checkpoint whose steps are not in the ledger; and what is not told by then is not told again.
+    await this.#prepared.ledger.flush();
+    await this.#entry.eventLog.flush();
+    failpoint('before-checkpoint');
     const saved = await saveCheckpoint(this.#entry.folder, checkpoint, this.#prepared.job.checkpoint);
     this.#lastStep = checkpoint.step;
     this.#context.metrics.checkpointSaved(saved);
@@ -127,8 +131,10 @@ export class CheckpointSchedule {
   }
 
   #failed(error: unknown): void {
+    if (error instanceof RopeteamError && error.code === 'COORD.FENCED') this.#context.onFenced(error);
     const code = error instanceof RopeteamError ? error.code : 'STORAGE.WRITE';
     const message = error instanceof Error ? error.message : String(error);
+    this.#context.metrics.checkpointFailed();
     this.#context.log.error('checkpoint_failed', { code, message });
     this.#context.events.append({ event: 'checkpoint_failed', code, message });
   }

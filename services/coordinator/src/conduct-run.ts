@@ -1,12 +1,12 @@
 /** One run from the queue to its last event: prepare, wait for workers, train, save, tell. */
-import { rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { collectClosedMemory } from '#engine';
-import { RopeteamError, type RunSummary, toEnvelope } from '#training';
+import { forgetInputs } from '#storage';
+import { failpoint, fromEnvelope, isOutsideFailure, RopeteamError, type RunSummary, toEnvelope } from '#training';
 import { CheckpointSchedule } from './checkpoint-schedule.js';
 import { finishRun } from './finish-run.js';
 import { type PreparedRun, prepareRun } from './prepare-run.js';
 import { ReadyWorkers } from './ready-workers.js';
+import type { Resumed } from './resume-run.js';
 import type { RunEntry } from './run-book.js';
 import type { CoordinatorContext, RunContext } from './run-context.js';
 import type { RunOutcome } from './run-outcome.js';
@@ -18,6 +18,7 @@ const PROGRESS_CHECK_MS = 25;
 export async function conductRun(shared: CoordinatorContext, entry: RunEntry, shutdown: AbortSignal): Promise<void> {
   const log = shared.log.with({ run: entry.run });
   const context: RunContext = { ...shared, log, events: entry.events };
+  let mayGoOn = false;
   try {
     update(context, entry, { state: 'preparing' });
     const ended = AbortSignal.any([entry.stopping.signal, shutdown]);
@@ -25,22 +26,33 @@ export async function conductRun(shared: CoordinatorContext, entry: RunEntry, sh
     log.info('run_prepared', { parameters: prepared.program.parameterCount, steps: prepared.shape.steps });
     update(context, entry, { steps: prepared.shape.steps });
     entry.dataset = prepared.dataset;
-    await trainAndFinish(context, entry, prepared, ended);
+    mayGoOn = await trainAndFinish(context, entry, prepared, ended);
   } catch (error) {
     // A known error is the better answer even when somebody asked for an end meanwhile.
     const known = error instanceof RopeteamError ? error : (stopping(entry, shutdown) ?? unexpected(error, entry));
+    if (known.code === 'COORD.FENCED') return shared.onFenced(known);
+    mayGoOn = isOutsideFailure(known.code);
     log.error('run_failed', { code: known.code, error });
     update(context, entry, { state: 'failed' });
+    context.metrics.runFailed(known.code);
     entry.events.append({ event: 'run_failed', ...toEnvelope(known) });
   } finally {
     entry.dataset = undefined;
     await entry.eventLog.flush();
-    await forgetUploads(entry);
+    failpoint('before-cleanup');
+    if (!mayGoOn) await forgetInputs(entry.folder);
+    await shared.leads.release(entry.folder.path);
     collectClosedMemory();
   }
 }
 
-async function trainAndFinish(context: RunContext, entry: RunEntry, prepared: PreparedRun, ended: AbortSignal) {
+/** @returns whether somebody may want to take it up again */
+async function trainAndFinish(
+  context: RunContext,
+  entry: RunEntry,
+  prepared: PreparedRun,
+  ended: AbortSignal,
+): Promise<boolean> {
   const { membership, averages } = context;
   const { run, fence } = prepared.shape;
   const checkpoints = new CheckpointSchedule(context, entry, prepared);
@@ -69,11 +81,13 @@ async function trainAndFinish(context: RunContext, entry: RunEntry, prepared: Pr
     await prepared.ledger.flush();
     if (outcome.kind === 'failed') {
       update(context, entry, { state: 'failed' });
+      context.metrics.runFailed(fromEnvelope(outcome.error).code);
       entry.events.append({ event: 'run_failed', ...outcome.error });
-      return;
+      return isOutsideFailure(outcome.error.code);
     }
     const weightsSha256 = await finishRun(context, entry, prepared, trainer, checkpoints, outcome);
     update(context, entry, { state: 'finished', weightsSha256 });
+    return outcome.stoppedBy === 'user';
   } finally {
     membership.listen(undefined);
     averages.assign(undefined);
@@ -98,9 +112,39 @@ async function trainUntilSettled(trainer: RunTrainer, settled: Promise<RunOutcom
 }
 
 function announceStart(context: RunContext, entry: RunEntry, prepared: PreparedRun, ready: ReadyWorkers): void {
+  const { shape, program, job } = prepared;
+  update(context, entry, { state: 'training' });
+  context.metrics.runBegun({
+    fence: shape.fence,
+    parameters: program.parameterCount,
+    steps: shape.steps,
+    checkpointEveryMs: job.checkpoint.everyMs,
+  });
+  if (entry.earlier?.begun !== true) tellStart(context, entry, prepared, ready);
+  if (prepared.resumed !== undefined) tellResumed(context, prepared, prepared.resumed, ready);
+  for (const member of ready.members) ready.tellJoined(member);
+}
+
+function tellResumed(context: RunContext, { shape, engine }: PreparedRun, resumed: Resumed, ready: ReadyWorkers): void {
+  const { checkpoint, damaged, redone, position, afterSeconds } = resumed;
+  context.events.append({
+    event: 'run_resumed',
+    step: position?.version ?? 0,
+    fence: shape.fence,
+    ...(checkpoint === undefined ? {} : { checkpoint }),
+    redoneSteps: redone.size,
+    afterSeconds,
+    damaged,
+    workers: ready.members.length,
+    threads: ready.members.reduce((sum, { hello }) => sum + hello.threads, 0),
+    kernel: engine.kernelId,
+    ...context.urls,
+  });
+}
+
+function tellStart(context: RunContext, entry: RunEntry, prepared: PreparedRun, ready: ReadyWorkers): void {
   const { job, shape, dataset, engine, start } = prepared;
   const members = ready.members;
-  update(context, entry, { state: 'training' });
   context.events.append({
     event: 'run_started',
     job: job.name,
@@ -121,7 +165,6 @@ function announceStart(context: RunContext, entry: RunEntry, prepared: PreparedR
     ...(start.initFrom === undefined ? {} : { initFrom: start.initFrom }),
     warnings: [...dataset.info.warnings, ...start.warnings],
   });
-  for (const member of members) ready.tellJoined(member);
 }
 
 /** Changes what `runs` shows; a field set to undefined is taken away. */
@@ -136,18 +179,11 @@ function update(
   entry.summary = Object.fromEntries(merged) as unknown as RunSummary;
 }
 
-/** The prepared shards are what is left of a run's files: the uploaded ones are not needed again. */
-async function forgetUploads({ files, initFrom }: RunEntry): Promise<void> {
-  const uploads = [...files, ...Object.values(initFrom ?? {})];
-  const folders = new Set(uploads.map(({ storedAt }) => dirname(storedAt)));
-  for (const folder of folders) await rm(folder, { recursive: true, force: true });
-}
-
 /** The reason a run could not even start, when that is that somebody stopped it while its data was prepared. */
 function stopping(entry: RunEntry, shutdown: AbortSignal): RopeteamError | undefined {
   if (!entry.stopping.signal.aborted && !shutdown.aborted) return undefined;
   return new RopeteamError('RUN.STOPPED', { run: entry.run }, `run ${entry.run} was stopped before its first step`, {
-    hint: 'submit the job again',
+    hint: `ropeteam resume ${entry.run} starts it`,
   });
 }
 

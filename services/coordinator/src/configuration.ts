@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { KERNEL_CHOICES, type KernelChoice } from '#engine';
 import { oneOf, redisUrlFrom, wholeNumber } from '#job';
 import { LOG_LEVELS, type LogLevel } from '#telemetry';
-import { GRAIN_CHOICES } from '#training';
+import { GRAIN_CHOICES, type RunId, runId } from '#training';
 
 export interface CoordinatorConfiguration {
   readonly name: string;
@@ -23,6 +23,12 @@ export interface CoordinatorConfiguration {
   /** Prefix of its keys in Redis; the workers' must be the same. */
   readonly namespace: string;
   readonly grain: (typeof GRAIN_CHOICES)[number];
+  /** This run alone: the others in the folder are somebody else's. Undefined: the whole folder is this coordinator's. */
+  readonly only: RunId | undefined;
+  /** Places to die at, for tests; see the failpoints of `#training`. */
+  readonly failpoints: string | undefined;
+  /** `NODE_ENV` says so: failpoints are refused. */
+  readonly production: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -39,6 +45,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       kernel: { type: 'string', default: 'wasm' },
       namespace: { type: 'string', default: 'ropeteam' },
       grain: { type: 'string', default: 'auto' },
+      only: { type: 'string' },
       'log-level': { type: 'string', default: 'info' },
     },
   });
@@ -54,6 +61,9 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     blasLibrary: environment.ROPETEAM_BLAS_LIBRARY || undefined,
     namespace: values.namespace,
     grain: oneOf('--grain', values.grain, GRAIN_CHOICES),
+    only: values.only === undefined ? undefined : runId(values.only),
+    failpoints: environment.ROPETEAM_FAILPOINTS || undefined,
+    production: environment.NODE_ENV === 'production',
     logLevel: oneOf('--log-level', values['log-level'], LOG_LEVELS),
   };
 }

@@ -3,16 +3,21 @@ import { join } from 'node:path';
 import { startCoordinatorServer } from '#protocol';
 import { openWorkQueues } from '#queues';
 import { createCoordinatorMetrics, type Logger, packageVersion, startMetricsServer } from '#telemetry';
+import { failpoint, type RopeteamError } from '#training';
 import { AveragesDesk } from './averages-desk.js';
 import { conductRun } from './conduct-run.js';
 import type { CoordinatorConfiguration } from './configuration.js';
+import { Leads } from './leads.js';
 import { Membership } from './membership.js';
 import { RunBook } from './run-book.js';
 import type { CoordinatorContext } from './run-context.js';
+import { scrapeTargets, workerState } from './scrape-targets.js';
 import { settleKernel } from './settle-kernel.js';
 import { STATUS_STYLE, statusPage } from './status-page.js';
+import { timeQueues } from './timed-queues.js';
 
-const QUEUE_DEPTH_INTERVAL_MS = 2_000;
+/** How often queues and Redis are looked at. A scrape takes what was seen last, and so never waits for Redis. */
+const QUEUE_LOOK_INTERVAL_MS = 2_000;
 
 export interface Coordinator {
   /** `host:port` of the gRPC server. */
@@ -22,24 +27,45 @@ export interface Coordinator {
   /** Trains submitted runs one after the other until the signal; the run in training is stopped and saved then. */
   serve(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
+  /** Rejects with COORD.FENCED when another coordinator has taken over. Never resolves. */
+  readonly fenced: Promise<never>;
 }
 
 export async function openCoordinator(configuration: CoordinatorConfiguration, log: Logger): Promise<Coordinator> {
-  const { runsDirectory, name, host } = configuration;
-  const uploadsDirectory = join(runsDirectory, '.uploads');
+  const { runsDirectory, name, host, only } = configuration;
+  let onFenced: (error: RopeteamError) => void = () => undefined;
+  const fenced = new Promise<never>((_, reject) => {
+    onFenced = reject;
+  });
+  fenced.catch(() => undefined); // awaited by the holder; before that it must not end the process
+  const leads = new Leads((error) => onFenced(error));
+  // One for each coordinator: those of one run alone share the folder.
+  const uploadsDirectory = join(runsDirectory, '.uploads', only ?? 'all');
+  await mkdir(runsDirectory, { recursive: true });
+  if (only === undefined) await leads.take(runsDirectory);
+  failpoint('after-lock');
+  await rm(uploadsDirectory, { recursive: true, force: true }); // what submissions that were cut off left
   await mkdir(uploadsDirectory, { recursive: true });
   const chosen = await settleKernel(configuration);
   const kernel = chosen.id;
   log.info('kernel_chosen', { kernel, asked: configuration.kernel, reason: chosen.reason });
-  const queues = await openWorkQueues({
+  const opened = await openWorkQueues({
     redisUrl: configuration.redisUrl,
     namespace: configuration.namespace,
     onError: (error) => log.warn('queue_trouble', { message: error.message }),
   });
   const metrics = createCoordinatorMetrics({ version: packageVersion(), kernel });
+  const queues = timeQueues(opened, metrics);
   metrics.redisConnected(queues.engine);
-  const membership = new Membership(kernel, (count) => metrics.worldSizeChanged(count));
-  const book = new RunBook(runsDirectory);
+  const membership = new Membership(kernel);
+  metrics.countWorkers(() =>
+    membership.members.map((member) => ({ worker: member.hello.worker, state: workerState(member) })),
+  );
+  const book = new RunBook(runsDirectory, leads);
+  for (const { run, error } of await book.recover(only)) {
+    if (run === only) throw error;
+    log.error('run_not_recovered', { run, code: error.code, message: error.message });
+  }
   const averages = new AveragesDesk();
   queues.consumeAverages((item, signal) => averages.process(item, signal));
 
@@ -50,10 +76,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
       threads,
       host: where,
     }));
-    return statusPage(
-      { coordinator: name, kernel, redis, workers },
-      book.entries.map(({ summary }) => summary),
-    );
+    return statusPage({ coordinator: name, kernel, redis, workers }, book.summaries);
   };
   const http = await startMetricsServer({
     host,
@@ -61,6 +84,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     registry: metrics,
     routes: {
       '/': () => ({ contentType: 'text/html; charset=utf-8', body: page() }),
+      '/targets': () => ({ contentType: 'application/json', body: scrapeTargets(membership.members) }),
       '/status.css': () => ({ contentType: 'text/css; charset=utf-8', body: STATUS_STYLE }),
     },
   });
@@ -74,9 +98,10 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
       workerJoined: (session) => membership.admit(session),
       readShard: (run, split, index) => book.readShard(run, split, index),
       submit: (submission) => book.submit(submission),
-      listRuns: async () => book.entries.map(({ summary }) => summary),
+      listRuns: async () => book.summaries,
       watch: (run, from, signal) => book.watch(run, from, signal),
       stop: async (run, reason) => book.stop(run, reason),
+      resume: (run) => book.resume(run),
     },
   });
   metrics.countWireBytes(() => server.wireBytes());
@@ -89,31 +114,50 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     queues,
     membership,
     averages,
+    leads,
+    onFenced: (error) => onFenced(error),
     urls: { dashboard: `${http.url}/`, metrics: `${http.url}/metrics` },
   };
-  const depth = setInterval(() => {
-    queues.depth().then(
-      (jobs) => metrics.queueDepthChanged(jobs),
-      (error: Error) => log.warn('queue_trouble', { message: error.message }),
-    );
-  }, QUEUE_DEPTH_INTERVAL_MS);
+  let looking = false;
+  const look = (): void => {
+    if (looking) return;
+    looking = true;
+    queues
+      .observe()
+      .then(
+        (figures) => metrics.queuesObserved(figures),
+        (error: Error) => {
+          metrics.redisUnreachable();
+          log.warn('queue_trouble', { message: error.message });
+        },
+      )
+      .finally(() => {
+        looking = false;
+      });
+  };
+  look();
+  const looks = setInterval(look, QUEUE_LOOK_INTERVAL_MS);
 
   return {
+    fenced,
     grpc: server.address,
     http: http.url,
     serve: async (signal) => {
+      // No new callers while the run in training is stopped and saved.
+      signal.addEventListener('abort', () => server.setServing(false), { once: true });
       for (let entry = await book.next(signal); entry !== undefined; entry = await book.next(signal)) {
         await conductRun(context, entry, signal);
       }
     },
     close: async () => {
-      clearInterval(depth);
+      clearInterval(looks);
       server.setServing(false);
       membership.closeAll('the coordinator stops');
       await server.close();
       await http.close();
       await queues[Symbol.asyncDispose]();
       await rm(uploadsDirectory, { recursive: true, force: true });
+      await leads.releaseAll();
     },
   };
 }

@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
-import { saveModel, weightsSha256 } from '#storage';
-import type { RunEventBody } from '#training';
+import { checkFence, saveModel, weightsSha256 } from '#storage';
+import { failpoint, type RunEventBody } from '#training';
 import type { CheckpointSchedule } from './checkpoint-schedule.js';
 import { checkFinite } from './finite.js';
 import type { PreparedRun } from './prepare-run.js';
@@ -21,11 +20,13 @@ export async function finishRun(
   checkpoints: CheckpointSchedule,
   outcome: RunOutcome & { kind: 'finished' },
 ): Promise<string> {
-  const { shape, engine, dataset, program, model, jobText, start } = prepared;
+  const { shape, engine, dataset, program, model, jobSha256, start, ledger } = prepared;
   const { seconds } = trainer.record;
   checkFinite(trainer.state.version, engine.weights, outcome.metrics);
   await checkpoints.final(trainer.state);
   const hash = await weightsSha256(engine.weights);
+  failpoint('before-model');
+  await checkFence(entry.folder, shape.fence);
   await saveModel(entry.folder.modelPath, {
     run: shape.run,
     spec: model,
@@ -33,11 +34,12 @@ export async function finishRun(
     weights: engine.weights,
     dataset: dataset.info,
     metrics: outcome.metrics,
-    jobSha256: createHash('sha256').update(jobText).digest('hex'),
+    jobSha256,
     weightsSha256: hash,
     kernelId: engine.kernelId,
     ...(start.initFrom === undefined ? {} : { initFrom: start.initFrom }),
   });
+  failpoint('after-model');
   const { samplesCommitted, workersLost, blocksReissued, goodput } = trainer.record;
   const finished: RunEventBody = {
     event: 'run_finished',
@@ -49,6 +51,7 @@ export async function finishRun(
     ...outcome.metrics,
     weightsSha256: hash,
     optimizerSha256: await weightsSha256(engine.optimizerState),
+    ledgerSha256: ledger.head,
     goodput,
     workersLost,
     blocksReissued,

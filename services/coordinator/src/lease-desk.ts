@@ -71,6 +71,7 @@ export class LeaseDesk {
       (await this.#prepared.engine.adopt({ place: this.#inbox.placeOf(receipt), weightsHash }));
     if (holds) return 'accepted';
     const why = problem ?? (begins ? 'its weights are not those of its last record' : 'it began with other weights');
+    this.#context.metrics.itemFailed('refused');
     this.#context.log.error('lease_refused', { worker: receipt.worker, step: receipt.step, why });
     return 'refused';
   }

@@ -2,6 +2,7 @@
 /** The coordinator in the foreground: takes jobs over gRPC, trains them with whatever workers are there. */
 import { collectFrameGarbageAtOnce } from '#protocol';
 import { createLogger, endWithFailure } from '#telemetry';
+import { armFailpoints } from '#training';
 import { readConfiguration } from './configuration.js';
 import { openCoordinator } from './coordinator.js';
 
@@ -11,6 +12,8 @@ const ORPHAN_GRACE_MS = 5_000;
 async function main(): Promise<void> {
   collectFrameGarbageAtOnce();
   const configuration = readConfiguration(process.argv.slice(2), process.env);
+  const { failpoints, production } = configuration;
+  if (failpoints !== undefined) armFailpoints(failpoints, production, freezeOrDie);
   const log = createLogger({ service: 'coordinator', level: configuration.logLevel });
   const stop = new AbortController();
   const onSignal = (): void => {
@@ -30,10 +33,20 @@ async function main(): Promise<void> {
   log.info('coordinator_ready', { grpc, http });
   process.send?.({ event: 'ready', grpc, http });
   try {
-    await coordinator.serve(stop.signal);
+    // Another coordinator took over: nothing is closed, for closing writes.
+    await Promise.race([coordinator.serve(stop.signal), coordinator.fenced.catch(endFenced)]);
   } finally {
     await coordinator.close();
   }
+}
+
+function endFenced(error: unknown): Promise<never> {
+  endWithFailure(error);
+  return new Promise<never>(() => undefined);
+}
+
+function freezeOrDie(action: 'kill' | 'stop'): void {
+  process.kill(process.pid, action === 'kill' ? 'SIGKILL' : 'SIGSTOP');
 }
 
 main().then(() => process.exit(0), endWithFailure);

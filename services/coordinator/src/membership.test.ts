@@ -29,43 +29,41 @@ function connect(membership: Membership, name: string, kernelIds: readonly strin
   return { handler: membership.admit(session), closed };
 }
 
-/** A membership that writes down what its listener and its count are told. */
+/** A membership that writes down what its listener is told. */
 function watched() {
   const told: string[] = [];
-  const counts: number[] = [];
-  const membership = new Membership(KERNEL, (count) => void counts.push(count));
+  const membership = new Membership(KERNEL);
   const listener: MembershipListener = {
     joined: ({ hello }) => void told.push(`${hello.worker} joined`),
     message: ({ hello }, { kind }) => void told.push(`${hello.worker} says ${kind}`),
     gone: ({ hello }, reason, detectedInMs) => void told.push(`${hello.worker} gone: ${reason} (${detectedInMs} ms)`),
   };
   membership.listen(listener);
-  return { membership, told, counts };
+  return { membership, told };
 }
 
 const microtasks = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('the membership', () => {
-  test('tells who joins, speaks and goes, and how many are there', async () => {
-    const { membership, told, counts } = watched();
+  test('tells who joins, speaks and goes', async () => {
+    const { membership, told } = watched();
     const { handler } = connect(membership, 'w0');
     await microtasks();
     handler.message({ kind: 'heartbeat', residentBytes: 1 });
     handler.closed('silent', 2000);
     expect(told).toEqual(['w0 joined', 'w0 says heartbeat', 'w0 gone: silent (2000 ms)']);
-    expect(counts).toEqual([1, 0]);
     expect(membership.members).toEqual([]);
   });
 
   test('refuses a worker with another kernel and names both', () => {
-    const { membership, counts } = watched();
+    const { membership } = watched();
     expect(() => connect(membership, 'w0', ['js/1', 'wasm-fma/1'])).toThrowError(
       expect.objectContaining({
         code: 'WORKER.KERNEL_MISMATCH',
         facts: { expected: KERNEL, found: 'js/1, wasm-fma/1' },
       }),
     );
-    expect(counts).toEqual([]);
+    expect(membership.members).toEqual([]);
   });
 
   test('admits a worker that can compute with this kernel among others', () => {

@@ -1,6 +1,7 @@
 import {
   type EncodedWeights,
   type Fence,
+  failpoint,
   RopeteamError,
   type RunId,
   type SessionHandler,
@@ -31,11 +32,9 @@ export class Membership {
   readonly #members = new Map<WorkerId, Member>();
   readonly #kernelId: string;
   #listener: MembershipListener | undefined;
-  readonly #onChange: (count: number) => void;
 
-  constructor(kernelId: string, onChange: (count: number) => void) {
+  constructor(kernelId: string) {
     this.#kernelId = kernelId;
-    this.#onChange = onChange;
   }
 
   get members(): readonly Member[] {
@@ -62,6 +61,7 @@ export class Membership {
   /** Admits a worker, or throws why not. A second one of the same name takes the place of the first. */
   admit(session: WorkerSession): SessionHandler {
     const { hello } = session;
+    failpoint('worker-handshake');
     if (!hello.kernelIds.includes(this.#kernelId)) {
       const found = hello.kernelIds.join(', ');
       throw new RopeteamError(
@@ -82,7 +82,6 @@ export class Membership {
     }
     const member: Member = { session, hello, readyFor: undefined, draining: undefined };
     this.#members.set(hello.worker, member);
-    this.#onChange(this.#members.size);
     // The handler is in the caller's hands only after this returns.
     queueMicrotask(() => {
       if (this.#members.get(hello.worker) === member) this.#listener?.joined(member);
@@ -107,7 +106,6 @@ export class Membership {
   #remove(member: Member, reason: string, detectedInMs: number): void {
     if (this.#members.get(member.hello.worker) !== member) return;
     this.#members.delete(member.hello.worker);
-    this.#onChange(this.#members.size);
     this.#listener?.gone(member, reason, detectedInMs);
   }
 }

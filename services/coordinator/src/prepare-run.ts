@@ -1,10 +1,12 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
 import { type AveragerEngine, type AveragerEngineOptions, fitsWithLeases, openAveragerEngine } from '#engine';
 import { formatJob, resolveModel } from '#job';
 import { compileModel, type ModelSpec, type Program } from '#kernel';
-import { type Ledger, openLedger, type PreparedDataset, prepareDataset, takeFence } from '#storage';
+import { type Ledger, type PreparedDataset, prepareDataset, takeFence, wholeDataset } from '#storage';
 import { type JobSpec, type LeaseSettings, RopeteamError, type RunPlan, type RunShape, shapeRun } from '#training';
 import { checkKernelMemory, mostBlocks } from './kernel-memory.js';
+import { openResumedLedger, type Resumed, resumeRun } from './resume-run.js';
 import type { RunEntry } from './run-book.js';
 import type { RunContext } from './run-context.js';
 import { type StartingWeights, writeStartingWeights } from './starting-weights.js';
@@ -13,7 +15,8 @@ import { type StartingWeights, writeStartingWeights } from './starting-weights.j
 export interface PreparedRun extends AsyncDisposable {
   /** The effective job: what was left open is filled in from the data. */
   readonly job: JobSpec;
-  readonly jobText: string;
+  /** Of the effective `job.yaml`. */
+  readonly jobSha256: string;
   readonly dataset: PreparedDataset;
   readonly model: ModelSpec;
   readonly program: Program;
@@ -24,22 +27,26 @@ export interface PreparedRun extends AsyncDisposable {
   readonly mostBlocks: number;
   readonly ledger: Ledger;
   readonly start: StartingWeights;
+  /** Present: an earlier coordinator had begun it. */
+  readonly resumed?: Resumed;
 }
 
 export async function prepareRun(context: RunContext, entry: RunEntry, signal: AbortSignal): Promise<PreparedRun> {
   const directory = entry.folder.dataPath;
-  const opened: AsyncDisposable[] = [{ [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) }];
+  const opened: AsyncDisposable[] = [];
   const close = async (): Promise<void> => {
     for (const resource of opened.reverse()) await resource[Symbol.asyncDispose]();
   };
   try {
-    const dataset = await prepareDataset({
+    const whole = entry.earlier === undefined ? undefined : await wholeDataset(directory);
+    const prepare = {
       spec: entry.job.data,
       seed: entry.job.train.seed,
-      resolve: (path) => uploadedFile(entry, path),
+      resolve: (path: string) => uploadedFile(entry, path),
       directory,
       signal,
-    });
+    };
+    const dataset = whole ?? (await prepareDataset(prepare));
     return { ...(await open(context, entry, dataset, opened, signal)), [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
@@ -48,7 +55,7 @@ export async function prepareRun(context: RunContext, entry: RunEntry, signal: A
 }
 
 async function open(
-  { configuration, kernel, queues }: RunContext,
+  { configuration, kernel, queues, onFenced }: RunContext,
   entry: RunEntry,
   dataset: PreparedDataset,
   opened: AsyncDisposable[],
@@ -57,6 +64,8 @@ async function open(
   const model = resolveModel(entry.job, dataset.info);
   const program = compileModel(model);
   const fence = await takeFence(entry.folder, await queues.nextFence(entry.run));
+  entry.fence = fence;
+  await queues.claimFence(entry.run, fence);
   const shape = shapeRun(
     entry.run,
     fence,
@@ -80,12 +89,20 @@ async function open(
   const averager: AveragerEngineOptions = { ...steps, leases: leases !== undefined };
   const engine = await openAveragerEngine(averager);
   opened.push(engine);
+  const resumed = await resumeRun(entry, { fence, engine, program, seed: job.train.seed });
   const wanted = { program, model, dataset, seed: job.train.seed };
-  const start = await writeStartingWeights(entry, wanted, engine.weights, signal);
-  const { initFrom } = start;
-  const ledger = await openLedger(entry.folder.ledgerPath, initFrom === undefined ? {} : { initFrom });
-  opened.push(ledger);
+  const start: StartingWeights =
+    resumed?.position === undefined
+      ? await writeStartingWeights(entry, wanted, engine.weights, signal)
+      : { ...(resumed.initFrom === undefined ? {} : { initFrom: resumed.initFrom }), warnings: [] };
   const jobText = formatJob(job);
+  const origin = {
+    jobSha256: createHash('sha256').update(jobText).digest('hex'),
+    dataSha256: dataset.info.dataSha256,
+    trainSamples: dataset.info.samples.train,
+  };
+  const ledger = await openResumedLedger(entry, fence, resumed, { origin, initFrom: start.initFrom }, onFenced);
+  opened.push(ledger);
   await writeFile(entry.folder.jobPath, jobText);
   const plan: RunPlan = {
     run: entry.run,
@@ -102,7 +119,7 @@ async function open(
   };
   return {
     job,
-    jobText,
+    jobSha256: origin.jobSha256,
     dataset,
     model,
     program,
@@ -112,6 +129,7 @@ async function open(
     mostBlocks: mostBlocks(averager),
     ledger,
     start,
+    ...(resumed === undefined ? {} : { resumed }),
   };
 }
 

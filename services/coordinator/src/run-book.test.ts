@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { runId } from '#training';
+import { Leads } from './leads.js';
 import { RunBook } from './run-book.js';
 
 const never = new AbortController().signal;
@@ -11,7 +12,7 @@ let folder = '';
 let book: RunBook;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ropeteam-book-'));
-  book = new RunBook(folder);
+  book = new RunBook(folder, new Leads(() => undefined));
 });
 afterEach(async () => {
   for (const { eventLog } of book.entries) await eventLog[Symbol.asyncDispose]();

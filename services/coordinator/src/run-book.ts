@@ -1,83 +1,91 @@
 import { randomBytes } from 'node:crypto';
 import { parseJob } from '#job';
-import { createRunFolder, type EventLog, openEventLog, type PreparedDataset, type RunFolder } from '#storage';
+import { createRunFolder, eventsOf, keepSubmission } from '#storage';
 import {
-  type JobSpec,
   RopeteamError,
   type RunEvent,
   type RunId,
   type RunSummary,
   runId,
+  runIdPart,
   type SplitName,
   type Submission,
-  type UploadedFile,
 } from '#training';
-import { RunEvents } from './run-events.js';
+import type { Leads } from './leads.js';
+import { openEntry, type RunEntry } from './run-entry.js';
+import { findRuns, type PastRun } from './run-recovery.js';
 
-/** One submitted run and what became of it. */
-export interface RunEntry {
-  readonly run: RunId;
-  readonly job: JobSpec;
-  readonly files: readonly UploadedFile[];
-  /** Weights to start from, where those of the seed are not wanted. */
-  readonly initFrom?: Submission['initFrom'];
-  readonly folder: RunFolder;
-  readonly eventLog: EventLog;
-  readonly events: RunEvents;
-  /** Aborted with a reason when somebody asks the run to stop. */
-  readonly stopping: AbortController;
-  summary: RunSummary;
-  /** Its prepared rows, while it trains. */
-  dataset: PreparedDataset | undefined;
-}
+export type { RunEntry } from './run-entry.js';
 
 /** All runs of this coordinator, in the order they were submitted; one trains at a time. */
 export class RunBook {
   readonly #runsDirectory: string;
+  readonly #leads: Leads;
   readonly #entries = new Map<RunId, RunEntry>();
+  /** Runs that were over when this coordinator started. */
+  readonly #past = new Map<RunId, PastRun>();
+  /** Names whose submission is being written down. */
+  readonly #taken = new Set<RunId>();
   readonly #waiting: RunEntry[] = [];
   readonly #submitted = new EventTarget();
 
-  constructor(runsDirectory: string) {
+  constructor(runsDirectory: string, leads: Leads) {
     this.#runsDirectory = runsDirectory;
+    this.#leads = leads;
   }
 
   get entries(): readonly RunEntry[] {
     return [...this.#entries.values()];
   }
 
+  get summaries(): readonly RunSummary[] {
+    return [...this.#past.values(), ...this.#entries.values()].map(({ summary }) => summary);
+  }
+
+  /**
+   * Finds the runs in the folder; those that did not end are put into the queue again, in the order of their submission.
+   * @param only this run alone: all others are somebody else's
+   * @returns runs that could not be taken up, and why
+   */
+  async recover(only: RunId | undefined): Promise<readonly { readonly run: RunId; readonly error: RopeteamError }[]> {
+    const { unended, past, refused } = await findRuns(this.#runsDirectory, this.#leads, only);
+    for (const run of past) this.#past.set(run.folder.run, run);
+    for (const entry of unended) this.#queue(entry);
+    return refused;
+  }
+
   async submit({ jobText, jobFile, runId: wanted, files, initFrom }: Submission): Promise<RunSummary> {
     const job = parseJob(jobText, jobFile);
     const run = runId(wanted ?? `${runIdPart(job.name)}-${randomBytes(2).toString('hex')}`);
-    const folder = await createRunFolder(this.#runsDirectory, run);
-    const eventLog = await openEventLog(folder.eventsPath);
-    const summary: RunSummary = {
-      run,
-      job: job.name,
-      state: 'queued',
-      step: 0,
-      steps: 0,
-      submittedAt: new Date().toISOString(),
-      runPath: folder.path,
-    };
-    const events = new RunEvents(run, eventLog);
-    const entry: RunEntry = {
-      run,
-      job,
-      files,
-      ...(initFrom === undefined ? {} : { initFrom }),
-      folder,
-      eventLog,
-      events,
-      stopping: new AbortController(),
-      summary,
-      dataset: undefined,
-    };
-    this.#entries.set(run, entry);
-    this.#waiting.push(entry);
-    events.append({ event: 'run_queued', job: job.name });
-    this.#submitted.dispatchEvent(new Event('submitted'));
-    return summary;
+    if (this.#taken.has(run)) throw exists(this.#runsDirectory, run);
+    this.#taken.add(run);
+    try {
+      const folder = await createRunFolder(this.#runsDirectory, run, { orphan: 'reuse' });
+      await this.#leads.take(folder.path);
+      const submittedAt = new Date().toISOString();
+      const from = initFrom === undefined ? {} : { initFrom };
+      const kept = await keepSubmission(folder, { jobText, jobFile, submittedAt, files, ...from });
+      const entry = await openEntry(folder, kept);
+      entry.events.append({ event: 'run_queued', job: job.name });
+      this.#queue(entry);
+      return entry.summary;
+    } finally {
+      this.#taken.delete(run);
+    }
+  }
+
+  /** Puts a run that was stopped, or failed for a reason outside of it, into the queue again. */
+  async resume(run: RunId): Promise<RunSummary> {
+    const known = this.#find(run);
+    const { state } = known.summary;
+    if (state !== 'finished' && state !== 'failed') return known.summary;
+    await this.#entries.get(run)?.eventLog[Symbol.asyncDispose]();
+    const { unended, refused } = await findRuns(this.#runsDirectory, this.#leads, run, { ended: 'take-up' });
+    const [entry] = unended;
+    if (entry === undefined) throw refused[0]?.error ?? unknownRun(run, []);
+    this.#past.delete(run);
+    this.#queue(entry);
+    return entry.summary;
   }
 
   /** The next run to train, when there is one; undefined when the signal ends the wait. */
@@ -99,8 +107,9 @@ export class RunBook {
   }
 
   stop(run: RunId, reason: string): RunSummary {
-    const entry = this.#find(run);
-    if (entry.summary.state === 'finished' || entry.summary.state === 'failed') return entry.summary;
+    const { summary } = this.#find(run);
+    const entry = this.#entries.get(run);
+    if (entry === undefined || summary.state === 'finished' || summary.state === 'failed') return summary;
     entry.events.append({ event: 'run_stopping', reason });
     if (entry.summary.state !== 'queued') entry.summary = { ...entry.summary, state: 'stopping' };
     entry.stopping.abort(reason);
@@ -109,42 +118,51 @@ export class RunBook {
 
   /** One shard of a run in training, as it lies on disk. */
   async readShard(run: RunId, split: SplitName, index: number): Promise<Uint8Array> {
-    const { dataset } = this.#find(run);
+    const dataset = this.#entries.get(run)?.dataset;
     if (dataset !== undefined) return dataset.readShard(split, index);
-    throw new RopeteamError('RUN.UNKNOWN', { run }, `run ${run} is not in training: its shards are gone`);
+    throw new RopeteamError('RUN.UNKNOWN', { run }, `run ${run} is not in training: its shards are not to be had`);
   }
 
   /** Events of a run; without a name, of the run in training or else the latest. */
   watch(run: RunId | undefined, from: number, signal: AbortSignal): AsyncIterable<RunEvent> {
-    const entry = run === undefined ? this.#latest() : this.#find(run);
-    return entry.events.watch(from, signal);
+    const found = run === undefined ? this.#latest() : this.#find(run);
+    return (
+      this.#entries.get(runId(found.summary.run))?.events.watch(from, signal) ?? eventsOf(found.folder.eventsPath, from)
+    );
   }
 
-  #latest(): RunEntry {
+  #queue(entry: RunEntry): void {
+    this.#entries.delete(entry.run); // one that is resumed goes behind those that came meanwhile
+    this.#entries.set(entry.run, entry);
+    this.#waiting.push(entry);
+    this.#submitted.dispatchEvent(new Event('submitted'));
+  }
+
+  #latest(): RunEntry | PastRun {
     const active = this.entries.find(({ summary }) => summary.state !== 'finished' && summary.state !== 'failed');
-    const entry = active ?? this.entries.at(-1);
-    if (entry !== undefined) return entry;
+    const found = active ?? this.entries.at(-1) ?? [...this.#past.values()].at(-1);
+    if (found !== undefined) return found;
     throw new RopeteamError('RUN.UNKNOWN', { run: '' }, 'no run was submitted to this coordinator yet', {
       hint: 'submit one: ropeteam submit JOB.yaml',
     });
   }
 
-  #find(run: RunId): RunEntry {
-    const entry = this.#entries.get(run);
-    if (entry !== undefined) return entry;
-    const known = this.entries.map((candidate) => candidate.run).join(', ');
-    throw new RopeteamError('RUN.UNKNOWN', { run }, `this coordinator has no run ${run}`, {
-      hint: known === '' ? 'submit one: ropeteam submit JOB.yaml' : `its runs are: ${known}`,
-    });
+  #find(run: RunId): RunEntry | PastRun {
+    const found = this.#entries.get(run) ?? this.#past.get(run);
+    if (found !== undefined) return found;
+    throw unknownRun(run, this.summaries);
   }
 }
 
-/** A job's name as the beginning of a run id. */
-function runIdPart(name: string): string {
-  const part = name
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, '-')
-    .replaceAll(/^-+|-+$/g, '')
-    .slice(0, 50);
-  return part === '' ? 'run' : part;
+function unknownRun(run: RunId, summaries: readonly RunSummary[]): RopeteamError {
+  const known = summaries.map((candidate) => candidate.run).join(', ');
+  return new RopeteamError('RUN.UNKNOWN', { run }, `this coordinator has no run ${run}`, {
+    hint: known === '' ? 'submit one: ropeteam submit JOB.yaml' : `its runs are: ${known}`,
+  });
+}
+
+function exists(root: string, run: RunId): RopeteamError {
+  return new RopeteamError('RUN.EXISTS', { run }, `there is already a run ${run} in ${root}`, {
+    hint: 'choose another --run-id',
+  });
 }

@@ -1,8 +1,9 @@
 import type { ChosenKernel } from '#engine';
 import type { CoordinatorMetrics, Logger } from '#telemetry';
-import type { WorkQueues } from '#training';
+import type { RopeteamError, WorkQueues } from '#training';
 import type { AveragesDesk } from './averages-desk.js';
 import type { CoordinatorConfiguration } from './configuration.js';
+import type { Leads } from './leads.js';
 import type { Membership } from './membership.js';
 import type { RunEvents } from './run-events.js';
 
@@ -16,6 +17,9 @@ export interface CoordinatorContext {
   readonly queues: WorkQueues;
   readonly membership: Membership;
   readonly averages: AveragesDesk;
+  readonly leads: Leads;
+  /** Another coordinator has taken over: this process ends, and writes nothing more. */
+  readonly onFenced: (error: RopeteamError) => void;
   /** URL of the status page and of the metrics. */
   readonly urls: { readonly dashboard: string; readonly metrics: string };
 }

@@ -4,18 +4,29 @@ import type { RunEvent, RunEventBody } from '#training';
 /** Events kept in memory for those who watch along; who is further behind reads the file. */
 const RECENT_EVENTS = 1_024;
 
-/** The events of one run: written to its folder, and handed to whoever watches. */
+/**
+ * The events of one run: written to its folder, and then handed to whoever watches. In this order, so that a coordinator
+ * which takes over after a crash has every event that anybody has seen, under the same number.
+ */
 export class RunEvents {
   readonly #run: string;
-  readonly #log: Pick<EventLog, 'append' | 'readEvents'>;
+  readonly #log: Pick<EventLog, 'append' | 'readEvents' | 'onWritten' | 'count'>;
   readonly #arrived = new EventTarget();
   readonly #recent: RunEvent[] = [];
-  #count = 0;
+  #count: number;
+  /** So many of them may be seen. */
+  #written: number;
   #ended = false;
 
-  constructor(run: string, log: Pick<EventLog, 'append' | 'readEvents'>) {
+  constructor(run: string, log: Pick<EventLog, 'append' | 'readEvents' | 'onWritten' | 'count'>) {
     this.#run = run;
     this.#log = log;
+    this.#count = log.count;
+    this.#written = log.count;
+    log.onWritten((count) => {
+      this.#written = count;
+      this.#arrived.dispatchEvent(new Event('arrived'));
+    });
   }
 
   append(body: RunEventBody): void {
@@ -25,7 +36,6 @@ export class RunEvents {
     this.#recent[this.#count % RECENT_EVENTS] = event;
     this.#count++;
     this.#ended = body.event === 'run_finished' || body.event === 'run_failed';
-    this.#arrived.dispatchEvent(new Event('arrived'));
   }
 
   /** Events from number `from`, then live ones, until the run's last event or the signal. */
@@ -33,16 +43,16 @@ export class RunEvents {
     let next = from;
     while (!signal.aborted) {
       const recent =
-        next >= this.#count - RECENT_EVENTS && next < this.#count ? this.#recent[next % RECENT_EVENTS] : undefined;
+        next >= this.#count - RECENT_EVENTS && next < this.#written ? this.#recent[next % RECENT_EVENTS] : undefined;
       if (recent !== undefined) {
         yield recent;
         next++;
-      } else if (next < this.#count) {
+      } else if (next < this.#written) {
         for await (const event of this.#log.readEvents(next)) {
           yield event;
           next++;
         }
-      } else if (this.#ended) return;
+      } else if (this.#ended && next >= this.#count) return;
       else await this.#another(signal);
     }
   }

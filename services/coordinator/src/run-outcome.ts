@@ -26,6 +26,7 @@ export interface TrainerListener {
 
 /** A step that could not be averaged, adopted or written down: nothing may count after it. */
 export function stepFailed(run: RunId, what: string, cause: unknown): RopeteamError {
+  if (cause instanceof RopeteamError) return cause;
   const message = `a step could not be ${what}: ${cause instanceof Error ? cause.message : String(cause)}`;
   return new RopeteamError('RUN.FAILED', { run }, message, {
     cause,

@@ -1,10 +1,12 @@
 import type { AverageResult, LossSums } from '#engine';
 import { learningRateAt } from '#kernel';
 import {
+  failpoint,
   type GradientReceipt,
   type GrainDecision,
   type LeaseReceipt,
   type LedgerBlock,
+  RopeteamError,
   type RunEffect,
   type RunEvent,
   type RunEventBody,
@@ -37,6 +39,7 @@ export class RunRecord {
   constructor(context: RunContext, prepared: PreparedRun) {
     this.#context = context;
     this.#prepared = prepared;
+    this.#workersLost = prepared.resumed?.workersLost ?? 0;
   }
 
   get workersLost(): number {
@@ -89,6 +92,7 @@ export class RunRecord {
 
   grainChosen(decision: GrainDecision, workers: number): void {
     const { grain, stepsPerLease, computeMs, exchangeMs, savedMs, reason } = decision;
+    this.#context.metrics.grainChosen(grain, stepsPerLease);
     const measured = computeMs === undefined || savedMs === undefined ? {} : { computeMs, savedMs };
     this.#context.events.append({
       event: 'grain_chosen',
@@ -110,6 +114,9 @@ export class RunRecord {
   leaseCommitted({ receipt, steps }: RunEffect & { kind: 'lease-committed' }, timing: Timing): number {
     const { shape, job } = this.#prepared;
     const { worker, attempt } = receipt;
+    const samplesLeased = steps.reduce((sum, { sampleCount }) => sum + sampleCount, 0);
+    this.#context.metrics.leaseCommitted();
+    this.#context.metrics.workerTimed(worker, receipt.computeMs / 1000 / Math.max(1, samplesLeased));
     let loss = 0;
     for (const record of steps) {
       const { step, sampleCount: samples, lossSum, gradientHash: gradient, gradientNorm, weightsHash } = record;
@@ -122,15 +129,19 @@ export class RunRecord {
 
   /** @returns the step's mean loss */
   committed({ step, receipts, sums }: RunEffect & { kind: 'committed' }, figures: Averaged & Timing): number {
+    for (const { worker, computeMs, sampleCount } of receipts) {
+      this.#context.metrics.workerTimed(worker, computeMs / 1000 / Math.max(1, sampleCount));
+    }
     return this.#write(step, sums, receipts.map(ledgerBlock), figures);
   }
 
   #write(step: Step, sums: LossSums, blocks: readonly LedgerBlock[], figuresOfStep: Averaged & Timing): number {
-    const { shape, ledger, engine } = this.#prepared;
+    const { shape, ledger, engine, resumed } = this.#prepared;
     const { learningRate, gradientNorm, weightsHash, durationMs, phases } = figuresOfStep;
     const samples = sums.sampleCount;
     const where = { step, ...samplesOfStep(shape, step) };
     const figures = { loss: sums.lossSum / samples, learningRate, gradientNorm, samples };
+    this.#compareWithBefore(step, weightsHash);
     ledger.append({
       run: shape.run,
       fence: shape.fence,
@@ -140,12 +151,24 @@ export class RunRecord {
       kernel: engine.kernelId,
       weights: weightsHash,
     });
+    this.#context.metrics.ledgerWritten();
+    failpoint('after-ledger-append');
     this.#samplesCommitted += samples;
     const workers = new Set(blocks.map((block) => block.worker)).size;
     const event = { step, epoch: where.epoch, ...figures, durationMs, workers, phases };
-    this.#context.events.append({ event: 'step_committed', ...event });
-    this.#context.metrics.stepCommitted({ ...event, version: step + 1 });
+    if (step >= (resumed?.toldSteps ?? 0)) this.#context.events.append({ event: 'step_committed', ...event });
+    this.#context.metrics.stepCommitted({ ...event, version: step + 1, goodput: this.goodput });
     return figures.loss;
+  }
+
+  /** Before a crash this step was made already: the promise is that it has the same bits. */
+  #compareWithBefore(step: Step, weightsHash: string): void {
+    const before = this.#prepared.resumed?.redone.get(step);
+    if (before === undefined || before === weightsHash) return;
+    const message = `step ${step} made again has the weights ${weightsHash}, the ledger had recorded ${before}`;
+    throw new RopeteamError('INTEGRITY.REPLAY', { step }, message, {
+      hint: 'check memory and disk of this machine and of the workers; the checkpoints before this step are whole',
+    });
   }
 
   epochFinished({ epoch, train, validation: measured }: RunEffect & { kind: 'epoch-finished' }, state: RunState): void {
@@ -156,7 +179,8 @@ export class RunRecord {
     // Of a run that diverges: the next step will fail, but an event has no word for NaN.
     const validation = measured !== undefined && areFiniteMetrics(measured) ? measured : undefined;
     const metrics = { train, ...(validation === undefined ? {} : { validation }) };
-    if (validation !== undefined) this.#context.metrics.validated(validation);
+    this.#context.metrics.epochFinished(train, validation);
+    if (epoch < (this.#prepared.resumed?.toldEpochs ?? 0)) return;
     this.#context.events.append({
       event: 'epoch_finished',
       epoch,

@@ -6,6 +6,7 @@ import {
   type AverageItem,
   advanceRun,
   type EncodedWeights,
+  failpoint,
   type GradientProof,
   type GradientReceipt,
   gradientKey,
@@ -27,6 +28,7 @@ import { GrainChooser } from './grain-chooser.js';
 import { LeaseDesk } from './lease-desk.js';
 import type { Member } from './membership.js';
 import type { PreparedRun } from './prepare-run.js';
+import { QueueLine } from './queue-line.js';
 import type { RunContext } from './run-context.js';
 import { type RunOutcome, stepFailed, type TrainerListener } from './run-outcome.js';
 import { type Averaged, RunRecord } from './run-record.js';
@@ -43,6 +45,7 @@ export class RunTrainer {
   readonly #leases: LeaseDesk;
   readonly #grain: GrainChooser;
   readonly #gate = new AveragingGate();
+  readonly #queue: QueueLine;
   #state: RunState;
   #published: EncodedWeights | undefined;
   #averaged: Averaged | undefined;
@@ -50,7 +53,6 @@ export class RunTrainer {
   #weightsHash: string | undefined;
   /** What is still to be written down of a step whose weights are on their way. */
   #unrecorded: (() => void) | undefined;
-  #queue: Promise<void> = Promise.resolve();
   #lastMoveAt = performance.now();
 
   constructor(context: RunContext, prepared: PreparedRun, listener: TrainerListener) {
@@ -60,6 +62,8 @@ export class RunTrainer {
     this.record = new RunRecord(context, prepared);
     this.#inbox = new GradientInbox(prepared.engine);
     this.#leases = new LeaseDesk(context, prepared);
+    this.#queue = new QueueLine(context, prepared, (itemId) => this.#advance({ kind: 'hand-back-refused', itemId }));
+    this.#weightsHash = prepared.resumed?.weightsHash;
     this.#grain = new GrainChooser(
       {
         wanted: context.configuration.grain,
@@ -74,6 +78,7 @@ export class RunTrainer {
       rules: prepared.job.train.stop,
       task: prepared.dataset.info.task,
       targetCount: prepared.dataset.info.targetCount,
+      ...(prepared.resumed === undefined ? {} : { position: prepared.resumed.position }),
     });
   }
 
@@ -126,11 +131,13 @@ export class RunTrainer {
       this.#leases.accept(this.#state, worker, message.frame);
       if (message.proof !== undefined) this.#receiveLease(message.proof);
     } else if (message.kind === 'evaluation-receipt') {
+      failpoint('during-evaluation');
       if (this.#isOurs(message.receipt)) this.#advance({ kind: 'evaluation-received', receipt: message.receipt });
     } else if (message.kind === 'job-taken') {
       const { itemId, token, holds } = message;
       this.#advance({ kind: 'item-taken', itemId, token, worker, ...(holds === undefined ? {} : { holds }) });
     } else if (message.kind === 'job-failed') {
+      this.#context.metrics.itemFailed('failed');
       this.#context.log.warn('item_failed', { worker, item: message.itemId, message: message.message });
       this.#advance({ kind: 'item-failed', itemId: message.itemId, worker, message: message.message });
     }
@@ -164,7 +171,7 @@ export class RunTrainer {
 
   /** Resolves when every effect on the queues so far is done. */
   queueSettled(): Promise<void> {
-    return this.#queue;
+    return this.#queue.settled();
   }
 
   #isOurs(what: { readonly run: string; readonly fence: number }): boolean {
@@ -202,15 +209,14 @@ export class RunTrainer {
 
   /** A receipt came and not all that it speaks of: somebody has to compute it again. */
   #incomplete(itemId: string, worker: WorkerId): void {
+    this.#context.metrics.itemFailed('incomplete');
     this.#context.log.warn('upload_incomplete', { worker, item: itemId });
     this.#advance({ kind: 'item-failed', itemId, worker, message: 'its result did not arrive whole' });
   }
 
   #receiveGradient({ itemId, receipt }: GradientProof): void {
-    if (!this.#isOurs(receipt)) {
-      this.#context.metrics.gradientReceived('stale');
-      return;
-    }
+    if (!this.#isOurs(receipt)) this.#context.metrics.gradientReceived('stale');
+    if (!this.#isOurs(receipt)) return;
     const arrival = this.#inbox.complete(receipt);
     const held = this.#state.items.get(gradientKey(receipt.step, receipt.block));
     if (held !== undefined && held.receipt === undefined) {
@@ -234,23 +240,13 @@ export class RunTrainer {
   }
 
   #perform(effect: RunEffect): void {
-    const { queues, membership, metrics } = this.#context;
+    const { membership, metrics } = this.#context;
     switch (effect.kind) {
       case 'announce':
-        this.#inQueue(async () => {
-          await turnEnd(); // weights that were published in this turn go out first
-          await queues.announce(effect.items);
-        });
-        return;
       case 'hand-back':
-        this.#inQueue(() => this.#handBack(effect.itemId, effect.token));
-        return;
       case 'withdraw':
-        this.#inQueue(() => queues.withdraw(this.#prepared.shape.run, this.#prepared.shape.fence));
-        return;
       case 'release':
-        // After what was put into the queue before it: the worker shall find that there.
-        this.#inQueue(async () => membership.send(effect.worker, { kind: 'release-item', itemId: effect.itemId }));
+        this.#queue.perform(effect);
         return;
       case 'average':
         this.#gate.open(effect);
@@ -281,9 +277,11 @@ export class RunTrainer {
         return;
       case 'epoch-finished':
         this.#writeRecord();
+        failpoint('epoch-change');
         this.record.epochFinished(effect, this.#state);
         return;
       case 'count':
+        if (effect.outcome === 'accepted') failpoint('after-first-gradient');
         if (effect.outcome === 'reissued') this.record.reissued();
         else metrics.gradientReceived(effect.outcome);
         return;
@@ -321,6 +319,7 @@ export class RunTrainer {
   /** @param write returns the newest step's mean loss */
   #recordSoon(write: () => number): void {
     const state = this.#state;
+    failpoint('after-commit');
     this.#unrecorded = () => this.#listener.committed(state, write());
     setImmediate(() => this.#writeRecord());
   }
@@ -331,6 +330,7 @@ export class RunTrainer {
     if (arrival !== undefined) this.record.arrived(receipt, arrival);
     const startedAt = performance.now();
     const outcome = await this.#leases.adopt(receipt, this.#weightsHash);
+    failpoint('after-adopt');
     this.record.averaged(performance.now() - startedAt);
     this.#advance({ kind: 'adopted', step: receipt.step, outcome });
     this.#chooseGrain();
@@ -353,29 +353,22 @@ export class RunTrainer {
     this.#listener.ended(outcome);
   }
 
-  /** Effects on the queues keep their order; what one that fails should have done, the next `stalled` does. */
-  #inQueue(act: () => Promise<void>): void {
-    this.#queue = this.#queue.then(act).catch((error: unknown) => {
-      this.#context.log.warn('queue_trouble', { message: error instanceof Error ? error.message : String(error) });
-    });
-  }
-
-  async #handBack(itemId: string, token: string): Promise<void> {
-    const moved = await this.#context.queues.handBack(itemId, token);
-    if (!moved) this.#advance({ kind: 'hand-back-refused', itemId });
-  }
-
   #publish(version: Step): void {
     const { run, fence } = this.#prepared.shape;
     this.#published = undefined; // frames no stream waits for may go while the next version's are made: that halves the peak
     const encoded = encodeWeights({ run, fence, version }, this.#prepared.engine.weights);
     this.#published = encoded;
-    for (const { session } of this.#readyMembers) session.sendWeights(encoded);
+    failpoint('before-broadcast');
+    for (const { session } of this.#readyMembers) {
+      session.sendWeights(encoded);
+      failpoint('mid-broadcast');
+    }
   }
 
   async #averageStep(step: Step, receipts: readonly GradientReceipt[]): Promise<unknown> {
     const { engine, job, shape } = this.#prepared;
     this.#writeRecord(); // of the step before, whose weights are about to change
+    failpoint('before-average');
     const startedAt = performance.now();
     const sums = sumsOfStep(receipts, shape.microBatches);
     const learningRate = learningRateAt(job.train.schedule, job.train.optimizer, step, shape.steps);
@@ -391,6 +384,7 @@ export class RunTrainer {
       this.#end({ kind: 'failed', error: toEnvelope(stepFailed(shape.run, `averaged (step ${step})`, error)) });
       throw error;
     });
+    failpoint('after-average');
     this.record.averaged(performance.now() - startedAt);
     this.#averaged = { ...result, learningRate };
     this.#advance({ kind: 'averaged', step, finite: result.finite && Number.isFinite(sums.lossSum) });

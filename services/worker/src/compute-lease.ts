@@ -1,7 +1,9 @@
 import type { LeaseEngine } from '#engine';
 import { learningRateAt } from '#kernel';
+import type { WorkerMetrics } from '#telemetry';
 import {
   type CoordinatorSession,
+  failpoint,
   type LeaseItem,
   type LeaseReceipt,
   type LeaseSettings,
@@ -20,6 +22,7 @@ export interface LeaseWorkOptions {
   readonly engine: LeaseEngine;
   readonly weights: WeightsBoard;
   readonly state: LeaseState;
+  readonly metrics: WorkerMetrics;
   readonly worker: WorkerId;
 }
 
@@ -40,7 +43,7 @@ export class LeaseWork implements AsyncDisposable {
   }
 
   async compute(taken: TakenItem, item: LeaseItem, released: AbortSignal): Promise<LeaseSummary | 'dropped'> {
-    const { engine, weights, state, session } = this.#options;
+    const { engine, weights, state, session, metrics } = this.#options;
     const takenAt = performance.now();
     if ((await state.ready(released)) !== 'ready') return 'dropped';
     const waitedMs = Math.max(0, takenAt - weights.currentSince);
@@ -49,6 +52,9 @@ export class LeaseWork implements AsyncDisposable {
       state.advance(item.step + result.steps.filter(({ finite }) => finite).length);
       return result;
     });
+    const samples = steps.reduce((sum, { sampleCount }) => sum + sampleCount, 0);
+    metrics.leaseComputed({ steps: steps.length, samples, waitedMs, computeMs });
+    metrics.weightsReceived(item.step + steps.length);
     await this.#upload; // of the lease before: its copy is about to be written over
     const result = await engine.snapshot();
     const { run, fence, step, end } = item;
@@ -57,6 +63,8 @@ export class LeaseWork implements AsyncDisposable {
       ...{ run, fence, step, end, worker, attempt: taken.attempt },
       ...{ startHash, steps, computeMs, waitedMs },
     };
+    metrics.payload('sent', result.byteLength);
+    failpoint('worker-lease-computed');
     this.#upload = session.sendLease({ itemId: taken.itemId, receipt }, result);
     // Whoever waits for it next, or disposes, hears of a failure: the session is over then.
     this.#upload.catch(() => undefined);

@@ -20,8 +20,14 @@ export interface WorkerConfiguration {
   readonly blasLibrary: string | undefined;
   /** Prefix of the keys in Redis; the coordinator's must be the same. */
   readonly namespace: string;
-  /** Loopback port of this worker's /metrics and /healthz; undefined: none is opened. 0: any free port. */
-  readonly metricsPort: number | undefined;
+  /** Where this worker serves /metrics, /healthz and /readyz. */
+  readonly metricsHost: string;
+  /** 0: any free port. */
+  readonly metricsPort: number;
+  /** Places to die at, for tests; see the failpoints of `#training`. */
+  readonly failpoints: string | undefined;
+  /** `NODE_ENV` says so: failpoints are refused. */
+  readonly production: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -34,11 +40,11 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       threads: { type: 'string', default: '1' },
       kernel: { type: 'string', default: 'wasm' },
       namespace: { type: 'string', default: 'ropeteam' },
-      'metrics-port': { type: 'string' },
+      'metrics-host': { type: 'string', default: '127.0.0.1' },
+      'metrics-port': { type: 'string', default: '0' },
       'log-level': { type: 'string', default: 'info' },
     },
   });
-  const metricsPort = values['metrics-port'];
   return {
     coordinator: values.coordinator,
     redisUrl: redisUrlFrom(environment),
@@ -47,7 +53,10 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     kernel: oneOf('--kernel', values.kernel, KERNEL_CHOICES),
     blasLibrary: environment.ROPETEAM_BLAS_LIBRARY || undefined,
     namespace: values.namespace,
-    metricsPort: metricsPort === undefined ? undefined : wholeNumber('--metrics-port', metricsPort, 0, 65_535),
+    metricsHost: values['metrics-host'],
+    metricsPort: wholeNumber('--metrics-port', values['metrics-port'], 0, 65_535),
+    failpoints: environment.ROPETEAM_FAILPOINTS || undefined,
+    production: environment.NODE_ENV === 'production',
     logLevel: oneOf('--log-level', values['log-level'], LOG_LEVELS),
   };
 }

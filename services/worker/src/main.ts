@@ -1,25 +1,31 @@
 #!/usr/bin/env node
 /** One worker in the foreground: joins a coordinator, computes gradients, comes back when the coordinator does. */
+import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { collectFrameGarbageAtOnce } from '#protocol';
 import { createLogger, createWorkerMetrics, endWithFailure, packageVersion, startMetricsServer } from '#telemetry';
-import { RopeteamError } from '#training';
+import { armFailpoints, type Fence, RopeteamError, type RunId } from '#training';
 import { readConfiguration } from './configuration.js';
 import { offerKernels } from './offer-kernels.js';
 import { serveSession, type WorkerContext } from './serve-session.js';
 
 /** First and longest pause before another try to reach the coordinator; each with up to half of it added at random. */
 const FIRST_PAUSE_MS = 200;
-const LONGEST_PAUSE_MS = 5_000;
+const LONGEST_PAUSE_MS = 2_000;
 
-async function runWorker(context: WorkerContext, stop: AbortSignal, drain: AbortSignal): Promise<void> {
-  const { configuration, log, metrics } = context;
+async function runWorker(
+  context: WorkerContext,
+  stop: AbortSignal,
+  drain: AbortSignal,
+  onConnection: (joined: boolean) => void,
+): Promise<void> {
+  const { configuration, log } = context;
   let pauseMs = FIRST_PAUSE_MS;
   while (!stop.aborted && !drain.aborted) {
     const onReady = (): void => {
       pauseMs = FIRST_PAUSE_MS;
       log.info('coordinator_joined', { coordinator: configuration.coordinator });
-      metrics.connectionChanged(true);
+      onConnection(true);
       process.send?.({ event: 'ready' });
     };
     try {
@@ -30,7 +36,7 @@ async function runWorker(context: WorkerContext, stop: AbortSignal, drain: Abort
       if (error instanceof RopeteamError && isFinal(error)) throw error;
       log.warn('coordinator_unreachable', { message: error instanceof Error ? error.message : String(error) });
     }
-    metrics.connectionChanged(false);
+    onConnection(false);
     if (stop.aborted || drain.aborted) return;
     // A clock is no decision of the run: the pause only spreads out the workers that come back.
     const spread = pauseMs * (1 + Math.random() / 2);
@@ -47,6 +53,8 @@ function isFinal(error: RopeteamError): boolean {
 async function main(): Promise<number> {
   collectFrameGarbageAtOnce();
   const configuration = readConfiguration(process.argv.slice(2), process.env);
+  const { failpoints, production } = configuration;
+  if (failpoints !== undefined) armFailpoints(failpoints, production, freezeOrDie);
   const log = createLogger({ service: 'worker', level: configuration.logLevel }).with({
     worker: configuration.name,
   });
@@ -58,20 +66,36 @@ async function main(): Promise<number> {
   process.on('disconnect', () => stop.abort('the process that started this worker is gone'));
   const kernels = await offerKernels(configuration);
   const kernel = kernels.size === 1 ? [...kernels.keys()].join() : configuration.kernel;
-  const metrics = createWorkerMetrics({ version: packageVersion(), kernel });
-  const { metricsPort: port } = configuration;
-  const http =
-    port === undefined ? undefined : await startMetricsServer({ host: '127.0.0.1', port, registry: metrics });
-  if (http !== undefined) log.info('metrics_served', { url: `${http.url}/metrics` });
+  const metrics = createWorkerMetrics({ version: packageVersion(), kernel }, configuration.threads);
+  const { metricsHost: host, metricsPort: port } = configuration;
+  let joined = false;
+  const ready = (): boolean => joined && !drain.signal.aborted;
+  const http = await startMetricsServer({ host, port, registry: metrics, ready });
+  log.info('metrics_served', { url: `${http.url}/metrics` });
+  const metricsAddress = reachableAddress(http.url);
   try {
-    await runWorker({ configuration, kernels, log, metrics }, stop.signal, drain.signal);
+    const context = { configuration, kernels, log, metrics, metricsAddress, fences: new Map<RunId, Fence>() };
+    await runWorker(context, stop.signal, drain.signal, (connected) => {
+      joined = connected;
+      metrics.connectionChanged(connected);
+    });
     return 0;
   } catch (error) {
     log.error('worker_failed', { error });
     throw error;
   } finally {
-    await http?.close();
+    await http.close();
   }
+}
+
+/** `host:port` for others: where it listens on every address, the name of this machine. */
+function reachableAddress(url: string): string {
+  const { host, port } = new URL(url);
+  return ['0.0.0.0:', '[::]:'].some((every) => host.startsWith(every)) ? `${hostname()}:${port}` : host;
+}
+
+function freezeOrDie(action: 'kill' | 'stop'): void {
+  process.kill(process.pid, action === 'kill' ? 'SIGKILL' : 'SIGSTOP');
 }
 
 main().then((code) => process.exit(code), endWithFailure);

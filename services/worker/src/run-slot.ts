@@ -1,7 +1,17 @@
 import { setImmediate as turnEnd } from 'node:timers/promises';
 import { collectClosedMemory, type KernelName } from '#engine';
 import type { Logger, WorkerMetrics } from '#telemetry';
-import type { CoordinatorMessage, CoordinatorSession, Fence, RunId, RunPlan, Step, WorkerItem } from '#training';
+import {
+  type CoordinatorMessage,
+  type CoordinatorSession,
+  type Fence,
+  failpoint,
+  RopeteamError,
+  type RunId,
+  type RunPlan,
+  type Step,
+  type WorkerItem,
+} from '#training';
 import type { WorkerConfiguration } from './configuration.js';
 import { openWorkerRun, type WorkerRun } from './worker-run.js';
 
@@ -16,6 +26,8 @@ export interface RunSlotOptions {
   readonly configuration: WorkerConfiguration;
   /** What this worker offered to compute with, by id. */
   readonly kernels: ReadonlyMap<string, KernelName>;
+  /** The highest fence seen of each run, in any session. */
+  readonly fences: Map<RunId, Fence>;
   readonly session: CoordinatorSession;
   readonly log: Logger;
   readonly metrics: WorkerMetrics;
@@ -57,7 +69,9 @@ export class RunSlot implements AsyncDisposable {
     else if (message.kind === 'run-ended') this.#end(message);
     else if (message.kind === 'weights-frame' || message.kind === 'state-frame') {
       const { frame } = message;
+      failpoint('worker-mid-weights');
       // Frames that come while the engine still opens wait for it; `then` keeps them in order.
+      this.#options.metrics.payload('received', frame.payload.byteLength);
       if (this.#open === undefined || !this.#isOpen(frame.run, frame.fence)) return;
       const accept = (run: WorkerRun): void =>
         message.kind === 'state-frame' ? run.acceptState(frame) : run.weights.accept(frame);
@@ -75,7 +89,7 @@ export class RunSlot implements AsyncDisposable {
     const patience = AbortSignal.any([signal, AbortSignal.timeout(PLAN_DEADLINE_MS)]);
     while (!patience.aborted) {
       // Taken in the moment its run ended, when nobody was left to say that it is not wanted.
-      if (this.#ended.has(keyOf(item))) return undefined;
+      if (this.#ended.has(keyOf(item)) || item.fence < (this.#options.fences.get(item.run) ?? 0)) return undefined;
       await oneOf(this.#changed, patience);
       if (this.#open !== undefined && this.#isOpen(item.run, item.fence)) return this.#open.run;
     }
@@ -97,8 +111,14 @@ export class RunSlot implements AsyncDisposable {
 
   #start(plan: RunPlan): void {
     if (this.#isOpen(plan.run, plan.fence)) return;
+    const { session, log, fences, onJoined, onBroken } = this.#options;
+    const current = fences.get(plan.run);
+    if (current !== undefined && plan.fence < current) {
+      onBroken(fenced(plan, current));
+      return;
+    }
+    fences.set(plan.run, plan.fence);
     this.#close();
-    const { session, log, onJoined, onBroken } = this.#options;
     const run = openWorkerRun(plan, this.#options);
     const open: OpenRun = { plan, run };
     this.#open = open;
@@ -106,6 +126,7 @@ export class RunSlot implements AsyncDisposable {
       open.opened = opened;
       if (this.#taken?.run === plan.run && this.#taken.fence === plan.fence) opened.take(this.#taken);
       log.info('run_joined', { run: plan.run, parameters: plan.parameterCount });
+      failpoint('worker-run-joined');
       onJoined();
       session.send({ kind: 'run-ready', run: plan.run, fence: plan.fence, takesLeases: opened.takesLeases });
       this.#changed.dispatchEvent(new Event('changed'));
@@ -138,6 +159,12 @@ async function disposeOpened(run: Promise<WorkerRun>): Promise<void> {
   const [opened] = await Promise.allSettled([run]);
   // One that failed to open has been reported by `onBroken` and holds nothing.
   if (opened.status === 'fulfilled') await opened.value[Symbol.asyncDispose]();
+}
+
+/** Ends the session: whoever leads it has a successor, of which it does not know yet. */
+function fenced({ run, fence }: RunPlan, current: Fence): RopeteamError {
+  const message = `this coordinator has run ${run} under fence ${fence}, and another has it under ${current}`;
+  return new RopeteamError('COORD.FENCED', { held: fence, current }, message);
 }
 
 function keyOf({ run, fence }: { readonly run: RunId; readonly fence: Fence }): string {

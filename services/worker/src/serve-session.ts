@@ -4,7 +4,14 @@ import type { KernelName } from '#engine';
 import { connectCoordinator } from '#protocol';
 import { openWorkSource } from '#queues';
 import type { Logger, WorkerMetrics } from '#telemetry';
-import { type CoordinatorMessage, PROTOCOL_VERSION, type TakenItem } from '#training';
+import {
+  type CoordinatorMessage,
+  type Fence,
+  failpoint,
+  PROTOCOL_VERSION,
+  type RunId,
+  type TakenItem,
+} from '#training';
 import type { WorkerConfiguration } from './configuration.js';
 import { RunSlot } from './run-slot.js';
 
@@ -14,6 +21,10 @@ export interface WorkerContext {
   readonly kernels: ReadonlyMap<string, KernelName>;
   readonly log: Logger;
   readonly metrics: WorkerMetrics;
+  /** `host:port` at which others find these metrics. */
+  readonly metricsAddress: string;
+  /** The highest fence seen of each run, over all sessions: an older coordinator is not worked for any more. */
+  readonly fences: Map<RunId, Fence>;
 }
 
 export interface SessionSignals {
@@ -31,7 +42,7 @@ export interface SessionSignals {
  * @returns why it ended
  */
 export async function serveSession(
-  { configuration, kernels, log, metrics }: WorkerContext,
+  { configuration, kernels, log, metrics, metricsAddress, fences }: WorkerContext,
   { stop, drain, onReady }: SessionSignals,
 ): Promise<string> {
   const closing = new AbortController();
@@ -40,6 +51,7 @@ export async function serveSession(
   const early: CoordinatorMessage[] = [];
   let deliver = (message: CoordinatorMessage): void => void early.push(message);
 
+  failpoint('worker-before-hello');
   await using session = await connectCoordinator({
     address: configuration.coordinator,
     hello: {
@@ -49,6 +61,7 @@ export async function serveSession(
       host: hostname(),
       threads: configuration.threads,
       kernelIds: [...kernels.keys()],
+      metricsAddress,
     },
     handler: { message: (message) => deliver(message), closed: (reason) => closing.abort(reason) },
     signal: over,
@@ -63,6 +76,7 @@ export async function serveSession(
   await using slot = new RunSlot({
     configuration,
     kernels,
+    fences,
     session,
     log,
     metrics,
@@ -81,6 +95,7 @@ export async function serveSession(
     const { itemId, token } = taken;
     const holds = slot.take(taken.item);
     session.send({ kind: 'job-taken', itemId, token, ...(holds === undefined ? {} : { holds }) });
+    failpoint('worker-job-taken');
     const release = new AbortController();
     // By hand: `AbortSignal.any` costs 40 µs, several times a step.
     const letGo = (): void => release.abort();
@@ -91,6 +106,7 @@ export async function serveSession(
       const run = await slot.runOf(taken.item, release.signal);
       if (run === undefined) return 'dropped';
       const outcome = await compute(run, taken, release.signal);
+      failpoint('worker-after-upload');
       await turnEnd(); // what was computed goes out before the queue is told
       return outcome;
     } finally {
@@ -105,7 +121,7 @@ export async function serveSession(
     } catch (error) {
       // Without its session, or after its run, a computation fails because it is not wanted any more.
       if (over.aborted || !slot.holds(run)) return 'dropped';
-      metrics.blockFailed();
+      metrics.itemFailed();
       log.error('item_failed', { item: taken.itemId, error });
       session.send({ kind: 'job-failed', itemId: taken.itemId, code: codeOf(error), message: messageOf(error) });
       // Its first steps may be in the weights already: what is here is of no version, so this worker begins anew.

@@ -22,6 +22,7 @@ export interface ShardCacheOptions {
 
 export function openShardCache({ plan, session, engine, metrics, signal }: ShardCacheOptions): ShardCache {
   const loads = new Map<ShardInfo, Promise<void>>();
+  const loaded = new Set<ShardInfo>();
   const waiting: (() => void)[] = [];
   let running = 0;
 
@@ -35,6 +36,7 @@ export function openShardCache({ plan, session, engine, metrics, signal }: Shard
       const bytes = await session.fetchShard(plan.run, shard.split, shard.index, signal);
       metrics.shardFetched(bytes.byteLength);
       engine.addShard(decodeShard(bytes, shard, plan.dataset));
+      loaded.add(shard);
     } catch (error) {
       loads.delete(shard); // the next computation that needs it tries again
       throw error;
@@ -54,7 +56,9 @@ export function openShardCache({ plan, session, engine, metrics, signal }: Shard
       const needed = plan.dataset.shards.filter(
         (shard) => shard.split === split && shard.begin < end && shard.end > begin,
       );
-      await Promise.all(needed.map(load));
+      const held = needed.filter((shard) => loaded.has(shard)).length;
+      metrics.shardsNeeded({ held, fetched: needed.length - held });
+      if (held < needed.length) await Promise.all(needed.map(load));
     },
   };
 }

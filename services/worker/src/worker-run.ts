@@ -7,19 +7,20 @@ import {
   workerFits,
 } from '#engine';
 import type { WorkerMetrics } from '#telemetry';
-import type {
-  CoordinatorSession,
-  EvaluationItem,
-  EvaluationReceipt,
-  GradientItem,
-  GradientReceipt,
-  LeaseSettings,
-  RunPlan,
-  Step,
-  TakenItem,
-  WeightsFrame,
-  WorkerId,
-  WorkerItem,
+import {
+  type CoordinatorSession,
+  type EvaluationItem,
+  type EvaluationReceipt,
+  failpoint,
+  type GradientItem,
+  type GradientReceipt,
+  type LeaseSettings,
+  type RunPlan,
+  type Step,
+  type TakenItem,
+  type WeightsFrame,
+  type WorkerId,
+  type WorkerItem,
 } from '#training';
 import { type LeaseSummary, LeaseWork } from './compute-lease.js';
 import type { WorkerConfiguration } from './configuration.js';
@@ -80,7 +81,10 @@ export async function openWorkerRun(
   const leases =
     settings === undefined || engine.lease === undefined
       ? undefined
-      : new LeaseWork({ plan, settings, session, engine: engine.lease, weights, state, worker: configuration.name });
+      : new LeaseWork({
+          ...{ plan, settings, session, engine: engine.lease, weights, state, metrics },
+          worker: configuration.name,
+        });
   return {
     plan,
     weights,
@@ -93,9 +97,7 @@ export async function openWorkerRun(
       if (item.kind === 'evaluation') return evaluate(context, taken, item, released);
       if (leases === undefined) throw new Error('a lease came to a worker that takes none');
       await shards.need('train', 0, plan.dataset.samples.train);
-      const outcome = await leases.compute(taken, item, released);
-      if (outcome !== 'dropped') metrics.weightsReceived(item.step + outcome.steps);
-      return outcome;
+      return leases.compute(taken, item, released);
     },
     [Symbol.asyncDispose]: async () => {
       // An item taken as its run ended waits for weights that nobody sends: without this the worker would wait with it.
@@ -154,16 +156,18 @@ async function computeGradient(
     computeMs: result.computeMs,
     waitedMs,
   };
+  failpoint('worker-after-compute');
   const computedAt = performance.now();
   await session.sendGradient({ itemId: taken.itemId, receipt }, result.gradient);
   const uploadMs = performance.now() - computedAt;
   metrics.weightsReceived(item.step);
+  metrics.payload('sent', result.gradient.byteLength);
   metrics.blockComputed({ samples: result.sampleCount, waitedMs, computeMs: result.computeMs, uploadMs });
   return receipt;
 }
 
 async function evaluate(
-  { session, engine, weights, shards, worker }: Context,
+  { session, engine, metrics, weights, shards, worker }: Context,
   taken: TakenItem,
   item: EvaluationItem,
   released: AbortSignal,
@@ -171,7 +175,9 @@ async function evaluate(
   const { split, begin, end, part, version } = item;
   await shards.need(split, begin, end);
   if ((await weights.until(version, released)) !== 'ready') return 'dropped';
+  const begunAt = performance.now();
   const result = await weights.hold(() => engine.evaluate({ split, begin, end }));
+  metrics.evaluated(performance.now() - begunAt);
   const receipt: EvaluationReceipt = {
     run: item.run,
     fence: item.fence,

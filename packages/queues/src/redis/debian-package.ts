@@ -45,13 +45,27 @@ export async function distributionName(): Promise<string> {
 /** Fetches, unpacks, tries and caches the archive's redis-server. */
 export async function fetchDebianRedis(options: FetchOptions): Promise<RedisProgram> {
   return addCopy(options.cacheDirectory, async (folder) => {
-    const work = join(folder, 'work');
-    const apt = await privateApt(work, options);
-    const packages = await downloadPackages(apt);
-    for (const file of packages) await apt.dpkg('-x', join(apt.downloads, file), folder);
-    await rm(work, { recursive: true, force: true });
+    // The program itself is in the second, the first only links to it.
+    const packages = await unpackDebianPackages(folder, ['redis-server', 'redis-tools'], options);
     return describeCopy(folder, packages);
   });
+}
+
+/**
+ * Unpacks packages of the archive into a folder, with every library the first of them needs that this machine lacks.
+ * @returns the names of the package files
+ */
+export async function unpackDebianPackages(
+  folder: string,
+  names: readonly string[],
+  options: Omit<FetchOptions, 'cacheDirectory'>,
+): Promise<readonly string[]> {
+  const work = join(folder, 'work');
+  const apt = await privateApt(work, names[0] ?? '', options);
+  const packages = await downloadPackages(apt, names);
+  for (const file of packages) await apt.dpkg('-x', join(apt.downloads, file), folder);
+  await rm(work, { recursive: true, force: true });
+  return packages;
 }
 
 interface PrivateApt {
@@ -60,7 +74,11 @@ interface PrivateApt {
   dpkg(...parameters: string[]): Promise<string>;
 }
 
-async function privateApt(work: string, options: FetchOptions): Promise<PrivateApt> {
+async function privateApt(
+  work: string,
+  wanted: string,
+  options: Omit<FetchOptions, 'cacheDirectory'>,
+): Promise<PrivateApt> {
   const tools = await findTools(options.searchPath);
   if (tools === undefined) throw new Error('apt-get and dpkg are not both on the search path');
   const [state, cache, downloads] = [join(work, 'state'), join(work, 'cache'), join(work, 'downloads')];
@@ -90,7 +108,7 @@ async function privateApt(work: string, options: FetchOptions): Promise<PrivateA
     try {
       return (await run(command, parameters, { cwd: downloads, env, ...limits })).stdout;
     } catch (error) {
-      throw new Error(`fetching redis-server failed: ${lastLine(error)}`, { cause: error });
+      throw new Error(`fetching ${wanted} failed: ${lastLine(error)}`, { cause: error });
     }
   };
   return {
@@ -106,17 +124,16 @@ function lastLine(error: unknown): string {
   return said.split('\n').at(-1) || (error instanceof Error ? error.message : String(error));
 }
 
-/** Downloads the server and every library it needs that this machine lacks; returns the file names. */
-async function downloadPackages(apt: PrivateApt): Promise<readonly string[]> {
+/** Downloads packages and every library the first needs that this machine lacks; returns the file names. */
+async function downloadPackages(apt: PrivateApt, names: readonly string[]): Promise<readonly string[]> {
   // One dead source among several fails the update and still leaves the others' lists: what follows decides.
   const updating = await apt.aptGet('update').catch((error: unknown) => error);
   try {
     // Asked what an installation would add, apt names the missing packages itself: no list of ours that could age.
-    const plan = await apt.aptGet('--simulate', '--no-install-recommends', 'install', 'redis-server');
+    const plan = await apt.aptGet('--simulate', '--no-install-recommends', 'install', ...names.slice(0, 1));
     const missing = [...plan.matchAll(/^Inst (\S+)/gm)].map(([, name = '']) => name);
-    const server = ['redis-server', 'redis-tools']; // the program itself is in the second, the first only links to it
-    const libraries = missing.filter((name) => name.startsWith('lib'));
-    await apt.aptGet('download', ...server, ...libraries);
+    const libraries = missing.filter((name) => name.startsWith('lib') && !name.startsWith('libjs-'));
+    await apt.aptGet('download', ...names, ...libraries);
   } catch (error) {
     throw updating instanceof Error ? updating : error;
   }

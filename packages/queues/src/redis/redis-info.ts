@@ -16,11 +16,7 @@ export interface RedisInfo {
 }
 
 export function parseRedisInfo(text: string): RedisInfo {
-  const fields = new Map<string, string>();
-  for (const line of text.split(/\r?\n/)) {
-    const colon = line.indexOf(':');
-    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1).trim());
-  }
+  const fields = infoFields(text);
   const compatibleWith = fields.get('redis_version') ?? '0.0.0';
   const pid = Number(fields.get('process_id'));
   return {
@@ -31,6 +27,16 @@ export function parseRedisInfo(text: string): RedisInfo {
     clusterEnabled: fields.get('cluster_enabled') === '1',
     pid: Number.isSafeInteger(pid) && pid > 1 ? pid : undefined,
   };
+}
+
+/** The fields of an INFO answer, whatever their section. */
+export function infoFields(text: string): ReadonlyMap<string, string> {
+  const fields = new Map<string, string>();
+  for (const line of text.split(/\r?\n/)) {
+    const colon = line.indexOf(':');
+    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1).trim());
+  }
+  return fields;
 }
 
 function engineOf(fields: ReadonlyMap<string, string>, redisVersion: string): { engine: string; version: string } {

@@ -1,0 +1,57 @@
+/** `predict`, `evaluate` and `export`: their options and help. */
+import { type Command, Option } from 'commander';
+import type { ExportFormat } from '#model';
+import type { EvaluateOptions } from '../commands/evaluate.js';
+import type { ExportOptions } from '../commands/export.js';
+import type { PredictOptions } from '../commands/predict.js';
+import type { Context } from '../context.js';
+import { addCommand, jsonFlag, MODEL, type OnExit } from './options.js';
+
+/** Written out, so that `--help` need not load the engine; the type keeps it complete. */
+const exportFormats = Object.keys({
+  onnx: true,
+  safetensors: true,
+  json: true,
+  js: true,
+} satisfies Record<ExportFormat, true>);
+
+const MODEL_ARGUMENT = ['<model>', 'folder of a run, or of its model'] as const;
+
+export function addModelCommands(program: Command, context: Context, onExit: OnExit): void {
+  addCommand(program, 'predict', {
+    group: MODEL,
+    description: 'the rows of a CSV file, with predictions behind them',
+    example: 'predict runs/digits-7422 --input new.csv --output predicted.csv',
+  })
+    .argument(...MODEL_ARGUMENT)
+    .requiredOption('--input <file>', 'CSV file with the input columns, plain or gzipped')
+    .option('--output <file>', 'where to write (default: stdout)')
+    .action(async (model: string, options: PredictOptions) => {
+      const { predict } = await import('../commands/predict.js');
+      onExit(await predict(model, options, context));
+    });
+  addCommand(program, 'evaluate', {
+    group: MODEL,
+    description: 'how good is it on a CSV file with the answers?',
+    example: 'evaluate runs/digits-7422 --data labelled.csv',
+  })
+    .argument(...MODEL_ARGUMENT)
+    .requiredOption('--data <file>', 'CSV file with input and target columns, plain or gzipped')
+    .addOption(jsonFlag('the figures as one JSON object'))
+    .action(async (model: string, options: EvaluateOptions) => {
+      const { evaluate } = await import('../commands/evaluate.js');
+      onExit(await evaluate(model, options, context));
+    });
+  addCommand(program, 'export', {
+    group: MODEL,
+    description: 'the model as ONNX, JavaScript, JSON or safetensors',
+    example: 'export runs/digits-7422 --format onnx --out digits.onnx',
+  })
+    .argument(...MODEL_ARGUMENT)
+    .addOption(new Option('--format <name>', 'of the file').choices(exportFormats).makeOptionMandatory())
+    .requiredOption('--out <file>', 'where to write; js writes its types beside it')
+    .action(async (model: string, options: ExportOptions) => {
+      const { exportFile } = await import('../commands/export.js');
+      onExit(await exportFile(model, options, context));
+    });
+}

@@ -1,0 +1,90 @@
+/** A table's rows, encoded for a model batch by batch; a row it cannot take is an error with its line. */
+import { readTableRows, type SourceFile, type TableHeader, type TableRow } from '#storage';
+import { RopeteamError } from '#training';
+import type { Model } from './open-model.js';
+import type { CellProblem } from './row-encoder.js';
+
+export interface EncodedBatch {
+  readonly header: TableHeader;
+  readonly rows: readonly TableRow[];
+  /** [rows, F] */
+  readonly features: Float32Array;
+}
+
+export interface BatchOptions {
+  /** Columns the file must have besides the model's inputs. */
+  readonly alsoNeeded?: readonly string[];
+  onHeader?(header: TableHeader): void;
+  /** Reading waits for it. */
+  onBatch(batch: EncodedBatch): Promise<void> | void;
+  readonly signal?: AbortSignal;
+}
+
+/** @throws RopeteamError DATA.* with file, line and column */
+export async function encodeBatches(
+  { encoder, forward }: Model,
+  file: SourceFile,
+  options: BatchOptions,
+): Promise<void> {
+  const { alsoNeeded = [], onHeader, onBatch, signal } = options;
+  let header: TableHeader | undefined;
+  let positions: readonly number[] = [];
+  await readTableRows(file, {
+    ...(signal === undefined ? {} : { signal }),
+    onHeader(found) {
+      header = found;
+      positions = columnPositions(file, found, encoder.names);
+      columnPositions(file, found, alsoNeeded);
+      onHeader?.(found);
+    },
+    async onRows(rows) {
+      if (header === undefined) throw new Error('rows came before their header');
+      for (let begin = 0; begin < rows.length; begin += forward.mostSamples) {
+        const some = rows.slice(begin, begin + forward.mostSamples);
+        const features = new Float32Array(some.length * encoder.featureCount);
+        for (const [index, row] of some.entries()) {
+          const cells = positions.map((position) => row.cells[position]);
+          const problem = encoder.encode(cells, features, index * encoder.featureCount);
+          if (problem !== undefined) throw cellError(file, row, problem);
+        }
+        await onBatch({ header, rows: some, features });
+      }
+    },
+  });
+  if (header === undefined)
+    throw new RopeteamError('DATA.FILE', { file: file.name }, `${file.name} has no header line`);
+}
+
+/** Where the named columns are. @throws RopeteamError DATA.COLUMN naming every one that is missing */
+export function columnPositions(file: SourceFile, header: TableHeader, names: readonly string[]): readonly number[] {
+  const { names: found, line } = header;
+  const missing = names.filter((name) => !found.includes(name));
+  if (missing.length > 0) {
+    const shown = missing.slice(0, 8).join(', ') + (missing.length > 8 ? `, … (${missing.length})` : '');
+    const column = missing[0] ?? '';
+    throw new RopeteamError('DATA.COLUMN', { file: file.name, column }, `${file.name}: no column is called ${shown}`, {
+      place: { file: file.name, line },
+      hint: `the model was trained on them; the columns here are ${found.slice(0, 10).join(', ')}`,
+    });
+  }
+  return names.map((name) => {
+    const first = found.indexOf(name);
+    if (first === found.lastIndexOf(name)) return first;
+    const message = `${file.name}: two columns are called ${name}`;
+    throw new RopeteamError('DATA.COLUMN', { file: file.name, column: name }, message, {
+      place: { file: file.name, line },
+      hint: 'rename one of them',
+    });
+  });
+}
+
+export function cellError(
+  { name: file }: SourceFile,
+  { line }: TableRow,
+  { column, reason, hint }: CellProblem,
+): RopeteamError {
+  return new RopeteamError('DATA.CELL', { file, line, column }, `${file}:${line}, column ${column}: ${reason}`, {
+    place: { file, line },
+    hint,
+  });
+}

@@ -1,0 +1,59 @@
+import { setImmediate as turnEnd } from 'node:timers/promises';
+import { failpoint, RopeteamError, type RunEffect } from '#training';
+import type { PreparedRun } from './prepare-run.js';
+import type { RunContext } from './run-context.js';
+
+/** What the step protocol wants done with the queues, and what must come after it. */
+export type QueueEffect = Extract<RunEffect, { kind: 'announce' | 'hand-back' | 'withdraw' | 'release' }>;
+
+/** Performs effects on the queues one after the other; what one that fails should have done, the next `stalled` does. */
+export class QueueLine {
+  readonly #context: RunContext;
+  readonly #prepared: Pick<PreparedRun, 'shape'>;
+  readonly #refused: (itemId: string) => void;
+  #line: Promise<void> = Promise.resolve();
+
+  /** @param refused hears of an item whose lock was gone when it was to be handed back */
+  constructor(context: RunContext, prepared: Pick<PreparedRun, 'shape'>, refused: (itemId: string) => void) {
+    this.#context = context;
+    this.#prepared = prepared;
+    this.#refused = refused;
+  }
+
+  perform(effect: QueueEffect): void {
+    this.#line = this.#line
+      .then(() => this.#act(effect))
+      .catch((error: unknown) => {
+        if (error instanceof RopeteamError && error.code === 'COORD.FENCED') this.#context.onFenced(error);
+        this.#context.log.warn('queue_trouble', { message: error instanceof Error ? error.message : String(error) });
+      });
+  }
+
+  /** Resolves when every effect so far is done. */
+  settled(): Promise<void> {
+    return this.#line;
+  }
+
+  async #act(effect: QueueEffect): Promise<void> {
+    const { queues, membership } = this.#context;
+    switch (effect.kind) {
+      case 'announce':
+        await turnEnd(); // weights that were published in this turn go out first
+        failpoint('before-announce');
+        await queues.announce(effect.items);
+        failpoint('after-announce');
+        return;
+      case 'hand-back':
+        if (!(await queues.handBack(effect.itemId, effect.token))) this.#refused(effect.itemId);
+        return;
+      case 'withdraw':
+        return queues.withdraw(this.#prepared.shape.run, this.#prepared.shape.fence);
+      case 'release':
+        // After what was put into the queue before it: the worker shall find that there.
+        membership.send(effect.worker, { kind: 'release-item', itemId: effect.itemId });
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+}

@@ -73,7 +73,7 @@ function rowsFor({ inputs, classes }: WideJob): string {
 }
 
 /** The most of a process that was resident at once, pages of the Node.js binary included, as a container counts it. */
-async function mostResidentBytes(pid: number | undefined): Promise<number> {
+export async function mostResidentBytes(pid: number | undefined): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   return 1024 * Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]);
 }

@@ -195,13 +195,17 @@ function addDoctor(program: Command, context: Context, onExit: OnExit): void {
 function addBench(program: Command, context: Context, onExit: OnExit): void {
   addCommand(program, 'bench', {
     group: LOCAL,
-    description: 'how fast is the kernel here, and what does a step cost?',
+    description: 'how fast is the kernel, a step, and all of it beside PyTorch?',
     example: 'bench kernel --quick',
   })
     .addArgument(
-      new Argument('[what]', 'kernel: arithmetic; step: all else').choices(['kernel', 'step']).default('kernel'),
+      new Argument('[what]', 'kernel: arithmetic; step: all else; peers: beside PyTorch and scikit-learn')
+        .choices(['kernel', 'step', 'peers'])
+        .default('kernel'),
     )
-    .addOption(flag('--quick', 'of kernel: rough figures in seconds'))
+    .addOption(flag('--quick', 'of kernel and peers: rough figures'))
+    .addOption(new Option('--only <names>', 'of kernel: a section; of peers: workloads, as W3,W4'))
+    .addOption(flag('--markdown', 'of peers: the tables as in docs/benchmarks.md'))
     .addOption(repeatsOption())
     .addOption(jsonFlag('the figures as one JSON object'))
     .action(async (what: BenchmarkName, options: BenchOptions) => {

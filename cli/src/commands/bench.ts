@@ -6,15 +6,22 @@ import { fileURLToPath } from 'node:url';
 import { RopeteamError } from '#training';
 import type { Context } from '../context.js';
 
-export type BenchmarkName = 'kernel' | 'step';
+export type BenchmarkName = 'kernel' | 'step' | 'peers';
 
 export interface BenchOptions {
   readonly json: boolean;
-  /** Of `kernel`. */
   readonly quick: boolean;
-  /** Of `step`. */
+  readonly markdown: boolean;
   readonly repeats?: number;
+  readonly only?: string;
 }
+
+/** What each benchmark understands besides `--json`. */
+const UNDERSTOOD: Readonly<Record<BenchmarkName, readonly (keyof BenchOptions)[]>> = {
+  kernel: ['quick', 'only'],
+  step: ['repeats'],
+  peers: ['quick', 'only', 'repeats', 'markdown'],
+};
 
 /** Runs the benchmark with our own terminal and returns its exit code. A goal that is missed is said, not failed. */
 export async function bench(name: BenchmarkName, options: BenchOptions, context: Context): Promise<number> {
@@ -58,21 +65,19 @@ export async function bench(name: BenchmarkName, options: BenchOptions, context:
   }
 }
 
-/** @throws RopeteamError for an option of the other benchmark */
-function argumentsOf(name: BenchmarkName, { json, quick, repeats }: BenchOptions): readonly string[] {
-  const misplaced =
-    name === 'kernel' ? (repeats === undefined ? undefined : '--repeats') : quick ? '--quick' : undefined;
-  if (misplaced !== undefined) {
-    const other = name === 'kernel' ? 'step' : 'kernel';
-    throw new RopeteamError('USAGE.ARGUMENT', { argument: misplaced }, `${misplaced} is an option of bench ${other}`, {
-      hint: `ropeteam bench ${other} ${misplaced}${misplaced === '--repeats' ? ' 3' : ''}`,
+/** @throws RopeteamError for an option of another benchmark */
+function argumentsOf(name: BenchmarkName, { json, ...options }: BenchOptions): readonly string[] {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined && value !== false);
+  for (const [option] of given) {
+    if (UNDERSTOOD[name].some((understood) => understood === option)) continue;
+    const others = Object.entries(UNDERSTOOD).filter(([, understood]) => understood.some((one) => one === option));
+    const message = `--${option} is no option of bench ${name}`;
+    throw new RopeteamError('USAGE.ARGUMENT', { argument: `--${option}` }, message, {
+      hint: `it is one of bench ${others.map(([other]) => other).join(' and bench ')}`,
     });
   }
-  return [
-    ...(json ? ['--json'] : []),
-    ...(quick ? ['--quick'] : []),
-    ...(repeats === undefined ? [] : ['--repeats', String(repeats)]),
-  ];
+  const words = given.flatMap(([option, value]) => (value === true ? [`--${option}`] : [`--${option}`, String(value)]));
+  return [...(json ? ['--json'] : []), ...words];
 }
 
 /** The compiled benchmark. A path, not an import: nothing imports benchmarks. */
@@ -80,6 +85,7 @@ function scriptOf(name: BenchmarkName): string {
   const urls = {
     kernel: new URL('../../../bench/kernel.js', import.meta.url),
     step: new URL('../../../bench/step-overhead.js', import.meta.url),
+    peers: new URL('../../../bench/peers.js', import.meta.url),
   } as const;
   return fileURLToPath(urls[name]);
 }

@@ -112,7 +112,9 @@ export function recomputeOption(): Option {
 }
 
 export function repeatsOption(): Option {
-  return new Option('--repeats <n>', 'of step and peers: turns of each (default: 3, and 5)').argParser(wholeNumber(1, 100));
+  return new Option('--repeats <n>', 'of step and peers: turns of each (default: 3, and 5)').argParser(
+    wholeNumber(1, 100),
+  );
 }
 
 export function coordinatorOption(): Option {

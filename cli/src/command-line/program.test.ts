@@ -90,14 +90,19 @@ describe('wrong usage is told shortly, with what was probably meant, and exits w
       'Allowed choices are wasm, js, wasm-fma, blas, auto',
       '',
     ],
-    ['a benchmark that is none', ['bench', 'peers'], 'Allowed choices are kernel, step', ''],
+    ['a benchmark that is none', ['bench', 'disk'], 'Allowed choices are kernel, step, peers', ''],
     [
       'an option of the other benchmark',
       ['bench', 'kernel', '--repeats', '2'],
-      'is an option of bench step',
-      'bench step',
+      '--repeats is no option of bench kernel',
+      'bench step and bench peers',
     ],
-    ['and the other way round', ['bench', 'step', '--quick'], 'is an option of bench kernel', 'bench kernel --quick'],
+    [
+      'and the other way round',
+      ['bench', 'step', '--quick'],
+      '--quick is no option of bench step',
+      'bench kernel and bench peers',
+    ],
     ['a run id that is none', ['stop', 'Not An Id'], 'a run id has 1..63 characters', ''],
   ])('%s', async (_what, words, message, hint) => {
     const { exitCode, results, talk } = await run(words);

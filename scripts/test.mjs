@@ -6,6 +6,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CheckoutError, installIfMissing, root } from './checkout.mjs';
+import { onnxruntimeEnvironment } from './onnxruntime-for-tests.mjs';
 import { openblasEnvironment } from './openblas-for-tests.mjs';
 
 const folder = fileURLToPath(root);
@@ -17,7 +18,8 @@ async function main(words) {
   step('types and build', ['scripts/build.mjs']);
   step('dead code', [bin('knip', 'bin/knip.js'), '--no-progress']);
   await provideRedis();
-  step('tests', [bin('vitest', 'vitest.mjs'), 'run', ...words], await provideOpenblas());
+  const environment = { ...(await provideOpenblas()), ...onnxruntimeEnvironment() };
+  step('tests', [bin('vitest', 'vitest.mjs'), 'run', ...words], environment);
 }
 
 /** Runs one of the checks with our terminal; the first that fails ends everything. */

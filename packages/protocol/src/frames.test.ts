@@ -142,21 +142,27 @@ test('a number above 2^53 - 1 is refused by name instead of being rounded', () =
   expect(() => decodeGradientFrame(huge)).toThrow(/gradientFrame\.fence must be an integer.*9007199254740992/);
 });
 
-test('weights are cut into frames of one MiB that together hold every byte once', () => {
-  const weights = new Float32Array(new SharedArrayBuffer(4 * (2 * (FRAME_BYTES / 4) + 5)));
-  for (let index = 0; index < weights.length; index++) weights[index] = index;
-  const key = { run: runId('digits'), fence: fence(2), version: step(7) };
-  const encoded = encodeWeights(key, weights);
-  expect(encoded.frames).toHaveLength(3);
-  const received = new Uint8Array(weights.byteLength);
-  for (const frame of encoded.frames) {
-    const decoded = decodeWeightsFrame(Buffer.from(frame));
-    assert.ok(decoded);
-    expect(decoded).toMatchObject({ ...key, totalBytes: weights.byteLength });
-    received.set(decoded.payload, decoded.offset);
-  }
-  expect(crc32(received)).toBe(crc32(new Uint8Array(weights.slice().buffer)));
-});
+test.each([
+  { mebibytes: 4, frames: 5, of: 'one MiB' },
+  { mebibytes: 2, frames: 9, of: 'a quarter of that, being few' },
+])(
+  'weights of $mebibytes MiB are cut into frames of $of that together hold every byte once',
+  ({ mebibytes, frames }) => {
+    const weights = new Float32Array(new SharedArrayBuffer(mebibytes * FRAME_BYTES + 20));
+    for (let index = 0; index < weights.length; index++) weights[index] = index;
+    const key = { run: runId('digits'), fence: fence(2), version: step(7) };
+    const encoded = encodeWeights(key, weights);
+    expect(encoded.frames).toHaveLength(frames);
+    const received = new Uint8Array(weights.byteLength);
+    for (const frame of encoded.frames) {
+      const decoded = decodeWeightsFrame(Buffer.from(frame));
+      assert.ok(decoded);
+      expect(decoded).toMatchObject({ ...key, totalBytes: weights.byteLength });
+      received.set(decoded.payload, decoded.offset);
+    }
+    expect(crc32(received)).toBe(crc32(new Uint8Array(weights.slice().buffer)));
+  },
+);
 
 test('an empty file is one empty frame', () => {
   const frames = [

@@ -73,7 +73,7 @@ async function replaceByCopy(path: string, most: number): Promise<void> {
 }
 
 /** Longest time a line stays in memory. What a crash takes with it the run writes again: same bits, same lines. */
-const WRITE_DELAY_MS = 20;
+const WRITE_DELAY_MS = 50;
 
 /** What a log needs of its file. */
 export interface AppendableFile {

@@ -17,6 +17,9 @@ export function reportFailure(thrown: unknown, terminal: Terminal, debug: boolea
   if (error instanceof CommanderError) return reportUsage(error, terminal);
   if (error instanceof RopeteamError) {
     terminal.say(formatError(error, { color: terminal.colourTalk }));
+    // A mistyped word needs no page; of several problems each has its own code.
+    const isPlain = error.code === 'USAGE.ARGUMENT' || error.problems.length > 0;
+    if (!isPlain) terminal.say(terminal.paintTalk('dim', `  more: ropeteam explain ${error.code}`));
     if (debug) terminal.say(stackOf(error));
     return exitCodeOf(error.code);
   }

@@ -1,8 +1,6 @@
-/** `train`, `resume`, `up`, `validate`, `verify`, `chaos`, `doctor`, `bench` and `schema`: their options and help. */
-import { Argument, type Command, Option } from 'commander';
-import type { BenchmarkName, BenchOptions } from '../commands/bench.js';
+/** `train`, `resume`, `up`, `validate`, `verify` and `chaos`: their options and help. */
+import { type Command, Option } from 'commander';
 import type { ChaosOptions } from '../commands/chaos.js';
-import type { DoctorOptions } from '../commands/doctor.js';
 import type { ResumeOptions } from '../commands/resume.js';
 import type { TrainOptions } from '../commands/train.js';
 import type { UpOptions } from '../commands/up.js';
@@ -25,7 +23,6 @@ import {
   portOption,
   recomputeOption,
   redisOption,
-  repeatsOption,
   runIdOption,
   saveEveryOption,
   setOption,
@@ -40,9 +37,6 @@ export function addLocalCommands(program: Command, context: Context, onExit: OnE
   addValidate(program, context, onExit);
   addVerify(program, context, onExit);
   addChaos(program, context, onExit);
-  addDoctor(program, context, onExit);
-  addBench(program, context, onExit);
-  addSchema(program, context);
 }
 
 function addTrain(program: Command, context: Context, onExit: OnExit): void {
@@ -175,52 +169,4 @@ function addChaos(program: Command, context: Context, onExit: OnExit): void {
       const { chaos } = await import('../commands/chaos.js');
       onExit(await chaos(job, options, context));
     });
-}
-
-function addDoctor(program: Command, context: Context, onExit: OnExit): void {
-  addCommand(program, 'doctor', {
-    group: LOCAL,
-    description: 'is this machine ready? every finding with its fix',
-    example: 'doctor',
-  })
-    .addOption(outOption())
-    .addOption(redisOption())
-    .addOption(jsonFlag('the findings as one JSON object'))
-    .action(async (options: DoctorOptions) => {
-      const { doctor } = await import('../commands/doctor.js');
-      onExit(await doctor(options, context));
-    });
-}
-
-function addBench(program: Command, context: Context, onExit: OnExit): void {
-  addCommand(program, 'bench', {
-    group: LOCAL,
-    description: 'how fast is the kernel, a step, and all of it beside PyTorch?',
-    example: 'bench kernel --quick',
-  })
-    .addArgument(
-      new Argument('[what]', 'kernel: arithmetic; step: all else; peers: beside PyTorch and scikit-learn')
-        .choices(['kernel', 'step', 'peers'])
-        .default('kernel'),
-    )
-    .addOption(flag('--quick', 'of kernel and peers: rough figures'))
-    .addOption(new Option('--only <names>', 'of kernel: a section; of peers: workloads, as W3,W4'))
-    .addOption(flag('--markdown', 'of peers: the tables as in docs/benchmarks.md'))
-    .addOption(repeatsOption())
-    .addOption(jsonFlag('the figures as one JSON object'))
-    .action(async (what: BenchmarkName, options: BenchOptions) => {
-      const { bench } = await import('../commands/bench.js');
-      onExit(await bench(what, options, context));
-    });
-}
-
-function addSchema(program: Command, context: Context): void {
-  addCommand(program, 'schema', {
-    group: LOCAL,
-    description: 'print the JSON schema of job.yaml',
-    example: 'schema > job.schema.json',
-  }).action(async () => {
-    const { printSchema } = await import('../commands/schema.js');
-    printSchema(context);
-  });
 }

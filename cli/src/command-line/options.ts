@@ -10,6 +10,7 @@ export type OnExit = (exitCode: number) => void;
 export const LOCAL = 'Train on this machine:';
 export const MODEL = 'Use a trained model:';
 export const REMOTE = 'Work with a running coordinator:';
+export const HELP = 'Get ready, find out:';
 export const SERVICE = 'Run one service (what containers do):';
 
 export interface CommandWords {

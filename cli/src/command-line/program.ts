@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, Help, type Option } from 'commander';
 import type { Context } from '../context.js';
+import { addHelpCommands } from './help-commands.js';
 import { addLocalCommands } from './local-commands.js';
 import { addModelCommands } from './model-commands.js';
 import { addRemoteCommands } from './remote-commands.js';
@@ -24,6 +25,7 @@ export async function runCommandLine(words: readonly string[], context: Context)
   addModelCommands(program, context, onExit);
   addRemoteCommands(program, context, onExit);
   addServiceCommands(program, context, onExit);
+  addHelpCommands(program, context, onExit);
   if (words.length === 0) program.outputHelp();
   else await program.parseAsync(words, { from: 'user' });
   return exitCode;

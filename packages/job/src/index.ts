@@ -1,4 +1,5 @@
 export { parseDuration } from './duration.js';
+export { type FirstJob, firstJobText, jobNameFrom, settingsFor } from './first-job.js';
 export { type ErrorFormat, formatError } from './format-error.js';
 export { formatJob } from './format-job.js';
 export { jobJsonSchema, jobJsonSchemaText } from './json-schema.js';
@@ -7,3 +8,4 @@ export { parseJob } from './parse-job.js';
 export { type JobFileText, readJobFile } from './read-job-file.js';
 export { type ModelData, resolveModel } from './resolve-model.js';
 export { oneOf, redisUrlFrom, wholeNumber } from './service-settings.js';
+export { nearest } from './suggest.js';

@@ -1,6 +1,6 @@
 // Builds dist/: the kernel's WebAssembly modules (AssemblyScript) and all TypeScript.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -34,7 +34,13 @@ if (existsSync(assembly)) {
     ]);
   }
 }
-run(join(dirname(require.resolve('typescript/package.json')), 'bin/tsc'), ['-p', 'tsconfig.json']);
+const compiler = join(dirname(require.resolve('typescript/package.json')), 'bin/tsc');
+run(compiler, ['-p', 'tsconfig.json']);
+// What runs in a browser knows other globals; it is compiled apart, and its other files go beside it.
+const page = 'services/coordinator/page';
+run(compiler, ['-p', `${page}/tsconfig.json`]);
+for (const name of ['index.html', 'style.css', 'icon.svg'])
+  copyFileSync(join(root, page, name), join(root, 'dist', page, name));
 removeOrphans();
 markBuilt(rootUrl, fingerprint);
 
@@ -49,5 +55,7 @@ function removeOrphans() {
 
 /** AssemblyScript writes its own files beside; only what tsc made is judged. */
 function isCompiled(source) {
-  return /^(packages[/\\][^/\\]+[/\\]src|services[/\\][^/\\]+[/\\]src|cli[/\\]src|test|bench|deploy)[/\\]/.test(source);
+  return /^(packages[/\\][^/\\]+[/\\]src|services[/\\][^/\\]+[/\\](?:src|page)|cli[/\\]src|test|bench|deploy)[/\\]/.test(
+    source,
+  );
 }

@@ -100,7 +100,7 @@ function addUp(program: Command, context: Context, onExit: OnExit): void {
     .addOption(grainOption())
     .addOption(outOption())
     .addOption(portOption('--port <n>', 'gRPC port', DEFAULT_PORT))
-    .addOption(portOption('--http-port <n>', 'port of status page and metrics', DEFAULT_HTTP_PORT))
+    .addOption(portOption('--http-port <n>', 'port of live page and metrics', DEFAULT_HTTP_PORT))
     .addOption(redisOption())
     .addOption(jsonFlag('the addresses as one JSON object'))
     .addOption(flag('--verbose', 'the logs of the services on stderr'))

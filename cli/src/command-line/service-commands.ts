@@ -18,7 +18,7 @@ export function addServiceCommands(program: Command, context: Context, onExit: O
   })
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
     .option('--port <n>', `gRPC port (default: ${DEFAULT_PORT})`)
-    .option('--http-port <n>', `port of status page, probes and metrics (default: ${DEFAULT_HTTP_PORT})`)
+    .option('--http-port <n>', `port of live page, probes and metrics (default: ${DEFAULT_HTTP_PORT})`)
     .option('--runs <dir>', 'folder of the runs (default: runs)')
     .option('--threads <n>', 'kernel threads for averaging (default: 1)')
     .option('--grain <choice>', 'auto, step or run (default: auto)');

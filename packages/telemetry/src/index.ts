@@ -12,7 +12,13 @@ export {
   type WorkerState,
 } from './coordinator-metrics.js';
 export { createLogger, LOG_LEVELS, type LogFields, type Logger, type LoggerOptions, type LogLevel } from './logger.js';
-export { type MetricsServer, type MetricsServerOptions, type Page, startMetricsServer } from './metrics-server.js';
+export {
+  type EventStream,
+  type MetricsServer,
+  type MetricsServerOptions,
+  type Page,
+  startMetricsServer,
+} from './metrics-server.js';
 export { packageVersion } from './package-version.js';
 export type { Build, MetricsRegistry } from './registry.js';
 export { endWithFailure } from './report-failure.js';

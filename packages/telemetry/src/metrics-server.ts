@@ -9,6 +9,16 @@ export interface Page {
   readonly body: string | Uint8Array;
 }
 
+/** One event of a stream, by its number. */
+export interface StreamedEvent {
+  readonly id: number;
+  /** One line. */
+  readonly data: string;
+}
+
+/** Server-sent events at a path, from number `from` until they end or the signal; undefined: there are none. */
+export type EventStream = (path: string, from: number, signal: AbortSignal) => AsyncIterable<StreamedEvent> | undefined;
+
 export interface MetricsServerOptions {
   readonly host: string;
   /** 0: a free one. */
@@ -16,6 +26,8 @@ export interface MetricsServerOptions {
   readonly registry: MetricsRegistry;
   /** More pages by path, for example `/`. Scripts and styles need paths of their own: inline ones are blocked. */
   readonly routes?: Readonly<Record<string, () => Page | Promise<Page>>>;
+  /** Paths that are none of the pages. */
+  readonly stream?: EventStream;
   /** What /healthz answers: 200 or 503. Default: 200 while the event loop turns. */
   readonly healthy?: () => boolean;
   /** What /readyz answers, likewise. Default: as /healthz. */
@@ -46,7 +58,10 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
     const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
     const make = Object.hasOwn(pages, path) ? pages[path] : undefined;
     const probe = Object.hasOwn(probes, path) ? probes[path] : undefined;
-    if (make === undefined && probe === undefined) return send(response, 404, text('not found\n'));
+    if (make === undefined && probe === undefined) {
+      if (options.stream !== undefined && request.method === 'GET' && (await follow(request, response, path))) return;
+      return send(response, 404, text('not found\n'));
+    }
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       return send(response, 405, text('only GET and HEAD\n'), { Allow: 'GET, HEAD' });
     }
@@ -62,8 +77,27 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
     send(response, 200, page);
   };
 
+  /** @returns false when there is no stream at this path, and nothing was answered */
+  const follow = async (request: IncomingMessage, response: ServerResponse, path: string): Promise<boolean> => {
+    const gone = new AbortController();
+    response.on('close', () => gone.abort());
+    // What a browser that lost its connection has seen last.
+    const seen = Number(request.headers['last-event-id'] ?? -1);
+    const events = options.stream?.(path, Number.isSafeInteger(seen) ? seen + 1 : 0, gone.signal);
+    if (events === undefined) return false;
+    response.writeHead(200, { ...securityHeaders, 'Content-Type': 'text/event-stream; charset=utf-8' });
+    response.flushHeaders();
+    for await (const { id, data } of events) {
+      if (gone.signal.aborted) break;
+      // A reader that is slow is waited for; it holds up nobody but itself.
+      if (!response.write(`id: ${id}\ndata: ${data}\n\n`)) await drained(response, gone.signal);
+    }
+    response.end();
+    return true;
+  };
+
   const server = createServer({ requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 5000 });
-  server.maxConnections = 64;
+  server.maxConnections = 128;
   server.on('request', (request, response) => {
     request.resume(); // nobody reads bodies here
     answer(request, response).catch((error: unknown) => {
@@ -125,6 +159,18 @@ function send(
     'Content-Length': body.length,
   });
   response.end(body); // Node leaves the body out for HEAD
+}
+
+function drained(response: ServerResponse, gone: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off('drain', done);
+      gone.removeEventListener('abort', done);
+      resolve();
+    };
+    response.once('drain', done);
+    gone.addEventListener('abort', done, { once: true });
+  });
 }
 
 function text(body: string): Page {

@@ -8,12 +8,12 @@ import { AveragesDesk } from './averages-desk.js';
 import { conductRun } from './conduct-run.js';
 import type { CoordinatorConfiguration } from './configuration.js';
 import { Leads } from './leads.js';
+import { pageRoutes, runEventStream } from './live-page.js';
 import { Membership } from './membership.js';
 import { RunBook } from './run-book.js';
 import type { CoordinatorContext } from './run-context.js';
 import { scrapeTargets, workerState } from './scrape-targets.js';
 import { settleKernel } from './settle-kernel.js';
-import { STATUS_STYLE, statusPage } from './status-page.js';
 import { timeQueues } from './timed-queues.js';
 
 /** How often queues and Redis are looked at. A scrape takes what was seen last, and so never waits for Redis. */
@@ -70,23 +70,15 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
   queues.consumeAverages((item, signal) => averages.process(item, signal));
 
   const redis = `${queues.engine.engine} ${queues.engine.version}`;
-  const page = (): string => {
-    const workers = membership.members.map(({ hello: { worker, threads, host: where } }) => ({
-      worker,
-      threads,
-      host: where,
-    }));
-    return statusPage({ coordinator: name, kernel, redis, workers }, book.summaries);
-  };
   const http = await startMetricsServer({
     host,
     port: configuration.httpPort,
     registry: metrics,
     routes: {
-      '/': () => ({ contentType: 'text/html; charset=utf-8', body: page() }),
+      ...pageRoutes({ coordinator: name, kernel, redis }, () => book.summaries),
       '/targets': () => ({ contentType: 'application/json', body: scrapeTargets(membership.members) }),
-      '/status.css': () => ({ contentType: 'text/css; charset=utf-8', body: STATUS_STYLE }),
     },
+    stream: runEventStream(book),
   });
   const server = await startCoordinatorServer({
     host,

@@ -36,7 +36,7 @@ export interface BegunRun {
   readonly checkpointEveryMs: number;
 }
 
-const gradientOutcomes = ['accepted', 'duplicate', 'stale'] as const;
+const gradientOutcomes = ['accepted', 'duplicate', 'conflicting', 'stale'] as const;
 const lossReasons = ['closed', 'silent'] as const;
 const itemFailures = ['failed', 'incomplete', 'refused'] as const;
 const queueCalls = ['announce', 'hand_back', 'withdraw', 'observe'] as const;
@@ -240,7 +240,7 @@ function stepMetrics({ gauge, counter, histogram }: Parts) {
 function workMetrics({ counter }: Parts) {
   const gradients = counter(
     'ropeteam_gradients_received_total',
-    'Results of blocks, leases and evaluations received: added once, seen before, or of a step that is over',
+    'Results of blocks, leases and evaluations received: added once, seen before, seen before with other bits, or of a step that is over',
     ['outcome'],
   );
   const reissued = counter(

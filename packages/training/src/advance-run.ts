@@ -21,6 +21,7 @@ import { publish, publishIfNeeded, sendWhatIsMissing } from './send-versions.js'
 import { evaluationKey, gradientKey, leaseKey, versionOf } from './work-items.js';
 
 type Advance = readonly [RunState, readonly RunEffect[]];
+type AnyReceipt = GradientReceipt | LeaseReceipt | EvaluationReceipt;
 
 /** The run after one input, and what is to be done about it, in order. */
 export function advanceRun(now: RunState, input: RunInput): Advance {
@@ -95,10 +96,10 @@ function afterTheEnd(input: RunInput): readonly RunEffect[] {
   return [];
 }
 
-function receive(now: RunState, key: string, receipt: GradientReceipt | LeaseReceipt | EvaluationReceipt): Advance {
+function receive(now: RunState, key: string, receipt: AnyReceipt): Advance {
   const held = now.items.get(key);
   if (held === undefined) return [now, [{ kind: 'count', outcome: 'stale' }]];
-  if (held.receipt !== undefined) return [now, [{ kind: 'count', outcome: 'duplicate' }]];
+  if (held.receipt !== undefined) return [now, countSecond(held.receipt, receipt)];
   const { holder } = held;
   // A copy came from somebody else: the present holder need not wait with it any longer.
   const freed: readonly RunEffect[] =
@@ -107,6 +108,16 @@ function receive(now: RunState, key: string, receipt: GradientReceipt | LeaseRec
       : [{ kind: 'release', itemId: holder.itemId, worker: holder.worker }];
   const done = withItem(now, key, { ...withoutHolder(held), receipt });
   return then([done, [{ kind: 'count', outcome: 'accepted' }, ...freed]], proceed);
+}
+
+/** What comes a second time is never added, and a gradient with other bits than the first is told: they must be equal. */
+function countSecond(counted: AnyReceipt, dropped: AnyReceipt): readonly RunEffect[] {
+  const differs = 'block' in counted && 'block' in dropped && counted.gradientHash !== dropped.gradientHash;
+  if (!differs) return [{ kind: 'count', outcome: 'duplicate' }];
+  return [
+    { kind: 'count', outcome: 'conflicting' },
+    { kind: 'gradients-disagree', counted, dropped },
+  ];
 }
 
 /** Does what the receipts that are in allow: judge an epoch, average a step, finish. */

@@ -46,7 +46,7 @@ export function fillWindow(state: RunState): readonly [RunState, readonly RunEff
   const items = new Map(state.items);
   const added: WorkItem[] = [];
   const open = (item: WorkerItem): void => {
-    items.set(itemKey(item), { item, failures: 0 });
+    items.set(itemKey(item), { item, failedOn: [] });
     added.push(item);
   };
   let { announced } = state;

@@ -41,7 +41,7 @@ export function startMeasuring(now: RunState): Advance {
   const kept = [...now.items].filter(
     ([, held]) => held.item.kind === 'evaluation' && held.item.version === now.version,
   );
-  const added = missing.map((item): [string, ItemState] => [itemKey(item), { item, failures: 0 }]);
+  const added = missing.map((item): [string, ItemState] => [itemKey(item), { item, failedOn: [] }]);
   const dropped: RunState = {
     ...now,
     items: new Map([...now.items].filter(([key]) => !kept.some(([k]) => k === key))),

@@ -30,7 +30,14 @@ export interface ErrorFacts {
   'RUN.UNKNOWN': { readonly run: string };
   'RUN.EXISTS': { readonly run: string };
   'RUN.NONFINITE': { readonly step: number };
-  'RUN.POISON_BLOCK': { readonly step: number; readonly block: string };
+  'RUN.POISON_BLOCK': {
+    readonly step: number;
+    readonly block: string;
+    /** The file its rows come from. */
+    readonly file?: string;
+    /** Their numbers from 1: rows of the file where the split was not drawn, else samples of the split in file order. */
+    readonly rows?: string;
+  };
   'RUN.STOPPED': { readonly run: string };
   'RUN.FAILED': { readonly run: string };
   'RUN.NOT_RESUMABLE': { readonly run: string };

@@ -9,7 +9,12 @@ import { blockKey, itemId, itemKey, keyOfItemId, versionOf } from './work-items.
 
 type Advance = readonly [RunState, readonly RunEffect[]];
 
-/** Workers that may die or fail over one item before the item, not the worker, is taken to be the cause. */
+/**
+ * Different workers that may die or fail over a block or a part of an evaluation before it, not they, is taken to be the
+ * cause. A lease is held for much longer, and deaths that have nothing to do with it meet it more often.
+ */
+const MOST_WORKERS = 3;
+/** Failures of one item at the most, whoever had it: a worker alone must not fail over it for ever. */
 const MOST_FAILURES = 5;
 /** Ticks for which a wanted item may be passed over before the workers that wait look again, and before it is lost. */
 const TICKS_TO_LOOK_AGAIN = 2;
@@ -23,11 +28,11 @@ export function handBackHeldBy(now: RunState, worker: WorkerId): Advance {
     if (held.holder?.worker !== worker || held.receipt !== undefined) continue;
     // Who only waited with an item can't have died of it.
     const urgent = isUrgent(state, held.item);
-    const failures = held.failures + (urgent ? 1 : 0);
-    if (isPoison(failures)) return poisoned(now, held, 'the worker that held it was lost each time');
+    const failed = urgent ? withFailure(held, worker) : held;
+    if (isPoison(failed)) return poisoned(now, failed, 'the worker that held it was lost each time');
     const { itemId: id, token } = held.holder;
     const handBack: RunEffect = { kind: 'hand-back', itemId: id, token, reason: 'worker lost' };
-    const freed = withItem(state, key, { ...withoutHolder(held), failures });
+    const freed = withItem(state, key, withoutHolder(failed));
     const [next, more] = urgent ? withRoom(freed, [handBack]) : [freed, [handBack]];
     state = next;
     effects.push(...more, { kind: 'count', outcome: 'reissued' });
@@ -43,8 +48,9 @@ export function giveUpOn(
   const key = keyOfItemId(failed.itemId, now.shape.run, now.shape.fence);
   const held = key === undefined ? undefined : now.items.get(key);
   if (key === undefined || held === undefined || held.receipt !== undefined) return [now, []];
-  if (isPoison(held.failures + 1)) return poisoned(now, held, failed.message);
-  return reissue(withItem(now, key, { ...held, failures: held.failures + 1 }), failed.itemId);
+  const after = withFailure(held, failed.worker);
+  if (isPoison(after)) return poisoned(now, after, failed.message);
+  return reissue(withItem(now, key, after), failed.itemId);
 }
 
 /** Puts an item into the queue under a new id, at the front. */
@@ -56,7 +62,7 @@ export function reissue(now: RunState, id: string): Advance {
   if (held.holder !== undefined && held.holder.itemId !== id) return [now, []];
   const item: WorkerItem = { ...held.item, issue: held.item.issue + 1 };
   const announce: RunEffect = { kind: 'announce', items: [item] };
-  const free = withItem(now, key, { item, failures: held.failures });
+  const free = withItem(now, key, { item, failedOn: held.failedOn });
   const [state, effects] = isUrgent(now, item) ? withRoom(free, [announce]) : [free, [announce]];
   return [state, [...effects, { kind: 'count', outcome: 'reissued' }]];
 }
@@ -156,8 +162,15 @@ function withRoom(now: RunState, urgent: readonly RunEffect[]): Advance {
   return [state, [...handBacks, ...urgent, ...releases]];
 }
 
+/** The same item after it failed on a worker once more. */
+export function withFailure(held: ItemState, worker: WorkerId): ItemState {
+  return { ...held, failedOn: [...held.failedOn, worker] };
+}
+
 /** Whether an item that failed so often is itself the cause. */
-export const isPoison = (failures: number): boolean => failures >= MOST_FAILURES;
+export function isPoison({ item, failedOn }: ItemState): boolean {
+  return failedOn.length >= MOST_FAILURES || (item.kind !== 'lease' && new Set(failedOn).size >= MOST_WORKERS);
+}
 
 export function poisoned(now: RunState, held: ItemState, cause: string): Advance {
   const { item } = held;
@@ -170,13 +183,18 @@ export function poisoned(now: RunState, held: ItemState, cause: string): Advance
   const error = new RopeteamError(
     'RUN.POISON_BLOCK',
     { step: versionOf(item), block: itemKey(item) },
-    `${what} failed on ${MOST_FAILURES} tries: ${cause}`,
+    `${what} failed ${held.failedOn.length} times, on ${countWorkers(held)}: ${cause}`,
     {
       hint: 'look at these rows and at the workers’ memory; start again with fewer samples per batch to narrow it down',
     },
   );
   return [
     { ...now, phase: 'ended', items: new Map() },
-    [{ kind: 'withdraw' }, ...releaseAll(now), { kind: 'fail', error: toEnvelope(error) }],
+    [{ kind: 'withdraw' }, ...releaseAll(now), { kind: 'fail', error: toEnvelope(error), suspect: item }],
   ];
+}
+
+function countWorkers({ failedOn }: ItemState): string {
+  const workers = new Set(failedOn).size;
+  return workers === 1 ? 'one worker' : `${workers} different workers`;
 }

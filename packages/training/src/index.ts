@@ -61,6 +61,7 @@ export { evaluationItems, samplesOfLeaseStep, samplesOfStep, shapeRun } from './
 export type { RunEffect, RunInput, RunPosition, RunStart, RunState } from './run-state.js';
 export { newRun } from './run-state.js';
 export type { StopRules } from './stop-rules.js';
+export { nameRows } from './suspect-rows.js';
 export type {
   AverageItem,
   Block,

@@ -1,7 +1,7 @@
 /** What becomes of the result of a lease of whole steps. */
 import { addLossSums } from '#kernel';
 import { failNonFinite } from './end-run.js';
-import { isPoison, poisoned, reissue } from './held-items.js';
+import { isPoison, poisoned, reissue, withFailure } from './held-items.js';
 import { step as toStep } from './identities.js';
 import type { LeaseReceipt } from './messages.js';
 import type { ItemState, RunEffect, RunState } from './run-state.js';
@@ -57,9 +57,10 @@ export function refuseLease(now: RunState, receipt: LeaseReceipt): Advance {
   let state: RunState = { ...now, phase: 'training' };
   for (const [key, held] of now.items) {
     if (held.receipt?.worker !== worker) continue;
-    if (isPoison(held.failures + 1)) return poisoned(state, held, reason);
+    const failed = withFailure(withoutReceipt(held), worker);
+    if (isPoison(failed)) return poisoned(state, failed, reason);
     const items = new Map(state.items);
-    items.set(key, withoutReceipt(held));
+    items.set(key, failed);
     const [next, more] = reissue({ ...state, items }, itemId(held.item));
     state = next;
     effects.push(...more);
@@ -67,6 +68,6 @@ export function refuseLease(now: RunState, receipt: LeaseReceipt): Advance {
   return [state, effects];
 }
 
-function withoutReceipt({ item, failures }: ItemState): ItemState {
-  return { item, failures: failures + 1 };
+function withoutReceipt({ item, failedOn }: ItemState): ItemState {
+  return { item, failedOn };
 }

@@ -19,8 +19,8 @@ export interface ItemState {
   readonly item: WorkerItem;
   readonly holder?: Holder;
   readonly receipt?: GradientReceipt | LeaseReceipt | EvaluationReceipt;
-  /** Workers that died or failed while they held it. */
-  readonly failures: number;
+  /** The worker of each failure: it died of the item, or said that it failed, while it held it. A name may come twice. */
+  readonly failedOn: readonly WorkerId[];
   /** Ticks for which this item was wanted and in nobody's hands while a worker waited with a later one. */
   readonly ticksPassedOver?: number;
 }
@@ -130,13 +130,20 @@ export type RunEffect =
   /** The weights of this version are current: send them. */
   | { readonly kind: 'publish'; readonly version: Step }
   | { readonly kind: 'epoch-finished'; readonly epoch: number; readonly train: Metrics; readonly validation?: Metrics }
-  | { readonly kind: 'count'; readonly outcome: 'accepted' | 'duplicate' | 'stale' | 'reissued' }
+  | { readonly kind: 'count'; readonly outcome: 'accepted' | 'duplicate' | 'conflicting' | 'stale' | 'reissued' }
+  /** A second gradient of a block that is in has other bits: one of the two workers computes wrong. It is left out. */
+  | {
+      readonly kind: 'gradients-disagree';
+      readonly counted: GradientReceipt;
+      readonly dropped: GradientReceipt;
+    }
   | {
       readonly kind: 'finish';
       readonly stoppedBy: StoppedBy;
       readonly metrics: Readonly<Partial<Record<SplitName, Metrics>>>;
     }
-  | { readonly kind: 'fail'; readonly error: ErrorEnvelope };
+  /** `suspect`: the item that failed too often; the error does not name its rows yet. */
+  | { readonly kind: 'fail'; readonly error: ErrorEnvelope; readonly suspect?: WorkerItem };
 
 /** Where a run stands: with weights and optimizer state all it needs to go on. */
 export interface RunPosition extends Pick<RunState, 'version' | 'epochSums' | 'lastEpoch' | 'judging' | 'stop'> {

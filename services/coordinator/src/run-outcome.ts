@@ -2,12 +2,15 @@
 import {
   type ErrorEnvelope,
   type Metrics,
+  nameRows,
   RopeteamError,
+  type RunEffect,
   type RunId,
   type RunState,
   type SplitName,
   type StoppedBy,
 } from '#training';
+import type { PreparedRun } from './prepare-run.js';
 
 export type RunOutcome =
   | {
@@ -32,4 +35,14 @@ export function stepFailed(run: RunId, what: string, cause: unknown): RopeteamEr
     cause,
     hint: 'the coordinator’s log has the place in the code; its last checkpoint is whole',
   });
+}
+
+/** The error a run fails with; of an item that failed too often with the rows it computes. */
+export function errorWithRows(
+  { error, suspect }: RunEffect & { kind: 'fail' },
+  { job, dataset, shape }: Pick<PreparedRun, 'job' | 'dataset' | 'shape'>,
+): ErrorEnvelope {
+  if (suspect === undefined) return error;
+  const { skippedRows } = dataset.info;
+  return nameRows(error, suspect, { shape, seed: job.train.seed, data: job.data, skippedRows });
 }

@@ -1,6 +1,7 @@
 import type { AverageResult, LossSums } from '#engine';
 import { learningRateAt } from '#kernel';
 import {
+  blockKey,
   failpoint,
   type GradientReceipt,
   type GrainDecision,
@@ -75,6 +76,15 @@ export class RunRecord {
 
   averaged(durationMs: number): void {
     this.#timeline.averaged(durationMs);
+  }
+
+  gradientsDisagree({ counted, dropped }: RunEffect & { kind: 'gradients-disagree' }): void {
+    this.#context.log.error('gradients_disagree', {
+      step: counted.step,
+      block: blockKey(counted.block),
+      counted: { worker: counted.worker, gradient: counted.gradientHash },
+      dropped: { worker: dropped.worker, gradient: dropped.gradientHash },
+    });
   }
 
   reissued(): void {

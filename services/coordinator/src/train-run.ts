@@ -30,7 +30,7 @@ import type { Member } from './membership.js';
 import type { PreparedRun } from './prepare-run.js';
 import { QueueLine } from './queue-line.js';
 import type { RunContext } from './run-context.js';
-import { type RunOutcome, stepFailed, type TrainerListener } from './run-outcome.js';
+import { errorWithRows, type RunOutcome, stepFailed, type TrainerListener } from './run-outcome.js';
 import { type Averaged, RunRecord } from './run-record.js';
 
 /** Without any progress for so long, what the queue was given is announced again: it may have been emptied. */
@@ -286,11 +286,14 @@ export class RunTrainer {
         if (effect.outcome === 'reissued') this.record.reissued();
         else metrics.gradientReceived(effect.outcome);
         return;
+      case 'gradients-disagree':
+        this.record.gradientsDisagree(effect);
+        return;
       case 'finish':
         this.#end({ kind: 'finished', stoppedBy: effect.stoppedBy, metrics: effect.metrics });
         return;
       case 'fail':
-        this.#end({ kind: 'failed', error: effect.error });
+        this.#end({ kind: 'failed', error: errorWithRows(effect, this.#prepared) });
         return;
       default:
         effect satisfies never;

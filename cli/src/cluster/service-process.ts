@@ -125,9 +125,20 @@ export function describeExit(exit: ServiceExit): string {
 
 /** `ENVIRONMENT.PROCESS` for a process that ended when it should not have. */
 export function unexpectedExit(name: string, exit: ServiceExit, when: string, lines: readonly string[]): RopeteamError {
+  if (lines.some((line) => HEAP_EXHAUSTED.test(line))) return outOfMemory(name, exit, when);
   const log = lines.length === 0 ? '' : `\n  its last words:\n${lines.map((line) => `    ${line}`).join('\n')}`;
   return new RopeteamError('ENVIRONMENT.PROCESS', { process: name }, `${name} ${describeExit(exit)} ${when}${log}`, {
     hint: 'run `ropeteam doctor` to check this machine, or repeat with --verbose to see every log line',
+  });
+}
+
+/** What V8 says before it aborts the process. */
+const HEAP_EXHAUSTED = /JavaScript heap out of memory|Out of memory: /;
+
+function outOfMemory(name: string, exit: ServiceExit, when: string): RopeteamError {
+  const message = `${name} ran out of memory ${when} (it ${describeExit(exit)})`;
+  return new RopeteamError('ENVIRONMENT.PROCESS', { process: name }, message, {
+    hint: 'use fewer workers or threads on this machine, a smaller batch, or give Node more: NODE_OPTIONS=--max-old-space-size=MB',
   });
 }
 

@@ -1,8 +1,10 @@
-/** F52-F56: what lies between the parts is a TCP proxy that cuts, holds, loses one end, slows, and resets. */
+/** F46, F52-F56, F58: what lies between the parts is a TCP proxy that cuts, holds, loses one end, slows, and resets. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runId } from '#training';
 import type { FinishedEvent, TestCluster } from '../support/cluster.js';
 import { startTestCluster } from '../support/cluster.js';
+import { finished, openLives } from '../support/coordinator-life.js';
 import { type FaultProxy, openFaultProxy } from '../support/fault-proxy.js';
 import { eventsOf, expectSameBits, FAULT_JOB, trainAndDisturb } from '../support/fault-runs.js';
 
@@ -79,11 +81,11 @@ describe('the only worker, and the network to its coordinator', { timeout: DEADL
         toCoordinator.cut();
       }
     });
-    const { finished } = await finishing.finally(() => {
+    const { finished: end } = await finishing.finally(() => {
       over = true;
       toCoordinator.setWeather({});
     });
-    expectSameBits(finished, calm);
+    expectSameBits(end, calm);
     expect(resets).toBeGreaterThan(1);
     expect(toCoordinator.connections - before).toBeLessThanOrEqual(3 * resets);
   });
@@ -92,13 +94,13 @@ describe('the only worker, and the network to its coordinator', { timeout: DEADL
 describe('a worker, and the network to Redis', { timeout: DEADLINE_MS }, () => {
   test('F55: one that cannot reach Redis costs no bits, and says which link is broken', async () => {
     log = '';
-    const { finished } = await trainAndDisturb(cluster, 5, async ({ events, next }) => {
+    const { finished: end } = await trainAndDisturb(cluster, 5, async ({ events, next }) => {
       toRedis.cut();
       toRedis.lead('127.0.0.1:1');
       await cluster.startWorker({ name: 'near' });
       await next('step_committed', events.length);
     });
-    expectSameBits(finished, calm);
+    expectSameBits(end, calm);
     expect(log).toMatch(/"worker":"far".*"queue_trouble".*Redis redis:/);
     toRedis.lead(new URL(cluster.redis.url).host);
     const [, near] = cluster.workers;
@@ -109,13 +111,31 @@ describe('a worker, and the network to Redis', { timeout: DEADLINE_MS }, () => {
 
   test('F46, F56: 20 ms of latency to Redis, and resets: slower, the same bits', async () => {
     toRedis.setWeather({ delayMs: 20 });
-    const { finished } = await trainAndDisturb(cluster, 5, async ({ events, next }) => {
+    const { finished: end } = await trainAndDisturb(cluster, 5, async ({ events, next }) => {
       for (let reset = 0; reset < 3; reset++) {
         toRedis.cut();
         await next('step_committed', events.length);
       }
     });
     toRedis.setWeather({});
-    expectSameBits(finished, calm);
+    expectSameBits(end, calm);
   });
 });
+
+test('F58: a coordinator that comes back at another address is found by its workers once the name leads there', async () => {
+  await using lives = await openLives();
+  const first = await lives.live();
+  await using name = await openFaultProxy(first.grpc);
+  await lives.work(undefined, name.address);
+  await lives.submit(FAULT_JOB, runId('moved'));
+  const heard = new AbortController();
+  for await (const event of lives.client.watch(runId('moved'), 0, heard.signal)) {
+    if (event.event === 'step_committed') break;
+  }
+  first.process.kill('SIGKILL');
+  await first.ended;
+  const second = await lives.live({ ports: 'others' });
+  expect(second.grpc).not.toBe(first.grpc);
+  name.lead(second.grpc);
+  expectSameBits(finished(await lives.follow(runId('moved'))), calm);
+}, 60_000);

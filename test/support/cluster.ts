@@ -22,8 +22,6 @@ export interface TestClusterOptions {
   readonly node?: string;
   /** A Redis of the test's own; it is not ended with the cluster. */
   readonly redisUrl?: string;
-  /** Default: one in a temporary folder. */
-  readonly runsDirectory?: string;
   /** Gets what the services log instead of the test's own output. */
   readonly onLog?: (text: string) => void;
 }
@@ -90,7 +88,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     onNotice: () => undefined,
     ...(options.redisUrl === undefined ? {} : { url: options.redisUrl }),
   });
-  const { runsDirectory = join(directory, 'runs') } = options;
+  const runsDirectory = join(directory, 'runs');
   const start = async (
     service: string,
     args: readonly string[],

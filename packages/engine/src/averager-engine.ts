@@ -94,6 +94,7 @@ export async function openAveragerEngine(options: AveragerEngineOptions): Promis
     optimizerState: floatsAt(memory, plan.optimizerState, parameterCount * plan.optimizerSlots),
     wireWeights: bytesAt(memory, plan.wireWeights, weightBytes(options.wire ?? 'float32', parameterCount)),
     roundWeights: () => calls.run(roundWeights),
+    leasePlaces: plan.leasePlaces.length,
     leasePlace(place) {
       const address = plan.leasePlaces[place];
       if (address === undefined) throw new RangeError(`there is no place ${place} for what a lease left behind`);

@@ -222,7 +222,9 @@ export interface AveragerEngine extends AsyncDisposable {
   roundWeights(): Promise<void>;
   /** Where a block's gradient is received, as it travels. Grows memory on first use of a slot. */
   inbox(slot: number): Uint8Array<SharedArrayBuffer>;
-  /** [(1 + slots) × P]: where weights and optimizer state of a lease are received; place 0 or 1. */
+  /** Leases whose results it has room for. */
+  readonly leasePlaces: number;
+  /** [(1 + slots) × P]: where weights and optimizer state of a lease are received; `place` below `leasePlaces`. */
   leasePlace(place: number): Float32Array<SharedArrayBuffer>;
   /** Copies what lies in a place over weights and optimizer state, if its weights have this hash. @returns whether */
   adopt(request: AdoptRequest): Promise<boolean>;

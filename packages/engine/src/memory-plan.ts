@@ -47,6 +47,13 @@ export const SUBTREES_A_THREAD = 4;
  */
 const LEASE_RESULT_BUDGET = 128 * 2 ** 20;
 
+/**
+ * Small results come faster than a lease is announced, computed and adopted, which takes some milliseconds whatever its
+ * size: with four on their way an epoch of 45 steps of the digits took 7 ms instead of 12.
+ */
+const SMALL_RESULT_BYTES = 4 * 2 ** 20;
+const placesOf = (resultBytes: number): number => (resultBytes <= SMALL_RESULT_BYTES ? 4 : 2);
+
 /** Blocks of a step that must find room beside what leases leave behind: leases may not keep workers from sharing. */
 const SLOTS_BESIDE_LEASES = 16;
 
@@ -291,7 +298,7 @@ export function planAveragerMemory({
     mean: rounds ? allocate(4 * parameterCount) : undefined,
     nodeBytes,
     optimizerState: allocate(4 * parameterCount * slots),
-    leasePlaces: leases ? [place(), place()] : [],
+    leasePlaces: Array.from({ length: leases ? placesOf(4 * parameterCount * (1 + slots)) : 0 }, place),
     optimizerSlots: slots,
     inbox: allocate(0),
     inboxStride: aligned(nodeBytes),

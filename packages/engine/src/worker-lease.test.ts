@@ -224,7 +224,7 @@ test('what a lease left behind is adopted when its weights have the hash that wa
   assert.equal(await averager.adopt({ place: 1, weightsHash }), true);
   assertSameBits(averager.weights, state.slice(0, averager.parameterCount));
   assertSameBits(averager.optimizerState, state.slice(averager.parameterCount));
-  assert.throws(() => averager.leasePlace(2), RangeError);
+  assert.throws(() => averager.leasePlace(averager.leasePlaces), RangeError);
 });
 
 test('leases out of range are refused, and an engine opened without room for them has none', async () => {

@@ -1,7 +1,7 @@
 /** Which items are announced when: a window of steps ahead, each epoch's evaluation in its place between them. */
 import { cutBlocks } from './cut-blocks.js';
 import { step as toStep } from './identities.js';
-import { leaseEnd, MOST_OPEN_LEASES } from './lease-length.js';
+import { leaseEnd } from './lease-length.js';
 import type { RunShape } from './run-shape.js';
 import { endsEpoch, evaluationItems, samplesOfStep } from './run-shape.js';
 import type { RunEffect, RunState } from './run-state.js';
@@ -56,7 +56,7 @@ export function fillWindow(state: RunState): readonly [RunState, readonly RunEff
   };
   if (state.plan.grain === 'run') {
     let leases = [...items.values()].filter(({ item }) => item.kind === 'lease').length;
-    for (; leases < MOST_OPEN_LEASES && announced < state.shape.steps; leases++) {
+    for (; leases < state.openLeases && announced < state.shape.steps; leases++) {
       openEvaluation();
       const lease = leaseItem(state.shape, announced, state.plan.stepsPerLease);
       open(lease);

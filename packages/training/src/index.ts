@@ -19,7 +19,7 @@ export type { Fence, RunId, Step, WeightVersion, WorkerId } from './identities.j
 export { fence, runId, runIdPart, step, weightVersion, workerId } from './identities.js';
 export type { InitFrom } from './init-from.js';
 export type { DataSpec, JobSpec, SplitSource, Task } from './job-spec.js';
-export { leaseEnd, MOST_LEASE_STEPS, MOST_OPEN_LEASES } from './lease-length.js';
+export { leaseEnd, MOST_LEASE_STEPS } from './lease-length.js';
 export { problemOfLease } from './leases.js';
 export type { LedgerBlock, LedgerOrigin, LedgerRecord } from './ledger-record.js';
 export { problemOfRecord } from './ledger-record.js';

@@ -5,12 +5,6 @@ import type { RunShape } from './run-shape.js';
 export const MOST_LEASE_STEPS = 1024;
 
 /**
- * Leases announced and not yet committed: the one in hand and the one after it, which its worker goes on with at once
- * from its own result. The coordinator keeps a place for what each leaves behind.
- */
-export const MOST_OPEN_LEASES = 2;
-
-/**
  * Where the lease ends that begins at step `first`: never beyond the end of the epoch, which is measured, nor beyond
  * that of the run, nor beyond a step whose weights are to be saved.
  */

@@ -45,6 +45,11 @@ export interface RunState {
   readonly published: number;
   /** How steps are announced from now on. */
   readonly plan: GrainPlan;
+  /**
+   * Leases announced and not yet committed at the most: the one in hand and those after it, which its worker goes on with
+   * at once from its own result. The coordinator keeps a place for what each leaves behind.
+   */
+  readonly openLeases: number;
   /** Items of steps below this are announced. */
   readonly announced: number;
   /** Announced and not yet committed, by item key, oldest first. */
@@ -145,6 +150,8 @@ export interface RunStart {
   readonly targetCount: number;
   /** Absent: step by step. */
   readonly plan?: GrainPlan;
+  /** Absent: 2. */
+  readonly openLeases?: number;
   /** Absent: the beginning. */
   readonly position?: RunPosition;
 }
@@ -161,6 +168,7 @@ const BEGINNING: RunPosition = {
 export function newRun({ position = BEGINNING, ...start }: RunStart): RunState {
   return {
     plan: STEP_BY_STEP,
+    openLeases: 2,
     published: -1,
     ...start,
     ...position,

@@ -71,7 +71,14 @@ class SimulatedCluster {
     const shape = shapeRun(runId('simulated'), fence(1), train, samples, 10);
     this.#steps = shape.steps;
     const plan = { grain: options.grain === 'run' ? 'run' : 'step', stepsPerLease: 3 } as const;
-    this.#state = newRun({ shape, rules: {}, task: 'regression', targetCount: 1, plan });
+    this.#state = newRun({
+      shape,
+      rules: {},
+      task: 'regression',
+      targetCount: 1,
+      plan,
+      openLeases: options.seed % 2 === 0 ? 2 : 4,
+    });
   }
 
   run(): Simulated {

@@ -42,7 +42,7 @@ function openInbox() {
     return found;
   };
   const bytesOf = (place: number): readonly number[] => [...new Uint8Array(leasePlace(place).buffer)];
-  return { inbox: new LeaseInbox({ leasePlace }), bytesOf };
+  return { inbox: new LeaseInbox({ leasePlace, leasePlaces: places.length }), bytesOf };
 }
 
 test('a lease and the one after it lie in places of their own, complete when all of their bytes are there', () => {

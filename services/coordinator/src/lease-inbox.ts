@@ -1,17 +1,10 @@
 import type { AveragerEngine } from '#engine';
 import { copyBytes } from '#protocol';
-import {
-  type LeaseFrame,
-  type LeaseReceipt,
-  leaseKey,
-  MOST_OPEN_LEASES,
-  type RunState,
-  type WorkerId,
-} from '#training';
+import { type LeaseFrame, type LeaseReceipt, leaseKey, type RunState, type WorkerId } from '#training';
 import { type Arrival, Uploads } from './uploads.js';
 
 /** What it needs of an engine. */
-export type LeasePlaces = Pick<AveragerEngine, 'leasePlace'>;
+export type LeasePlaces = Pick<AveragerEngine, 'leasePlace' | 'leasePlaces'>;
 
 /**
  * Receives what leases left behind, each in a place of its own until it is adopted: the next lease's result may come
@@ -68,7 +61,7 @@ export class LeaseInbox {
     const used = new Set(this.#places.values());
     let place = 0;
     while (used.has(place)) place++;
-    if (place >= MOST_OPEN_LEASES) throw new Error(`more than ${MOST_OPEN_LEASES} leases are open`);
+    if (place >= this.#engine.leasePlaces) throw new Error(`more than ${this.#engine.leasePlaces} leases are open`);
     this.#places.set(key, place);
     return place;
   }

@@ -74,6 +74,7 @@ export class RunTrainer {
       (decision, workers) => this.record.grainChosen(decision, workers),
     );
     this.#state = newRun({
+      openLeases: prepared.engine.leasePlaces,
       shape: prepared.shape,
       rules: prepared.job.train.stop,
       task: prepared.dataset.info.task,

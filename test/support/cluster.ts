@@ -20,6 +20,22 @@ export interface TestClusterOptions {
   readonly grain?: (typeof GRAIN_CHOICES)[number];
   /** The Node.js to run the services on; default: this one. */
   readonly node?: string;
+  /** A Redis of the test's own; it is not ended with the cluster. */
+  readonly redisUrl?: string;
+  /** Gets what the services log instead of the test's own output. */
+  readonly onLog?: (text: string) => void;
+}
+
+/** What sets one worker apart from the others. */
+export interface WorkerOptions {
+  readonly name?: string;
+  /** Instead of the coordinator's own address. */
+  readonly coordinator?: string;
+  readonly redisUrl?: string;
+  /** See `armFailpoints`. */
+  readonly failpoints?: string;
+  /** Options of its Node.js. */
+  readonly nodeOptions?: readonly string[];
 }
 
 export interface TestWorker {
@@ -46,7 +62,7 @@ export interface TestCluster extends AsyncDisposable {
   /** The living workers. */
   readonly workers: readonly TestWorker[];
   readonly runsDirectory: string;
-  startWorker(): Promise<TestWorker>;
+  startWorker(options?: WorkerOptions): Promise<TestWorker>;
   /** SIGTERM, and resolves with the exit code when it is gone. */
   drainWorker(worker: TestWorker): Promise<number | null>;
   /** Runs a worker that is expected to be refused, to its end. */
@@ -70,13 +86,24 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     cacheDirectory: join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'ropeteam'),
     dataDirectory: directory,
     onNotice: () => undefined,
+    ...(options.redisUrl === undefined ? {} : { url: options.redisUrl }),
   });
   const runsDirectory = join(directory, 'runs');
-  const start = async (service: string, args: readonly string[]): Promise<[ChildProcess, Record<string, string>]> => {
-    const child = spawn(node, [join(SERVICES, service, 'src/main.js'), ...args, '--log-level', 'warn'], {
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-      env: { ...process.env, ROPETEAM_REDIS_URL: redis.url },
+  const start = async (
+    service: string,
+    args: readonly string[],
+    { redisUrl = redis.url, failpoints, nodeOptions = [] }: WorkerOptions = {},
+  ): Promise<[ChildProcess, Record<string, string>]> => {
+    const main = join(SERVICES, service, 'src/main.js');
+    const child = spawn(node, [...nodeOptions, main, ...args, '--log-level', 'warn'], {
+      stdio: ['ignore', 'ignore', options.onLog === undefined ? 'inherit' : 'pipe', 'ipc'],
+      env: {
+        ...process.env,
+        ROPETEAM_REDIS_URL: redisUrl,
+        ...(failpoints === undefined ? {} : { ROPETEAM_FAILPOINTS: failpoints }),
+      },
     });
+    child.stderr?.on('data', (chunk: Buffer) => options.onLog?.(chunk.toString()));
     const [message] = await Promise.race([
       once(child, 'message'),
       once(child, 'exit').then(([code]) =>
@@ -92,10 +119,10 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
   const workers: TestWorker[] = [];
   let born = 0;
 
-  const startWorker = async (): Promise<TestWorker> => {
-    const name = `w${born++}`;
-    const own = ['--name', name, '--threads', String(threads), '--kernel', workerKernel];
-    const [child] = await start('worker', ['--coordinator', grpc, ...own]);
+  const startWorker = async (own: WorkerOptions = {}): Promise<TestWorker> => {
+    const { name = `w${born++}`, coordinator: address = grpc } = own;
+    const args = ['--name', name, '--threads', String(threads), '--kernel', workerKernel];
+    const [child] = await start('worker', ['--coordinator', address, ...args], own);
     const worker = { name, process: child };
     workers.push(worker);
     return worker;
@@ -128,9 +155,10 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     if (last === undefined) throw new Error(`run ${id} had no events`);
     return last;
   };
-  await Promise.all(Array.from({ length: options.workers }, startWorker));
+  await Promise.all(Array.from({ length: options.workers }, () => startWorker()));
   const gone = (worker: TestWorker, signal: NodeJS.Signals): Promise<void> => {
-    workers.splice(workers.indexOf(worker), 1);
+    const index = workers.indexOf(worker);
+    if (index >= 0) workers.splice(index, 1);
     return ended(worker.process, signal);
   };
   return {

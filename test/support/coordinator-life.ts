@@ -38,8 +38,8 @@ export interface Lives extends AsyncDisposable {
   readonly client: RunClient;
   /** Starts a coordinator; rejects with how it ended when that comes before it is ready. */
   live(options?: LifeOptions): Promise<Life>;
-  /** Starts a worker of the newest life's address. */
-  work(failpoints?: string): Promise<ChildProcess>;
+  /** Starts a worker, of the newest life's address unless another is named. */
+  work(failpoints?: string, address?: string): Promise<ChildProcess>;
   /** Submits a job under a name, again and again until it is taken or known. */
   submit(job: TestJob, run: RunId): Promise<void>;
   /** Every event of a run from its first, however many coordinators it takes. */
@@ -60,7 +60,8 @@ const SERVICES = fileURLToPath(new URL('../../services/', import.meta.url));
 /** Longer than any coordinator is away in a test. */
 const PATIENCE_MS = 20_000;
 
-export async function openLives(grain: 'step' | 'run' = 'step'): Promise<Lives> {
+/** @param onDisk the runs folder; default: one in a temporary folder */
+export async function openLives(grain: 'step' | 'run' = 'step', onDisk?: string): Promise<Lives> {
   const directory = await mkdtemp(join(tmpdir(), 'ropeteam-lives-'));
   const redis = await resolveRedis({
     allowFetch: true,
@@ -68,7 +69,7 @@ export async function openLives(grain: 'step' | 'run' = 'step'): Promise<Lives> 
     dataDirectory: directory,
     onNotice: () => undefined,
   });
-  const runsDirectory = join(directory, 'runs');
+  const runsDirectory = onDisk ?? join(directory, 'runs');
   const processes: ChildProcess[] = [];
   const clients: RunClient[] = [];
   let newest: Life | undefined;
@@ -122,9 +123,9 @@ export async function openLives(grain: 'step' | 'run' = 'step'): Promise<Lives> 
       return client();
     },
     live,
-    work: async (failpoints) => {
-      if (newest === undefined) throw new Error('no coordinator was started yet');
-      const child = start('worker', ['--coordinator', newest.grpc, '--name', `w${born++}`], failpoints);
+    work: async (failpoints, address = newest?.grpc) => {
+      if (address === undefined) throw new Error('no coordinator was started yet');
+      const child = start('worker', ['--coordinator', address, '--name', `w${born++}`], failpoints);
       child.stderr?.resume();
       await Promise.race([once(child, 'message'), once(child, 'exit')]);
       return child;

@@ -24,6 +24,10 @@ switch (manner) {
     process.send?.({ event: 'failed', error }, () => process.exit(3));
     break;
   }
+  case 'exhausts-memory': {
+    const kept: object[] = [];
+    for (;;) kept.push({ another: kept.length });
+  }
   case 'says-nothing':
     process.stderr.write('thinking\n');
     break;

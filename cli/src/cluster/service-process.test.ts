@@ -58,6 +58,14 @@ test('a service that dies before it is ready is an error with its last words, re
   expect(String(error)).toContain('error redis_lost: no route port=6379');
 });
 
+test('F8: a service that exhausts its heap is said to have run out of memory, with what to do', async () => {
+  const options = { kind: 'worker', name: 'w0', args: ['exhausts-memory'], script } as const;
+  const environment = { PATH: process.env.PATH ?? '', NODE_OPTIONS: '--max-old-space-size=24' };
+  const error: unknown = await startService({ ...options, environment }, never).catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ code: 'ENVIRONMENT.PROCESS', hint: expect.stringContaining('--max-old-space-size') });
+  expect(String(error)).toContain('w0 ran out of memory before it was ready');
+});
+
 test('what a service reports itself is the error', async () => {
   await expect(start('reports')).rejects.toMatchObject({ code: 'REDIS.VERSION', message: 'too old' });
 });

@@ -96,7 +96,7 @@ export async function startService(options: ServiceOptions, signal: AbortSignal)
       ready,
       exited,
       failure: () => failure,
-      lastLogLines: () => log.slice(-SHOWN_LOG_LINES).map(readableLogLine),
+      lastLogLines: () => lastWordsOf(log),
       signal: (signalName) => child.kill(signalName),
       stop: (graceMs) => stopChild(child, exited, graceMs),
       kill,
@@ -125,9 +125,28 @@ export function describeExit(exit: ServiceExit): string {
 
 /** `ENVIRONMENT.PROCESS` for a process that ended when it should not have. */
 export function unexpectedExit(name: string, exit: ServiceExit, when: string, lines: readonly string[]): RopeteamError {
+  if (lines.some((line) => HEAP_EXHAUSTED.test(line))) return outOfMemory(name, exit, when);
   const log = lines.length === 0 ? '' : `\n  its last words:\n${lines.map((line) => `    ${line}`).join('\n')}`;
   return new RopeteamError('ENVIRONMENT.PROCESS', { process: name }, `${name} ${describeExit(exit)} ${when}${log}`, {
     hint: 'run `ropeteam doctor` to check this machine, or repeat with --verbose to see every log line',
+  });
+}
+
+/** What V8 says before it aborts the process. */
+const HEAP_EXHAUSTED = /JavaScript heap out of memory|Out of memory: /;
+
+/** The newest lines, and what V8 said before the native stack it prints at its end. */
+function lastWordsOf(log: readonly string[]): readonly string[] {
+  const newest = log.slice(-SHOWN_LOG_LINES);
+  const exhausted = log.find((line) => HEAP_EXHAUSTED.test(line));
+  const lines = exhausted === undefined || newest.includes(exhausted) ? newest : [exhausted, ...newest];
+  return lines.map(readableLogLine);
+}
+
+function outOfMemory(name: string, exit: ServiceExit, when: string): RopeteamError {
+  const message = `${name} ran out of memory ${when} (it ${describeExit(exit)})`;
+  return new RopeteamError('ENVIRONMENT.PROCESS', { process: name }, message, {
+    hint: 'use fewer workers or threads on this machine, a smaller batch, or give Node more: NODE_OPTIONS=--max-old-space-size=MB',
   });
 }
 
@@ -140,7 +159,7 @@ function readiness(
   signal: AbortSignal,
 ): Promise<ReadyMessage> {
   const timeoutMs = options.readyTimeoutMs ?? READY_TIMEOUT_MS;
-  const lastWords = (): readonly string[] => log.slice(-SHOWN_LOG_LINES).map(readableLogLine);
+  const lastWords = (): readonly string[] => lastWordsOf(log);
   return new Promise<ReadyMessage>((resolve, reject) => {
     const abort = (): void => reject(signal.reason);
     const timer = setTimeout(() => {

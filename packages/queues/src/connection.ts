@@ -28,7 +28,14 @@ export interface PatientConnection extends AsyncDisposable {
   giveUp(): Promise<void>;
 }
 
-export function openPatientConnection(url: string, onError: (error: unknown) => void): PatientConnection {
+/** An error of a connection says which one it is: `write EPIPE` alone could be any. */
+export function ofRedis(url: string, error: Error): Error {
+  const name = `Redis ${maskPassword(url)}`;
+  return error.message.includes(name) ? error : new Error(`${name}: ${error.message}`, { cause: error });
+}
+
+export function openPatientConnection(url: string, report: (error: unknown) => void): PatientConnection {
+  const onError = (error: Error): void => report(ofRedis(url, error));
   let givenUp = false;
   const client = new Redis(url, {
     reconnectOnError,
@@ -80,12 +87,12 @@ export interface PunctualConnection extends AsyncDisposable {
   readonly client: Redis;
   /**
    * Runs an operation that may safely run twice; tries again while the connection comes and goes.
-   * @throws REDIS.UNREACHABLE after 5 s
+   * @throws REDIS.UNREACHABLE after 5 s, REDIS.OUT_OF_MEMORY at once
    */
   call<Result>(purpose: string, operation: () => Promise<Result>): Promise<Result>;
 }
 
-export function openPunctualConnection(url: string, onError: (error: unknown) => void): PunctualConnection {
+export function openPunctualConnection(url: string, report: (error: unknown) => void): PunctualConnection {
   const client = new Redis(url, {
     reconnectOnError,
     retryStrategy: reconnectDelayMs,
@@ -97,7 +104,7 @@ export function openPunctualConnection(url: string, onError: (error: unknown) =>
     autoResendUnfulfilledCommands: false,
     enableOfflineQueue: false,
   });
-  client.on('error', onError);
+  client.on('error', (error) => report(ofRedis(url, error)));
   return {
     client,
     call: (purpose, operation) => callInTime(client, maskPassword(url), purpose, operation),
@@ -138,6 +145,7 @@ async function callInTime<Result>(
         await setTimeout(RETRY_AFTER_MS);
         continue;
       }
+      if (isOutOfMemory(error)) throw outOfMemory(display, purpose, error);
       if (!(error instanceof DeadlinePassed) && !isConnectionError(error)) throw error;
       throw new RopeteamError(
         'REDIS.UNREACHABLE',
@@ -168,5 +176,19 @@ function isConnectionError(error: unknown): boolean {
   return (
     error.name === 'MaxRetriesPerRequestError' ||
     /^Connection is closed|^Stream isn't writeable|^LOADING|^READONLY|ECONN|EPIPE/.test(error.message)
+  );
+}
+
+/** Redis refuses to write, by itself or in the middle of a script; what it holds it keeps, and it answers questions. */
+function isOutOfMemory(error: unknown): boolean {
+  return error instanceof Error && /\bOOM\b/.test(error.message);
+}
+
+function outOfMemory(display: string, purpose: string, cause: unknown): RopeteamError {
+  return new RopeteamError(
+    'REDIS.OUT_OF_MEMORY',
+    { url: display },
+    `Redis ${display} has reached its maxmemory and refused ${purpose}`,
+    { cause, hint: 'free memory there or raise maxmemory; the work goes on by itself when it can write again' },
   );
 }

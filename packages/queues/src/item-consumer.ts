@@ -1,6 +1,6 @@
 /** Taking the items of one queue, one at a time: BullMQ's worker, with what we promise about items around it. */
 import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
-import { openPatientConnection } from './connection.js';
+import { ofRedis, openPatientConnection } from './connection.js';
 import { settlesWithin } from './deadline.js';
 import { keyPrefix, type QueueName } from './queue-names.js';
 import { failUnreadable, restoreOrder } from './queue-scripts.js';
@@ -121,7 +121,7 @@ export function consumeItems<Item>(options: ItemConsumerOptions<Item>): ItemCons
   });
   worker.on('error', (error) => {
     if (isNotOurs(error) || error.message.startsWith('could not renew lock')) return;
-    if (!(error instanceof SyntaxError)) return report(error);
+    if (!(error instanceof SyntaxError)) return report(ofRedis(options.redisUrl, error));
     failUnreadable(client, namespace, queue).then(
       (ids) => report(new Error(`failed unreadable jobs in queue ${queue}: ${ids.join(', ')} (${error.message})`)),
       report,

@@ -32,6 +32,7 @@ export async function observeQueues(
       limitBytes: number('maxmemory'),
       evictedKeys: number('evicted_keys'),
       clients: number('connected_clients'),
+      evictionPolicy: fields.get('maxmemory_policy'),
     },
     text: mergeExpositions(texts),
   };

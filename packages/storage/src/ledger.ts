@@ -16,6 +16,8 @@ export interface Ledger extends AsyncDisposable {
   readonly records: number;
   /** SHA-256 of the last record's line, which vouches for all before it; 64 zeros while there is none. */
   readonly head: string;
+  /** The first write that failed: no record is written any more. */
+  readonly failure: RopeteamError | undefined;
   /** Takes a step's record. Returns at once; the file is written behind it, in order. */
   append(record: Omit<LedgerRecord, 'previous' | 'initFrom' | 'origin'>): void;
   /** Resolves when every record appended before is on the disk. @throws RopeteamError STORAGE.WRITE */
@@ -61,6 +63,9 @@ export async function openLedger(path: string, options: LedgerOptions = {}): Pro
     },
     get head() {
       return previous;
+    },
+    get failure() {
+      return log.failure;
     },
     append(record) {
       const first = {

@@ -24,6 +24,8 @@ export interface LineLogOptions {
 export interface LineLog extends AsyncDisposable {
   /** Lines so far, whether or not they are written yet. */
   readonly lines: number;
+  /** The first write that failed: nothing is written any more. */
+  readonly failure: RopeteamError | undefined;
   /** Takes a line without its newline. Returns at once. */
   append(line: string): void;
   /** Resolves when everything appended before is written and, with `sync`, on the disk. */
@@ -131,6 +133,9 @@ export function createLineLog(
   return {
     get lines() {
       return lines;
+    },
+    get failure() {
+      return failure;
     },
     append(line) {
       if (closed) throw new Error(`${path} is closed`);

@@ -140,7 +140,14 @@ test('the series of a worker go with it, and come back only with a new figure', 
 
 test('what is seen of the queues is served with the library’s own text, until Redis is away', async () => {
   const metrics = createCoordinatorMetrics(build);
-  const redis = { latencyMs: 0.5, usedBytes: 1000, limitBytes: 0, evictedKeys: undefined, clients: 4 };
+  const redis = {
+    latencyMs: 0.5,
+    usedBytes: 1000,
+    limitBytes: 0,
+    evictedKeys: undefined,
+    clients: 4,
+    evictionPolicy: undefined,
+  };
   metrics.queuesObserved({ waiting: 5, active: 2, redis, text: 'bullmq_job_count{queue="gradients"} 5\n' });
   const values = {
     'ropeteam_queue_jobs{state="waiting"}': 5,

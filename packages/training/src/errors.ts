@@ -47,6 +47,7 @@ export interface ErrorFacts {
   'REDIS.VERSION': { readonly found: string };
   'REDIS.EVICTION_POLICY': { readonly found: string };
   'REDIS.NOT_FOUND': { readonly tried: string };
+  'REDIS.OUT_OF_MEMORY': { readonly url: string };
   'COORDINATOR.UNREACHABLE': { readonly address: string };
   'COORDINATOR.ADDRESS': { readonly address: string };
   /** Another coordinator leads this folder, and it is alive. */
@@ -59,6 +60,7 @@ export interface ErrorFacts {
   'INTEGRITY.REPLAY': { readonly step: number };
   'WORKER.KERNEL_MISMATCH': { readonly expected: string; readonly found: string };
   'WORKER.PROTOCOL_MISMATCH': { readonly expected: string; readonly found: string };
+  'WORKER.REPLACED': { readonly worker: string };
   'WIRE.CORRUPT': { readonly what: string };
   /** The peer ended a call with a gRPC status and no explanation of ours. */
   'WIRE.STATUS': { readonly status: string };

@@ -131,6 +131,8 @@ export interface QueueObservation {
     /** Since it started. */
     readonly evictedKeys: number | undefined;
     readonly clients: number | undefined;
+    /** What it does when it is full: `noeviction`, or it throws away queued work. */
+    readonly evictionPolicy: string | undefined;
   };
   /** Metrics of the queue library, in Prometheus' text format. */
   readonly text: string;

@@ -29,7 +29,8 @@ export async function conductRun(shared: CoordinatorContext, entry: RunEntry, sh
     mayGoOn = await trainAndFinish(context, entry, prepared, ended);
   } catch (error) {
     // A known error is the better answer even when somebody asked for an end meanwhile.
-    const known = error instanceof RopeteamError ? error : (stopping(entry, shutdown) ?? unexpected(error, entry));
+    const first = firstOf(error);
+    const known = first instanceof RopeteamError ? first : (stopping(entry, shutdown) ?? unexpected(first, entry));
     if (known.code === 'COORD.FENCED') return shared.onFenced(known);
     mayGoOn = isOutsideFailure(known.code);
     log.error('run_failed', { code: known.code, error });
@@ -177,6 +178,13 @@ function update(
   const merged = Object.entries({ ...entry.summary, ...change }).filter(([, value]) => value !== undefined);
   // Only optional fields are ever set to undefined by the callers above.
   entry.summary = Object.fromEntries(merged) as unknown as RunSummary;
+}
+
+/** What went wrong first: a disposal that fails after it, for the same reason as a rule, wraps it. */
+function firstOf(error: unknown): unknown {
+  return error instanceof Error && error.name === 'SuppressedError' && 'suppressed' in error
+    ? firstOf(error.suppressed)
+    : error;
 }
 
 /** The reason a run could not even start, when that is that somebody stopped it while its data was prepared. */

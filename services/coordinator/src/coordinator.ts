@@ -10,14 +10,12 @@ import type { CoordinatorConfiguration } from './configuration.js';
 import { Leads } from './leads.js';
 import { pageRoutes, runEventStream } from './live-page.js';
 import { Membership } from './membership.js';
+import { watchQueues } from './queue-watch.js';
 import { RunBook } from './run-book.js';
 import type { CoordinatorContext } from './run-context.js';
 import { scrapeTargets, workerState } from './scrape-targets.js';
 import { settleKernel } from './settle-kernel.js';
 import { timeQueues } from './timed-queues.js';
-
-/** How often queues and Redis are looked at. A scrape takes what was seen last, and so never waits for Redis. */
-const QUEUE_LOOK_INTERVAL_MS = 2_000;
 
 export interface Coordinator {
   /** `host:port` of the gRPC server. */
@@ -110,25 +108,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     onFenced: (error) => onFenced(error),
     urls: { dashboard: `${http.url}/`, metrics: `${http.url}/metrics` },
   };
-  let looking = false;
-  const look = (): void => {
-    if (looking) return;
-    looking = true;
-    queues
-      .observe()
-      .then(
-        (figures) => metrics.queuesObserved(figures),
-        (error: Error) => {
-          metrics.redisUnreachable();
-          log.warn('queue_trouble', { message: error.message });
-        },
-      )
-      .finally(() => {
-        looking = false;
-      });
-  };
-  look();
-  const looks = setInterval(look, QUEUE_LOOK_INTERVAL_MS);
+  const endWatch = watchQueues(queues, metrics, log);
 
   return {
     fenced,
@@ -142,7 +122,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
       }
     },
     close: async () => {
-      clearInterval(looks);
+      endWatch();
       server.setServing(false);
       membership.closeAll('the coordinator stops');
       await server.close();

@@ -10,11 +10,11 @@ interface Connected {
   readonly closed: readonly string[];
 }
 
-function connect(membership: Membership, name: string, kernelIds: readonly string[] = [KERNEL]): Connected {
+function connect(membership: Membership, name: string, kernelIds: readonly string[] = [KERNEL], pid = 1): Connected {
   const closed: string[] = [];
   const hello = {
     worker: workerId(name),
-    pid: 1,
+    pid,
     protocolVersion: PROTOCOL_VERSION,
     host: 'here',
     threads: 1,
@@ -87,6 +87,18 @@ describe('the membership', () => {
     expect(membership.members).toHaveLength(1);
     second.handler.message({ kind: 'heartbeat', residentBytes: 1 });
     expect(told.at(-1)).toBe('w0 says heartbeat');
+  });
+
+  test('F17: refuses a process whose place another of its name took, but not that other one when it comes back', () => {
+    const { membership } = watched();
+    connect(membership, 'w0', [KERNEL], 1);
+    connect(membership, 'w0', [KERNEL], 2);
+    expect(() => connect(membership, 'w0', [KERNEL], 1)).toThrowError(
+      expect.objectContaining({ code: 'WORKER.REPLACED', message: expect.stringContaining('process 2') }),
+    );
+    connect(membership, 'w0', [KERNEL], 2);
+    expect(() => connect(membership, 'w0', [KERNEL], 1)).toThrowError(/process 2/);
+    expect(membership.members).toHaveLength(1);
   });
 
   test('does not announce a worker that is gone before its handler is in hand', async () => {

@@ -18,6 +18,8 @@ export interface Member {
   readyFor: { readonly run: RunId; readonly fence: Fence; readonly takesLeases: boolean } | undefined;
   /** It said that it is leaving: its end is no loss. */
   draining: string | undefined;
+  /** Another process of the same name, in whose place it is. */
+  readonly replaced: WorkerHello | undefined;
 }
 
 /** Who wants to know what workers do. One at a time: the run in training. */
@@ -76,11 +78,18 @@ export class Membership {
       );
     }
     const before = this.#members.get(hello.worker);
+    if (before?.replaced !== undefined && isOneProcess(before.replaced, hello)) throw replacedBy(before.hello);
     if (before !== undefined) {
       this.#remove(before, 'a new worker of the same name took its place', 0);
       before.session.close('a new worker of the same name took your place');
     }
-    const member: Member = { session, hello, readyFor: undefined, draining: undefined };
+    const member: Member = {
+      session,
+      hello,
+      readyFor: undefined,
+      draining: undefined,
+      replaced: whomItReplaces(before, hello),
+    };
     this.#members.set(hello.worker, member);
     // The handler is in the caller's hands only after this returns.
     queueMicrotask(() => {
@@ -108,4 +117,18 @@ export class Membership {
     this.#members.delete(member.hello.worker);
     this.#listener?.gone(member, reason, detectedInMs);
   }
+}
+
+/** Two that live would take the place from each other for ever: whoever had it last may not have it back. */
+function whomItReplaces(before: Member | undefined, hello: WorkerHello): WorkerHello | undefined {
+  return before === undefined || isOneProcess(before.hello, hello) ? before?.replaced : before.hello;
+}
+
+function isOneProcess(one: WorkerHello, other: WorkerHello): boolean {
+  return one.host === other.host && one.pid === other.pid;
+}
+
+function replacedBy({ worker, host, pid }: WorkerHello): RopeteamError {
+  const message = `another worker is called ${worker}: process ${pid} on ${host} has this one’s place`;
+  return new RopeteamError('WORKER.REPLACED', { worker }, message, { hint: 'give every worker a --name of its own' });
 }

@@ -25,7 +25,9 @@ export class QueueLine {
       .then(() => this.#act(effect))
       .catch((error: unknown) => {
         if (error instanceof RopeteamError && error.code === 'COORD.FENCED') this.#context.onFenced(error);
-        this.#context.log.warn('queue_trouble', { message: error instanceof Error ? error.message : String(error) });
+        const code = error instanceof RopeteamError ? { code: error.code } : {};
+        const message = error instanceof Error ? error.message : String(error);
+        this.#context.log.warn('queue_trouble', { ...code, message });
       });
   }
 

@@ -163,6 +163,9 @@ export class RunTrainer {
 
   /** Called every few milliseconds: finds items that were passed over, and runs in which nothing moves any more. */
   checkProgress(): void {
+    const { failure } = this.#prepared.ledger;
+    // What is trained without a ledger would have to be trained again.
+    if (failure?.code === 'STORAGE.WRITE') this.#end({ kind: 'failed', error: toEnvelope(failure) });
     this.#advance({ kind: 'tick' });
     const waitsForQueue = this.#state.phase !== 'ended' && this.#state.workers > 0;
     if (!waitsForQueue || performance.now() - this.#lastMoveAt < STALL_MS) return;

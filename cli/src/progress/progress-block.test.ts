@@ -21,13 +21,14 @@ const midway = viewOf(
 );
 
 test('a wide terminal shows position, quality, speed, phases and what happened', () => {
-  const [head, rates, ...notices] = renderBlock(midway, 140, plain);
+  const [head, rates, page, ...notices] = renderBlock(midway, 140, plain);
   expect(head).toBe(
     'epoch 15/30  ━━━━━━━━━━━───────────  50 %  step 90/180  loss 0.2134  val accuracy 93.12 %  loss 0.2410  lr 8.0e-4',
   );
   expect(rates).toBe(
     ' 5,988 samples/s  0:04 left  2 workers  40 ms/step (compute 29 · wire 7.0 · average 3.0 · other 1.0)',
   );
+  expect(page).toBe(' live page http://127.0.0.1:9464/');
   expect(notices).toHaveLength(3);
 });
 

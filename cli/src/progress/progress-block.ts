@@ -26,9 +26,8 @@ const GAP = '  ';
 export function renderBlock(view: RunView, columns: number, paint: Paint): readonly string[] {
   if (columns < NARROW) return [join(headline(view, 0), columns, paint)];
   const notices = view.notices.map((text) => paint('dim', clip(`${GAP}${text}`, columns)));
-  return [join(headline(view, BAR_CELLS), columns, paint), join(rateLine(view), columns, paint), ...notices].filter(
-    (line) => line !== '',
-  );
+  const lines = [headline(view, BAR_CELLS), rateLine(view), pageLine(view)].map((line) => join(line, columns, paint));
+  return [...lines, ...notices].filter((line) => line !== '');
 }
 
 /** The same in one line without drawing, for logs and pipes. */
@@ -75,6 +74,12 @@ function rateLine(view: RunView): readonly Piece[] {
     { text: plural(workerCount(view), 'worker') },
     { text: `${formatMilliseconds(stepMs)} ms/step (${phases.join(' · ')})`, style: 'dim' },
   ];
+}
+
+/** Where the rest of it is to be seen. */
+function pageLine({ started, state }: RunView): readonly Piece[] {
+  if (started === undefined || state !== 'training') return [];
+  return [{ text: ` live page ${started.dashboard}`, style: 'dim' }];
 }
 
 function speed(rates: { readonly samplesPerSecond: number; readonly secondsLeft: number }): readonly Piece[] {

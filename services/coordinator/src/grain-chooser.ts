@@ -7,6 +7,7 @@ import {
   planGrain,
   type StepPhases,
 } from '#training';
+import type { PreparedRun } from './prepare-run.js';
 
 /** Weight of the newest figure in the averaged ones. */
 const SMOOTHING = 0.2;
@@ -19,10 +20,13 @@ export interface SharedStep {
   readonly blocksMs: readonly number[];
 }
 
+/** Hears what was decided for so many workers. */
+export type GrainListener = (decision: GrainDecision, workers: number) => void;
+
 /** Measures what steps cost and asks the planner how the next ones are to be leased. */
 export class GrainChooser {
   readonly #fixed: Pick<GrainInputs, 'wanted' | 'microBatches' | 'exchangedBytes' | 'resultBytes'>;
-  readonly #told: (decision: GrainDecision, workers: number) => void;
+  readonly #told: GrainListener;
   #plan: GrainPlan = { grain: 'run', stepsPerLease: 1 };
   #lastTold: { readonly decision: GrainDecision; readonly workers: number } | undefined;
   #computeMs: number | undefined;
@@ -31,7 +35,7 @@ export class GrainChooser {
   /** @param told hears of every decision that says something new */
   constructor(
     fixed: Pick<GrainInputs, 'wanted' | 'microBatches' | 'exchangedBytes' | 'resultBytes'>,
-    told: (decision: GrainDecision, workers: number) => void,
+    told: GrainListener,
   ) {
     this.#fixed = fixed;
     this.#told = told;
@@ -68,4 +72,18 @@ export class GrainChooser {
 
 function blend(average: number | undefined, newest: number, weight = SMOOTHING): number {
   return average === undefined ? newest : average + weight * (newest - average);
+}
+
+/** The chooser of a run: what its steps exchange and its leases leave behind is known from its model. */
+export function grainChooserOf(wanted: GrainInputs['wanted'], run: PreparedRun, told: GrainListener): GrainChooser {
+  const { engine, shape } = run;
+  return new GrainChooser(
+    {
+      wanted,
+      microBatches: shape.microBatches,
+      exchangedBytes: engine.wireWeights.byteLength + engine.inbox(0).byteLength,
+      resultBytes: engine.weights.byteLength + engine.optimizerState.byteLength,
+    },
+    told,
+  );
 }

@@ -24,7 +24,7 @@ import {
 } from '#training';
 import { AveragingGate } from './averaging-gate.js';
 import { GradientInbox, slotOf } from './gradient-inbox.js';
-import { GrainChooser } from './grain-chooser.js';
+import { type GrainChooser, type GrainListener, grainChooserOf } from './grain-chooser.js';
 import { LeaseDesk } from './lease-desk.js';
 import type { Member } from './membership.js';
 import type { PreparedRun } from './prepare-run.js';
@@ -64,15 +64,8 @@ export class RunTrainer {
     this.#leases = new LeaseDesk(context, prepared);
     this.#queue = new QueueLine(context, prepared, (itemId) => this.#advance({ kind: 'hand-back-refused', itemId }));
     this.#weightsHash = prepared.resumed?.weightsHash;
-    this.#grain = new GrainChooser(
-      {
-        wanted: context.configuration.grain,
-        microBatches: prepared.shape.microBatches,
-        exchangedBytes: prepared.engine.wireWeights.byteLength + prepared.engine.inbox(0).byteLength,
-        resultBytes: prepared.engine.weights.byteLength + prepared.engine.optimizerState.byteLength,
-      },
-      (decision, workers) => this.record.grainChosen(decision, workers),
-    );
+    const told: GrainListener = (decision, workers) => this.record.grainChosen(decision, workers);
+    this.#grain = grainChooserOf(context.configuration.grain, prepared, told);
     this.#state = newRun({
       openLeases: prepared.engine.leasePlaces,
       shape: prepared.shape,

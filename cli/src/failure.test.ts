@@ -60,6 +60,11 @@ test('an error is not hidden by one that came while everything was closed', () =
   expect(report(thrown)).toMatchObject({ exitCode: 1, talk: expect.stringContaining('not finite') });
 });
 
+test('a reader that has enough, as `head`, is no failure and nothing to talk about', () => {
+  const closed = Object.assign(new Error('write EPIPE'), { code: 'EPIPE', syscall: 'write' });
+  expect(report(closed)).toEqual({ exitCode: 0, talk: '' });
+});
+
 test('an interrupt says nothing: the user knows', () => {
   expect(report(new Interrupted('SIGINT')).talk).toBe('');
 });

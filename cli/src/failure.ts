@@ -14,6 +14,7 @@ export function reportFailure(thrown: unknown, terminal: Terminal, debug: boolea
   const error = firstThrown(thrown);
   // The user knows: they did it.
   if (error instanceof Interrupted) return error.exitCode;
+  if (isClosedPipe(error)) return 0;
   if (error instanceof CommanderError) return reportUsage(error, terminal);
   if (error instanceof RopeteamError) {
     terminal.say(formatError(error, { color: terminal.colourTalk }));
@@ -27,6 +28,17 @@ export function reportFailure(thrown: unknown, terminal: Terminal, debug: boolea
   terminal.say(`${terminal.paintTalk('red', 'error')}: ${message.split('\n', 1)[0]}`);
   terminal.say(debug ? stackOf(error) : 'This was not foreseen. Repeat it with ROPETEAM_DEBUG=1 for the details.');
   return EXIT_UNEXPECTED;
+}
+
+/** Whoever read our output has enough (`ropeteam predict … | head`): there is nobody left to tell, and nothing is wrong. */
+function isClosedPipe(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    error.code === 'EPIPE' &&
+    'syscall' in error &&
+    error.syscall === 'write'
+  );
 }
 
 /** Where closing what was open failed as well, the error before that is the cause of it all. */

@@ -46,10 +46,10 @@ test('a column of many numbers is a regression', async () => {
   expect(parseJob(text, 'line.yaml', []).data.task).toBe('regression');
 });
 
-test('without data the digits come along, with their licence', async () => {
-  await run('job.yaml', {});
-  expect(await readFile(join(folder, 'digits.DATA.md'), 'utf8')).toContain('Creative Commons');
-  expect((await readFile(join(folder, 'digits.csv'), 'utf8')).split('\n', 1)[0]).toContain('digit');
+test('without data the digits come along, with their licence, into a folder that is made', async () => {
+  await run('new/job.yaml', {});
+  expect(await readFile(join(folder, 'new/digits.DATA.md'), 'utf8')).toContain('Creative Commons');
+  expect((await readFile(join(folder, 'new/digits.csv'), 'utf8')).split('\n', 1)[0]).toContain('digit');
 });
 
 test('a file that is there stays as it is, unless it is forced', async () => {

@@ -1,5 +1,5 @@
 /** `ropeteam init`: a short job.yaml to begin with, commented, its values found in the data. */
-import { copyFile, mkdtemp, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -93,6 +93,7 @@ async function copyExample(folder: string, force: boolean): Promise<Pick<InitOpt
   const data = join(folder, EXAMPLE.data);
   if (!force && (await isThere(data))) throw existsAlready(EXAMPLE.data);
   const from = join(PACKAGE, 'examples', 'digits');
+  await mkdir(folder, { recursive: true });
   await copyFile(join(from, 'digits.csv'), data);
   await copyFile(join(from, 'DATA.md'), join(folder, EXAMPLE.licence));
   return { data, target: EXAMPLE.target };

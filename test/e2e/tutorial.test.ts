@@ -1,0 +1,67 @@
+/** Every command that the tutorial and the README show a newcomer, run as it stands there. */
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+/** dist/test/e2e/tutorial.test.js -> the checkout. */
+const root = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
+
+let folder = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'ropeteam-tutorial-'));
+  await symlink(join(root, 'examples'), join(folder, 'examples'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** The shell blocks of a document, or of one of its sections. */
+async function blocksOf(path: string, heading?: string): Promise<readonly string[]> {
+  const text = await readFile(join(root, path), 'utf8');
+  const section = heading === undefined ? text : (text.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? '');
+  return [...section.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, block]) => block ?? '');
+}
+
+/** Runs a block in the folder; `npx ropeteam` is the build that is tested. */
+function run(block: string): { readonly status: number | null; readonly output: string } {
+  const script = `ropeteam() { "${process.execPath}" "${join(root, 'dist/cli/src/main.js')}" "$@"; }
+set -e
+${block.replaceAll('npx ropeteam', 'ropeteam')}`;
+  const done = spawnSync('bash', ['-c', script], { cwd: folder, encoding: 'utf8', timeout: 110_000 });
+  return { status: done.status, output: done.stdout + done.stderr };
+}
+
+const hashIn = (output: string): string => /sha256 ([0-9a-f]{64})/.exec(output)?.[1] ?? 'no hash';
+
+describe('the tutorial', () => {
+  test('every command does what is said of it, and both trainings end with the same hash', {
+    timeout: 240_000,
+  }, async () => {
+    const blocks = await blocksOf('docs/tutorial.md');
+    expect(blocks.length).toBeGreaterThanOrEqual(9);
+    const hashes: string[] = [];
+    for (const block of blocks) {
+      const expected = Number(/# exits with (\d)/.exec(block)?.[1] ?? 0);
+      const { status, output } = run(block);
+      expect({ block, status, output }).toMatchObject({ status: expected });
+      if (block.includes('ropeteam train')) hashes.push(hashIn(output));
+    }
+    expect(hashes).toHaveLength(2);
+    expect(new Set(hashes).size).toBe(1);
+    expect(await readFile(join(folder, 'first/predicted.csv'), 'utf8')).toContain('predicted_digit');
+  });
+});
+
+describe('the README', () => {
+  test('its job of your own reaches the accuracy and the hash that it names', { timeout: 120_000 }, async () => {
+    const [block = ''] = await blocksOf('README.md', 'A job of your own');
+    const { status, output } = run(block);
+    expect({ status, output }).toMatchObject({ status: 0 });
+    const readme = await readFile(join(root, 'README.md'), 'utf8');
+    const [, accuracy = 'none', hash = 'none'] =
+      /It reaches ([\d.]+ %) on the test rows, and its weights have the sha256 `([0-9a-f]+)…`/.exec(readme) ?? [];
+    expect(output).toContain(`test accuracy ${accuracy}`);
+    expect(hashIn(output).startsWith(hash)).toBe(true);
+  });
+});

@@ -1,10 +1,13 @@
 /** Reads the chosen columns of a Parquet file into a table, row group by row group. */
+import { stat } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { readBytes, type SourceFile } from './file-bytes.js';
 import type { ChosenColumns, Header } from './header.js';
 import { type LoadedTable, type LoadOptions, tableColumns, type UselessFile } from './load-table.js';
 import { openParquet, type ParquetColumn } from './parquet-file.js';
+import { startParquetTrial } from './parquet-trial.js';
 import type { Problems } from './problems.js';
+import { fileError } from './resolve-inside.js';
 import { buildTable } from './table.js';
 
 /** A few milliseconds of work: how long the event loop is held. */
@@ -14,6 +17,9 @@ const ROWS_A_TURN = 1 << 13;
 export async function loadParquet(named: SourceFile, options: LoadOptions): Promise<LoadedTable | UselessFile> {
   const { spec, problems, hash, signal } = options;
   const file: SourceFile = { ...named, content: 'binary' };
+  const { size } = await stat(file.path).catch((error: unknown) => Promise.reject(fileError(file.name, error)));
+  await using trial = startParquetTrial(file, size);
+  await trial.opened();
   await using parquet = await openParquet(file);
   const header: Header = { file, line: 1, cells: parquet.columns.map(({ name }) => name) };
   const columns = options.choose(header, problems);
@@ -21,10 +27,13 @@ export async function loadParquet(named: SourceFile, options: LoadOptions): Prom
     return { delimiter: ',', table: undefined, brokenRows: 0 };
   }
   // The library goes to and fro in the file; the hash is over its bytes in their order.
+  const chosen = [...columns.features, ...columns.targets];
+  const decoded = trial.decoded(chosen.map(({ name }) => name));
+  decoded.catch(() => undefined); // heard below, after the hash
   for await (const _ of readBytes(file, { hash, ...(signal === undefined ? {} : { signal }) }));
+  await decoded;
 
   const builder = buildTable(tableColumns(columns, spec));
-  const chosen = [...columns.features, ...columns.targets];
   const cells: (string | number)[] = header.cells.map(() => '');
   let rows = 0;
   for await (const group of parquet.groups(chosen.map(({ name }) => name))) {

@@ -77,14 +77,21 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
     send(response, 200, page);
   };
 
+  let streams = 0;
   /** @returns false when there is no stream at this path, and nothing was answered */
   const follow = async (request: IncomingMessage, response: ServerResponse, path: string): Promise<boolean> => {
     const gone = new AbortController();
     response.on('close', () => gone.abort());
+    if (streams >= MOST_STREAMS) {
+      send(response, 503, text('too many pages are open\n'), { 'Retry-After': '10' });
+      return true;
+    }
     // What a browser that lost its connection has seen last.
     const seen = Number(request.headers['last-event-id'] ?? -1);
     const events = options.stream?.(path, Number.isSafeInteger(seen) ? seen + 1 : 0, gone.signal);
     if (events === undefined) return false;
+    streams++;
+    response.on('close', () => streams--);
     response.writeHead(200, { ...securityHeaders, 'Content-Type': 'text/event-stream; charset=utf-8' });
     response.flushHeaders();
     for await (const { id, data } of events) {
@@ -135,6 +142,9 @@ function bound(server: ReturnType<typeof createServer>, { host, port }: MetricsS
     });
   });
 }
+
+/** Pages that are open; scrapes and probes have the rest of the connections. */
+const MOST_STREAMS = 64;
 
 const securityHeaders = {
   'Content-Security-Policy': "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

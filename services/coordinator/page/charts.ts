@@ -76,7 +76,7 @@ export function createChart(element: HTMLElement, group: string): Chart {
             width: filled ? 1 : 1.5,
             scale: right ? 'right' : 'y',
             ...(filled ? { fill: `${colour}99` } : {}),
-            spanGaps: sparse === true,
+            spanGaps: true,
             points: { show: sparse === true && FEW_POINTS > present(values), size: 5 },
             value: (_plot, value) => (value === null ? '–' : Number(value.toPrecision(5)).toString()),
           }),

@@ -40,7 +40,10 @@ function follow(run: string): void {
     const event = JSON.parse(message.data) as RunEvent; // from the coordinator that served this script
     advanceView(view, event);
     changed = true;
-    if (event.event === 'run_finished' || event.event === 'run_failed') source.close();
+  };
+  source.onerror = () => {
+    // The coordinator ends the stream of a run that is over; without this the browser would come back for more.
+    if (isOver()) source.close();
   };
   stream = source;
 }
@@ -53,9 +56,18 @@ async function ask(): Promise<void> {
   element('facts').textContent = `${status.coordinator} · ${status.kernel} · ${status.redis}`;
   listRuns();
   const run = wanted();
-  if (run !== undefined && run !== shown) follow(run);
+  if (run !== undefined && (run !== shown || mustFollowAgain(run))) follow(run);
   if (run === undefined) element('sentence').textContent = 'No run was submitted yet: ropeteam submit job.yaml';
   changed = true;
+}
+
+const isOver = (): boolean => view.finished !== undefined || view.failed !== undefined;
+
+/** A run that was over is in training again, or its stream was refused and the browser has given up. */
+function mustFollowAgain(run: string): boolean {
+  if (stream?.readyState !== EventSource.CLOSED) return false;
+  const state = summaries.find((summary) => summary.run === run)?.state;
+  return !isOver() || (state !== 'finished' && state !== 'failed');
 }
 
 function listRuns(): void {

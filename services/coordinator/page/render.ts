@@ -13,10 +13,10 @@ import {
 
 const COLOURS = {
   train: '#4c8dff',
-  validation: '#f28e2b',
-  rate: '#59a14f',
-  norm: '#b07aa1',
-  phases: ['#4c8dff', '#59a14f', '#f28e2b', '#9aa4b2', '#b07aa1', '#e15759'],
+  validation: '#c96a08',
+  rate: '#459040',
+  norm: '#a0628f',
+  phases: ['#4c8dff', '#459040', '#c96a08', '#7d8796', '#a0628f', '#d4474a'],
 } as const;
 
 const PHASES = [
@@ -44,6 +44,7 @@ export function createRenderer(): Renderer {
   const [loss, accuracy, anatomy, rates] = [chart('loss'), chart('accuracy'), chart('anatomy'), chart('rates')];
   const progress = element('progress') as HTMLProgressElement;
   let shownLog: unknown;
+  let shownWorkers: string | undefined;
   return {
     render(view, waitingFor) {
       element('sentence').textContent = sentenceOf(view);
@@ -52,7 +53,9 @@ export function createRenderer(): Renderer {
       progress.value = shareDone(view);
       fill(element('figures'), figuresOf(view));
       drawCurves(view, { loss, accuracy, anatomy, rates });
-      element('workers').replaceChildren(workersTable(view));
+      const workers = JSON.stringify([...view.workers.values()]);
+      if (shownWorkers !== workers) element('workers').replaceChildren(workersTable(view));
+      shownWorkers = workers;
       if (shownLog !== view.log[0]) element('log').replaceChildren(...view.log.map(logLine));
       shownLog = view.log[0];
       element('result-card').hidden = view.finished === undefined;
@@ -64,20 +67,21 @@ export function createRenderer(): Renderer {
 function drawCurves(view: RunView, charts: Readonly<Record<'loss' | 'accuracy' | 'anatomy' | 'rates', Chart>>): void {
   const { marks } = view;
   const steps = view.steps.map(({ step }) => step);
-  const measured = (of: (epoch: EpochPoint) => number | undefined): readonly (number | null)[] => {
-    const byStep = new Map(view.epochs.map((epoch) => [epoch.step - 1, of(epoch)]));
-    return steps.map((step) => byStep.get(step) ?? null);
-  };
+  // Few of many steps are here, and the last of an epoch is seldom one of them: the axis has both.
+  const lastOf = ({ step }: EpochPoint): number => step - 1;
+  const both = [...new Set([...steps, ...view.epochs.map(lastOf)])].sort((a, b) => a - b);
+  const losses = new Map(view.steps.map(({ step, loss }) => [step, loss > 0 ? loss : null]));
+  const validated = new Map(view.epochs.map((epoch) => [lastOf(epoch), epoch.validation?.loss]));
   charts.loss.show({
-    steps,
+    steps: both,
     marks,
     log: true,
     curves: [
-      { label: 'training', colour: COLOURS.train, values: view.steps.map(({ loss }) => (loss > 0 ? loss : null)) },
+      { label: 'training', colour: COLOURS.train, values: both.map((step) => losses.get(step) ?? null) },
       {
         label: 'validation',
         colour: COLOURS.validation,
-        values: measured(({ validation }) => validation?.loss),
+        values: both.map((step) => validated.get(step) ?? null),
         sparse: true,
       },
     ],

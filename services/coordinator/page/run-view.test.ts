@@ -91,6 +91,27 @@ test('a run taken up again forgets the steps that are made again', () => {
   expect(view.steps.map(({ step }) => step)).toEqual([0, 1, 2, 3, 4]);
 });
 
+test('a run taken up again after its end is no longer done, and its epochs do not double', () => {
+  const epoch = (step: number): RunEventBody => ({
+    event: 'epoch_finished',
+    ...{ epoch: step / 2, epochs: 5, step, train: { loss: 1 }, samplesPerSecond: 1 },
+  });
+  const failed = { event: 'run_failed', code: 'STORAGE.WRITE', message: 'full', facts: {} } as const;
+  const resumed: RunEventBody = {
+    event: 'run_resumed',
+    ...{ step: 2, fence: 2, redoneSteps: 2, afterSeconds: 1, damaged: [], workers: 2, threads: 2 },
+    ...{ kernel: 'wasm-simd128/1', dashboard: '', metrics: '' },
+  };
+  const view = viewOf(started, epoch(2), epoch(4), failed, resumed, epoch(4));
+  expect(sentenceOf(view)).toMatch(/^Training/);
+  expect(view.epochs.map(({ step }) => step)).toEqual([2, 4]);
+});
+
+test('a worker that was lost long ago is not what the run waits for now', () => {
+  const view = viewOf(started, joined('w0'), joined('w1'), lost, stepAt(3));
+  expect(reasonToWait(view, undefined, 30_000)).toBe('No step for 26.0 s; 1 worker connected: w0.');
+});
+
 test('100,000 steps are kept as a few thousand points, the last among them, and the log stays short', () => {
   const view = emptyView();
   for (let step = 0; step < 100_000; step++) {

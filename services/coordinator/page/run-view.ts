@@ -53,12 +53,14 @@ export interface RunView {
   grain: string | undefined;
   samplesPerSecond: number | undefined;
   lastEventAt: number | undefined;
+  lastStepAt: number | undefined;
   checkpointStep: number | undefined;
 }
 
 /** Points kept; more are thinned to every other one. A screen has fewer columns. */
 const MOST_POINTS = 4_000;
 const MOST_LOG_ENTRIES = 300;
+const MOST_MARKS = 200;
 
 export function emptyView(): RunView {
   return {
@@ -74,6 +76,7 @@ export function emptyView(): RunView {
     grain: undefined,
     samplesPerSecond: undefined,
     lastEventAt: undefined,
+    lastStepAt: undefined,
     checkpointStep: undefined,
   };
 }
@@ -95,8 +98,11 @@ export function advanceView(view: RunView, event: RunEvent): void {
       say(`started: ${counted(event.parameters, 'parameter')}, ${counted(event.samples.train, 'training sample')}`);
       break;
     case 'run_resumed':
-      view.marks.push(event.step);
+      Object.assign(view, { finished: undefined, failed: undefined, stopping: undefined });
+      mark(view, event.step);
+      // What comes after is made again.
       view.steps = view.steps.filter(({ step }) => step < event.step);
+      view.epochs = view.epochs.filter(({ step }) => step <= event.step);
       say(
         `a coordinator took the run up again at step ${event.step}; ${counted(event.redoneSteps, 'step')} made again`,
         'warn',
@@ -108,7 +114,7 @@ export function advanceView(view: RunView, event: RunEvent): void {
       break;
     case 'worker_lost':
       markWorker(view, event, 'lost');
-      view.marks.push(view.steps.at(-1)?.step ?? 0);
+      mark(view, view.steps.at(-1)?.step ?? 0);
       say(
         `${event.worker} lost (${event.reason}), noticed in ${seconds(event.detectedInMs)}: ${counted(event.blocksReissued, 'block')} handed to others`,
         'bad',
@@ -123,7 +129,7 @@ export function advanceView(view: RunView, event: RunEvent): void {
       break;
     case 'epoch_finished':
       view.samplesPerSecond = event.samplesPerSecond;
-      view.epochs.push(event);
+      view.epochs = kept([...view.epochs, event]);
       break;
     case 'checkpoint_saved':
       view.checkpointStep = event.step;
@@ -158,8 +164,20 @@ export function advanceView(view: RunView, event: RunEvent): void {
 }
 
 function addStep(view: RunView, event: RunEvent & { readonly event: 'step_committed' }): void {
+  view.lastStepAt = Date.parse(event.time);
   view.steps.push(event);
-  if (view.steps.length > MOST_POINTS) view.steps = view.steps.filter((_, index) => index % 2 === 1);
+  view.steps = kept(view.steps);
+}
+
+/** Every other one where there are too many; the last stays. */
+function kept<Point>(points: Point[]): Point[] {
+  return points.length <= MOST_POINTS
+    ? points
+    : points.filter((_, index) => index % 2 === points.length % 2 || index === points.length - 1);
+}
+
+function mark(view: RunView, step: number): void {
+  view.marks = [...view.marks.slice(1 - MOST_MARKS), step];
 }
 
 function workerOf({ worker, pid, time }: { worker: string; pid: number; time: string }) {
@@ -202,10 +220,13 @@ export function reasonToWait(view: RunView, waitingFor: string | undefined, now:
   const atWork = [...view.workers.values()].filter(({ state }) => state === 'at work');
   const since = `No step for ${seconds(quietMs)}`;
   if (atWork.length === 0) return `${since}: no worker is connected. Start one, and it goes on by itself.`;
-  const lost = [...view.workers.values()].findLast(({ state }) => state === 'lost');
+  const { lastStepAt = 0 } = view;
+  const lost = [...view.workers.values()].findLast(
+    ({ state, since: at }) => state === 'lost' && Date.parse(at) >= lastStepAt,
+  );
   if (lost !== undefined)
     return `${since}: ${lost.worker} was lost, its blocks are computed by ${atWork.map(({ worker }) => worker).join(', ')}.`;
-  return `${since}: ${atWork.map(({ worker }) => worker).join(', ')} ${atWork.length === 1 ? 'has' : 'have'} the current step in hand.`;
+  return `${since}; ${counted(atWork.length, 'worker')} connected: ${atWork.map(({ worker }) => worker).join(', ')}.`;
 }
 
 /** Seconds that the steps still to be made will take, by the median of the last. */

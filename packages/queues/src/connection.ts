@@ -44,15 +44,20 @@ export function openPatientConnection(url: string, report: (error: unknown) => v
     disconnectTimeout: DISCONNECT_DEADLINE_MS,
     maxRetriesPerRequest: null,
   });
+  /** A connection that is closed as soon as it is made, by what stands between, has no error of its own. */
+  const watch = (one: Redis): void => {
+    one.on('error', onError);
+    one.on('reconnecting', () => onError(new Error('the connection was lost, it is tried again')));
+  };
   const clients = [client];
   const duplicate = client.duplicate.bind(client);
   client.duplicate = (options) => {
     const copy = duplicate(options);
-    copy.on('error', onError);
+    watch(copy);
     clients.push(copy);
     return copy;
   };
-  client.on('error', onError);
+  watch(client);
   return {
     client,
     isReady: () => clients.every(({ status }) => status === 'ready'),

@@ -6,7 +6,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { KernelChoice } from '#engine';
-import { connectClient, type LocalSubmission, type RunClient } from '#protocol';
+import { connectClient, type LocalSubmission, type RunClient, readTlsIdentity } from '#protocol';
 import { type RedisHandle, resolveRedis } from '#queues';
 import { type GRAIN_CHOICES, type RunEvent, type RunId, runId } from '#training';
 
@@ -22,6 +22,8 @@ export interface TestClusterOptions {
   readonly node?: string;
   /** A Redis of the test's own; it is not ended with the cluster. */
   readonly redisUrl?: string;
+  /** Folder of `ropeteam certs init`: everybody signs in. */
+  readonly certificates?: string;
   /** Gets what the services log instead of the test's own output. */
   readonly onLog?: (text: string) => void;
 }
@@ -114,14 +116,18 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
   };
   const coordinatorArgs = ['--port', '0', '--http-port', '0', '--runs', runsDirectory, '--kernel', kernel];
   coordinatorArgs.push('--grain', grain);
+  const { certificates } = options;
+  const signedIn = (role: string) => (certificates === undefined ? [] : ['--tls', join(certificates, role)]);
+  coordinatorArgs.push(...signedIn('coordinator'));
   const [coordinator, { grpc = '', http = '' }] = await start('coordinator', coordinatorArgs);
-  const client = connectClient(grpc);
+  const tls = certificates === undefined ? undefined : readTlsIdentity(join(certificates, 'submitter'));
+  const client = connectClient(grpc, { tls });
   const workers: TestWorker[] = [];
   let born = 0;
 
   const startWorker = async (own: WorkerOptions = {}): Promise<TestWorker> => {
     const { name = `w${born++}`, coordinator: address = grpc } = own;
-    const args = ['--name', name, '--threads', String(threads), '--kernel', workerKernel];
+    const args = ['--name', name, '--threads', String(threads), '--kernel', workerKernel, ...signedIn('worker')];
     const [child] = await start('worker', ['--coordinator', address, ...args], own);
     const worker = { name, process: child };
     workers.push(worker);

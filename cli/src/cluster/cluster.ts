@@ -188,7 +188,8 @@ function supervision(options: ClusterOptions, name: string, grpc: string, queue:
 /** The URL may hold a password: it goes by the environment, which other users cannot read, not by the arguments. */
 function forService({ environment, onLog }: ClusterOptions, name: string, redisUrl: string) {
   return {
-    environment: { ...environment.forServices, ROPETEAM_REDIS_URL: redisUrl },
+    // A cluster of one machine talks over loopback; the certificates are for a coordinator elsewhere.
+    environment: { ...environment.forServices, ROPETEAM_REDIS_URL: redisUrl, ROPETEAM_TLS: '' },
     ...(onLog === undefined ? {} : { onLog: (line: string) => onLog(`${name}: ${readableLogLine(line)}`) }),
   };
 }

@@ -1,5 +1,7 @@
 /** `submit`, `runs`, `watch` and `stop`: working with a coordinator that is running already. */
-import type { RunClient } from '#protocol';
+import { resolve } from 'node:path';
+import { hostOf, isLeftOpen, TLS_CLOSES } from '#job';
+import { type RunClient, readTlsIdentity } from '#protocol';
 import { type RunId, type RunSummary, runId } from '#training';
 import type { Context } from '../context.js';
 import { DEFAULT_PORT } from '../default-ports.js';
@@ -14,6 +16,9 @@ export interface RemoteOptions {
   /** `host:port`; absent: ROPETEAM_COORDINATOR, or this machine's default. */
   readonly coordinator?: string;
   readonly json: boolean;
+  /** Folder with the certificate to sign in with; absent: ROPETEAM_TLS, or none. */
+  readonly tls?: string;
+  readonly insecure?: boolean;
 }
 
 export interface WatchOptions extends RemoteOptions, ReporterOptions {
@@ -82,7 +87,15 @@ export function connect(
   context: Context,
   patienceMs = SHORT_PATIENCE_MS,
 ): RunClient & Disposable {
-  return openClient(addressOf(options, context), patienceMs);
+  const { environment } = context;
+  const address = addressOf(options, context);
+  const folder = options.tls ?? environment.tls;
+  const insecure = options.insecure === true || environment.insecure;
+  const door = { argument: '--coordinator', host: hostOf(address), closed: folder !== undefined, hint: TLS_CLOSES };
+  if (isLeftOpen({ ...door, insecure }))
+    context.terminal.say(`! plaintext to ${address}: others can read and change it`);
+  const tls = folder === undefined ? undefined : readTlsIdentity(resolve(context.directory, folder));
+  return openClient(address, patienceMs, tls);
 }
 
 function addressOf({ coordinator }: Pick<RemoteOptions, 'coordinator'>, { environment }: Context): string {

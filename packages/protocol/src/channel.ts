@@ -1,9 +1,19 @@
 /** Connections to a coordinator: options, the first contact with a deadline, and single calls. */
-import { type ChannelOptions, Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { createSecureContext } from 'node:tls';
+import {
+  type ChannelCredentials,
+  type ChannelOptions,
+  Client,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import { RopeteamError } from '#training';
 import { fromStatus, unreachable } from './error-status.js';
 import type { ByteMethod } from './proto-definitions.js';
 import { RECEIVE_WINDOW_BYTES } from './receive-window.js';
+import type { TlsIdentity } from './tls-identity.js';
+import { tlsTrouble } from './tls-trouble.js';
 
 const options: ChannelOptions = {
   'grpc-node.flow_control_window': RECEIVE_WINDOW_BYTES,
@@ -35,14 +45,17 @@ export interface Channel {
   close(): void;
 }
 
-/** Opens no connection yet. Throws COORDINATOR.ADDRESS if `address` is not `host:port`. */
-export function openChannel(address: string): Channel {
+/**
+ * Opens no connection yet. Throws COORDINATOR.ADDRESS if `address` is not `host:port`.
+ * @param tls absent: plaintext
+ */
+export function openChannel(address: string, tls?: TlsIdentity): Channel {
   checkAddress(address);
-  const client = new Client(address, credentials.createInsecure(), options);
+  const client = new Client(address, credentialsOf(tls), options);
   return {
     address,
     client,
-    ready: (deadlineMs, signal) => ready(client, address, deadlineMs, signal),
+    ready: (deadlineMs, signal) => ready(client, { address, tls }, deadlineMs, signal),
     unary: (method, request, deadlineMs) =>
       new Promise((resolve, reject) => {
         const settled = (error: ServiceError | null, response?: Buffer) => {
@@ -66,7 +79,18 @@ function checkAddress(address: string): void {
   });
 }
 
-function ready(client: Client, address: string, deadlineMs: number, signal: AbortSignal): Promise<void> {
+function credentialsOf(tls: TlsIdentity | undefined): ChannelCredentials {
+  if (tls === undefined) return credentials.createInsecure();
+  const { authority: ca, certificate: cert, key } = tls;
+  return credentials.createFromSecureContext(createSecureContext({ ca, cert, key, minVersion: 'TLSv1.3' }));
+}
+
+interface Target {
+  readonly address: string;
+  readonly tls: TlsIdentity | undefined;
+}
+
+function ready(client: Client, { address, tls }: Target, deadlineMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const abort = () => reject(signal.reason);
@@ -74,8 +98,8 @@ function ready(client: Client, address: string, deadlineMs: number, signal: Abor
     client.waitForReady(Date.now() + deadlineMs, (error) => {
       signal.removeEventListener('abort', abort);
       const message = `cannot reach a coordinator at ${address} within ${deadlineMs} ms`;
-      if (error === undefined) resolve();
-      else reject(unreachable(address, message, error));
+      if (error === undefined) return resolve();
+      void tlsTrouble(address, tls).then((trouble) => reject(trouble ?? unreachable(address, message, error)));
     });
   });
 }

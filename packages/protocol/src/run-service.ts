@@ -1,6 +1,14 @@
 /** The coordinator's end of RunService. */
 import type { ServerReadableStream, ServerUnaryCall, ServerWritableStream, sendUnaryData } from '@grpc/grpc-js';
-import { type CoordinatorHandlers, RopeteamError, startEventLimit } from '#training';
+import {
+  type Caller,
+  type CallRecord,
+  type CoordinatorHandlers,
+  RopeteamError,
+  type RunId,
+  runId,
+  startEventLimit,
+} from '#training';
 import { callOver } from './calls.js';
 import { toStatus } from './error-status.js';
 import { invalidField } from './fields.js';
@@ -22,6 +30,10 @@ export interface RunServiceSettings {
   readonly handlers: Pick<CoordinatorHandlers, 'submit' | 'listRuns' | 'watch' | 'stop' | 'resume'>;
   readonly uploadsDirectory: string;
   readonly limits: UploadLimits;
+  /** Submissions that are being received at a time. */
+  readonly maxUploads: number;
+  readonly callerOf: (peer: string) => Caller;
+  readonly onCall: (record: CallRecord) => void;
   readonly clock: Clock;
   /** Aborts when the server closes: watchers are sent home. */
   readonly closing: AbortSignal;
@@ -30,19 +42,41 @@ export interface RunServiceSettings {
 }
 
 type Answer = sendUnaryData<Uint8Array>;
+type MutatingCall = 'submitRun' | 'stopRun' | 'resumeRun';
 
-/** Milliseconds without a byte after which an upload is given up and its folder removed. */
+/** Milliseconds in which an upload must bring at least so many bytes, or else it is given up and its folder removed. */
 const UPLOAD_SILENCE_MS = 30_000;
+const UPLOAD_PROGRESS_BYTES = 16 << 10;
 
 /** Handlers of every method, named as in the service definition. */
 export function createRunService(settings: RunServiceSettings) {
   const { handlers, unexpected } = settings;
 
-  /** Sends what `work` returns, or the status of what it throws. */
-  const answer = (call: { cancelled: boolean }, method: string, callback: Answer, work: () => Promise<Uint8Array>) => {
-    work().then(
-      (bytes) => callback(null, bytes),
+  let uploads = 0;
+
+  interface Asked {
+    readonly call: { readonly cancelled: boolean; getPeer(): string };
+    readonly method: MutatingCall | 'listRuns';
+    readonly callback: Answer;
+  }
+
+  /** Sends what `work` returns, or the status of what it throws; who changed what is told to `onCall`. */
+  const answer = ({ call, method, callback }: Asked, work: (about: (run: RunId) => void) => Promise<Uint8Array>) => {
+    const caller = settings.callerOf(call.getPeer());
+    let subject: { readonly subject?: RunId } = {};
+    const tell = (outcome: CallRecord['outcome']) => {
+      if (method !== 'listRuns') settings.onCall({ caller, call: method, ...subject, outcome });
+    };
+    const about = (run: RunId) => {
+      subject = { subject: run };
+    };
+    work(about).then(
+      (bytes) => {
+        tell('done');
+        callback(null, bytes);
+      },
       (error: unknown) => {
+        if (error instanceof RopeteamError) tell(error.code);
         if (call.cancelled) return; // the caller went away, and what that broke is cleared up
         const status = toStatus(error);
         if (!(error instanceof RopeteamError)) unexpected(error, method);
@@ -53,10 +87,14 @@ export function createRunService(settings: RunServiceSettings) {
 
   return {
     submitRun: (call: ServerReadableStream<Buffer, Uint8Array>, callback: Answer) =>
-      answer(call, 'SubmitRun', callback, async () => {
-        const { submission, discard } = await received(call, settings);
+      answer({ call, method: 'submitRun', callback }, async (about) => {
+        if (uploads >= settings.maxUploads) throw tooManyUploads(uploads);
+        uploads++;
+        const { submission, discard } = await received(call, settings).finally(() => uploads--);
         try {
-          return submitRunResponse.encode({ run: summaryToMessage(await handlers.submit(submission)) });
+          const summary = await handlers.submit(submission);
+          about(runId(summary.run));
+          return submitRunResponse.encode({ run: summaryToMessage(summary) });
         } catch (error) {
           await discard();
           throw error;
@@ -64,21 +102,24 @@ export function createRunService(settings: RunServiceSettings) {
       }),
 
     listRuns: (call: ServerUnaryCall<Buffer, Uint8Array>, callback: Answer) =>
-      answer(call, 'ListRuns', callback, async () =>
+      answer({ call, method: 'listRuns', callback }, async () =>
         listRunsResponse.encode({ runs: (await handlers.listRuns()).map(summaryToMessage) }),
       ),
 
     stopRun: (call: ServerUnaryCall<Buffer, Uint8Array>, callback: Answer) =>
-      answer(call, 'StopRun', callback, async () => {
+      answer({ call, method: 'stopRun', callback }, async (about) => {
         const fields = decodeMessage(stopRunRequest, call.request, 'a StopRunRequest');
-        const summary = await handlers.stop(fields.runId('runId'), fields.text('reason', 1024));
+        const run = fields.runId('runId');
+        about(run);
+        const summary = await handlers.stop(run, fields.text('reason', 1024));
         return stopRunResponse.encode({ run: summaryToMessage(summary) });
       }),
 
     resumeRun: (call: ServerUnaryCall<Buffer, Uint8Array>, callback: Answer) =>
-      answer(call, 'ResumeRun', callback, async () => {
-        const fields = decodeMessage(resumeRunRequest, call.request, 'a ResumeRunRequest');
-        return resumeRunResponse.encode({ run: summaryToMessage(await handlers.resume(fields.runId('runId'))) });
+      answer({ call, method: 'resumeRun', callback }, async (about) => {
+        const run = decodeMessage(resumeRunRequest, call.request, 'a ResumeRunRequest').runId('runId');
+        about(run);
+        return resumeRunResponse.encode({ run: summaryToMessage(await handlers.resume(run)) });
       }),
 
     watchRun: (call: ServerWritableStream<Buffer, Uint8Array>) => {
@@ -99,7 +140,7 @@ export function createRunService(settings: RunServiceSettings) {
         if (error === undefined) return void call.end();
         if (over.aborted) return; // the watcher went away; there is nobody left to tell
         const status = toStatus(error);
-        if (!(error instanceof RopeteamError)) unexpected(error, 'WatchRun');
+        if (!(error instanceof RopeteamError)) unexpected(error, 'watchRun');
         call.emit('error', status);
       };
       watch().then(() => finish(), finish);
@@ -120,9 +161,20 @@ async function received(
   }
 }
 
+/** A trickle of a byte now and then keeps nothing open. */
 async function* heard(messages: AsyncIterable<Buffer>, silence: SilenceWatch): AsyncGenerator<Buffer, void, undefined> {
+  let bytes = 0;
   for await (const message of messages) {
-    silence.heard();
+    bytes += message.length;
+    if (bytes >= UPLOAD_PROGRESS_BYTES) {
+      silence.heard();
+      bytes = 0;
+    }
     yield message;
   }
+}
+
+function tooManyUploads(limit: number): RopeteamError {
+  const message = `${limit} submissions are being uploaded, and more are not taken at a time`;
+  return new RopeteamError('DATA.LIMIT', { file: 'submission', limit }, message, { hint: 'Submit again in a moment.' });
 }

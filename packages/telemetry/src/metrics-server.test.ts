@@ -32,7 +32,9 @@ function get(url: string, host: string, method = 'GET'): Promise<{ status: numbe
 }
 
 test('/metrics, /healthz and added pages are served with security headers, everything else is 404 or 405', async () => {
-  const { url } = await served({ routes: { '/': () => ({ contentType: 'text/html', body: '<p>☃' }) } });
+  const { url } = await served({
+    routes: { '/': { for: ['viewer'], make: () => ({ contentType: 'text/html', body: '<p>☃' }) } },
+  });
   const metrics = await fetch(`${url}/metrics`);
   expect(metrics.status).toBe(200);
   expect(metrics.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
@@ -80,7 +82,7 @@ test('an unhealthy service says 503, and a page that fails says 500 without the 
   const failures: unknown[] = [];
   const { url } = await served({
     healthy: () => false,
-    routes: { '/broken': () => Promise.reject(new Error('secret detail')) },
+    routes: { '/broken': { for: ['viewer'], make: () => Promise.reject(new Error('secret detail')) } },
     onError: (error, path) => failures.push([path, error]),
   });
   expect((await fetch(`${url}/healthz`)).status).toBe(503);

@@ -1,4 +1,5 @@
 export { advanceRun, receiptsOfStep, sumsOfStep } from './advance-run.js';
+export { type Applicant, type Caller, type CallRecord, ROLES, type Role } from './callers.js';
 export type { LedgerGround, LedgerProblem } from './check-ledger.js';
 export { checkFigures, checkKernel, checkSamples, checkSteps, checkWriters } from './check-ledger.js';
 export { type ClassFigures, type ClassReport, MAX_CONFUSION_CLASSES, reportClasses } from './class-report.js';
@@ -12,6 +13,7 @@ export { startEventLimit } from './event-limit.js';
 export type { Metrics, RunEvent, RunEventBody, RunSummary, StepPhases, StoppedBy } from './events.js';
 export type { FailpointName } from './failpoints.js';
 export { armFailpoints, FAILPOINTS, failpoint } from './failpoints.js';
+export { type FailureLimit, startFailureLimit } from './failure-limit.js';
 export type { Grain, GrainDecision, GrainInputs, GrainPlan } from './grain.js';
 export { GRAIN_CHOICES, isNews, planGrain } from './grain.js';
 export { takesGradients } from './held-items.js';

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { EventStream, Page } from '#telemetry';
-import { RopeteamError, type RunEvent, type RunSummary, runId } from '#training';
+import type { EventStream, Page, Route } from '#telemetry';
+import { type Role, RopeteamError, type RunEvent, type RunSummary, runId } from '#training';
 import type { RunBook } from './run-book.js';
 
 /** What the page shows besides the runs. */
@@ -27,8 +27,11 @@ const TYPES = {
 } as const;
 const page = (kind: keyof typeof TYPES, body: string): Page => ({ contentType: `${TYPES[kind]}; charset=utf-8`, body });
 
+/** Who may look at the page. */
+export const PAGE_ROLES: readonly Role[] = ['viewer', 'submitter', 'admin'];
+
 /** The page and all it needs; read once, nothing comes from another host. */
-export function pageRoutes(facts: CoordinatorFacts, runs: () => readonly RunSummary[]): Record<string, () => Page> {
+export function pageRoutes(facts: CoordinatorFacts, runs: () => readonly RunSummary[]): Record<string, Route> {
   const uplot = dirname(createRequire(import.meta.url).resolve('uplot'));
   const own = (name: string, kind: keyof typeof TYPES): [string, () => Page] => {
     const file = page(kind, readFileSync(new URL(name, FOLDER), 'utf8'));
@@ -39,7 +42,7 @@ export function pageRoutes(facts: CoordinatorFacts, runs: () => readonly RunSumm
     return [path, () => file];
   };
   const index = page('html', readFileSync(new URL('index.html', FOLDER), 'utf8'));
-  return Object.fromEntries([
+  const pages: readonly [string, () => Page][] = [
     ['/', () => index],
     ['/api/status', () => page('json', JSON.stringify({ ...facts, runs: runs() }))],
     ...['main.js', 'render.js', 'charts.js', 'run-view.js'].map((name) => own(name, 'js')),
@@ -47,7 +50,8 @@ export function pageRoutes(facts: CoordinatorFacts, runs: () => readonly RunSumm
     own('icon.svg', 'svg'),
     borrowed('/page/uplot.js', 'uPlot.esm.js', 'js'),
     borrowed('/page/uplot.css', 'uPlot.min.css', 'css'),
-  ]);
+  ];
+  return Object.fromEntries(pages.map(([path, make]) => [path, { for: PAGE_ROLES, make }]));
 }
 
 /** The events of the run in a path `/runs/ID/events` from number `from`; undefined for another path or an unknown run. */

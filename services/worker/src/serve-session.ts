@@ -54,6 +54,8 @@ export async function serveSession(
   failpoint('worker-before-hello');
   await using session = await connectCoordinator({
     address: configuration.coordinator,
+    tls: configuration.tls,
+    joinToken: configuration.joinToken,
     hello: {
       worker: configuration.name,
       pid: process.pid,

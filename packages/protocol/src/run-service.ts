@@ -23,7 +23,7 @@ import {
   watchRunRequest,
 } from './proto-definitions.js';
 import { decodeMessage, encodeNumberedEvent, optionalRunId, summaryToMessage } from './run-messages.js';
-import { type Clock, type SilenceWatch, watchSilence } from './silence-watch.js';
+import { type Clock, watchSilence } from './silence-watch.js';
 import { type ReceivedSubmission, receiveSubmission, type UploadLimits } from './uploads.js';
 
 export interface RunServiceSettings {
@@ -47,12 +47,14 @@ type MutatingCall = 'submitRun' | 'stopRun' | 'resumeRun';
 /** Milliseconds in which an upload must bring at least so many bytes, or else it is given up and its folder removed. */
 const UPLOAD_SILENCE_MS = 30_000;
 const UPLOAD_PROGRESS_BYTES = 16 << 10;
+/** Milliseconds without that much after which an upload may lose its place to another. */
+const UPLOAD_REST_MS = 1_000;
 
 /** Handlers of every method, named as in the service definition. */
 export function createRunService(settings: RunServiceSettings) {
   const { handlers, unexpected } = settings;
 
-  let uploads = 0;
+  const uploads = uploadRoom(settings.maxUploads, settings.clock);
 
   interface Asked {
     readonly call: { readonly cancelled: boolean; getPeer(): string };
@@ -88,9 +90,7 @@ export function createRunService(settings: RunServiceSettings) {
   return {
     submitRun: (call: ServerReadableStream<Buffer, Uint8Array>, callback: Answer) =>
       answer({ call, method: 'submitRun', callback }, async (about) => {
-        if (uploads >= settings.maxUploads) throw tooManyUploads(uploads);
-        uploads++;
-        const { submission, discard } = await received(call, settings).finally(() => uploads--);
+        const { submission, discard } = await received(call, settings, uploads);
         try {
           const summary = await handlers.submit(submission);
           about(runId(summary.run));
@@ -148,26 +148,62 @@ export function createRunService(settings: RunServiceSettings) {
   };
 }
 
+interface Upload {
+  moved(): void;
+  left(): void;
+}
+
+/** Lets in as many uploads at a time, and for one more sends home the one that has rested longest, if it rests. */
+function uploadRoom(most: number, clock: Clock): (sendHome: () => void) => Upload {
+  const present = new Map<() => void, number>();
+  return (sendHome) => {
+    const [longest, restsSince] = [...present].reduce<readonly [(() => void) | undefined, number]>(
+      (before, [one, since]) => (since < before[1] ? [one, since] : before),
+      [undefined, Number.POSITIVE_INFINITY],
+    );
+    if (present.size >= most) {
+      if (longest === undefined || clock.now() - restsSince < UPLOAD_REST_MS) throw tooManyUploads(most);
+      present.delete(longest);
+      longest();
+    }
+    present.set(sendHome, clock.now());
+    return {
+      moved: () => void (present.has(sendHome) && present.set(sendHome, clock.now())),
+      left: () => void present.delete(sendHome),
+    };
+  };
+}
+
 async function received(
   call: ServerReadableStream<Buffer, Uint8Array>,
-  { uploadsDirectory, limits, clock }: RunServiceSettings,
+  { uploadsDirectory, limits, clock, maxUploads }: RunServiceSettings,
+  uploads: ReturnType<typeof uploadRoom>,
 ): Promise<ReceivedSubmission> {
+  const upload = uploads(() => call.destroy(tooManyUploads(maxUploads)));
   const stalled = () => call.destroy(invalidField('fileChunk', `did not come for ${UPLOAD_SILENCE_MS} ms`));
   const silence = watchSilence(UPLOAD_SILENCE_MS, stalled, clock);
+  const heard = () => {
+    silence.heard();
+    upload.moved();
+  };
   try {
-    return await receiveSubmission(heard(call, silence), uploadsDirectory, limits);
+    return await receiveSubmission(inProgress(call, heard), uploadsDirectory, limits);
   } finally {
     silence.stop();
+    upload.left();
   }
 }
 
 /** A trickle of a byte now and then keeps nothing open. */
-async function* heard(messages: AsyncIterable<Buffer>, silence: SilenceWatch): AsyncGenerator<Buffer, void, undefined> {
+async function* inProgress(
+  messages: AsyncIterable<Buffer>,
+  heard: () => void,
+): AsyncGenerator<Buffer, void, undefined> {
   let bytes = 0;
   for await (const message of messages) {
     bytes += message.length;
     if (bytes >= UPLOAD_PROGRESS_BYTES) {
-      silence.heard();
+      heard();
       bytes = 0;
     }
     yield message;
@@ -175,6 +211,6 @@ async function* heard(messages: AsyncIterable<Buffer>, silence: SilenceWatch): A
 }
 
 function tooManyUploads(limit: number): RopeteamError {
-  const message = `${limit} submissions are being uploaded, and more are not taken at a time`;
+  const message = 'too many submissions are being uploaded, and this one has to wait';
   return new RopeteamError('DATA.LIMIT', { file: 'submission', limit }, message, { hint: 'Submit again in a moment.' });
 }

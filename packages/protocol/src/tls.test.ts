@@ -185,7 +185,7 @@ describe('roles', () => {
         if (code !== status.PERMISSION_DENIED) allowed.push(name);
       }
       const expected = Object.entries(callRules).filter(([, roles]) => roles.includes(role));
-      expect(allowed.toSorted()).toEqual(expected.map(([name]) => name).toSorted());
+      expect(new Set(allowed)).toEqual(new Set(expected.map(([name]) => name)));
       const refusals = records.filter(({ outcome }) => outcome === 'AUTH.ROLE');
       expect(refusals).toHaveLength(Object.keys(methods).length - expected.length);
     },

@@ -24,6 +24,8 @@ export interface TestClusterOptions {
   readonly redisUrl?: string;
   /** Folder of `ropeteam certs init`: everybody signs in. */
   readonly certificates?: string;
+  /** More of the coordinator's command line. */
+  readonly coordinatorArgs?: readonly string[];
   /** Gets what the services log instead of the test's own output. */
   readonly onLog?: (text: string) => void;
 }
@@ -34,6 +36,8 @@ export interface WorkerOptions {
   /** Instead of the coordinator's own address. */
   readonly coordinator?: string;
   readonly redisUrl?: string;
+  /** Folder of a certificate of its own. */
+  readonly tls?: string;
   /** See `armFailpoints`. */
   readonly failpoints?: string;
   /** Options of its Node.js. */
@@ -115,7 +119,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     return [child, message as Record<string, string>];
   };
   const coordinatorArgs = ['--port', '0', '--http-port', '0', '--runs', runsDirectory, '--kernel', kernel];
-  coordinatorArgs.push('--grain', grain);
+  coordinatorArgs.push('--grain', grain, ...(options.coordinatorArgs ?? []));
   const { certificates } = options;
   const signedIn = (role: string) => (certificates === undefined ? [] : ['--tls', join(certificates, role)]);
   coordinatorArgs.push(...signedIn('coordinator'));
@@ -127,7 +131,15 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
 
   const startWorker = async (own: WorkerOptions = {}): Promise<TestWorker> => {
     const { name = `w${born++}`, coordinator: address = grpc } = own;
-    const args = ['--name', name, '--threads', String(threads), '--kernel', workerKernel, ...signedIn('worker')];
+    const args = [
+      '--name',
+      name,
+      '--threads',
+      String(threads),
+      '--kernel',
+      workerKernel,
+      ...(own.tls === undefined ? signedIn('worker') : ['--tls', own.tls]),
+    ];
     const [child] = await start('worker', ['--coordinator', address, ...args], own);
     const worker = { name, process: child };
     workers.push(worker);

@@ -113,7 +113,8 @@ export async function follow(
     const last = await followRun(client, run, { reporter, everyStep: options.everyStep }, context.interrupts.orderly);
     reporter[Symbol.dispose](); // the display ends above the summary
     const { commandName } = context.environment;
-    const resume = `${commandName} resume ${last.run} --coordinator ${addressOf(options, context)}`;
+    const signIn = options.tls === undefined ? '' : ` --tls ${options.tls}`;
+    const resume = `${commandName} resume ${last.run} --coordinator ${addressOf(options, context)}${signIn}`;
     return reportEnd(last, { json: options.json, next: `${commandName} runs`, resume }, context);
   } catch (error) {
     if (context.interrupts.first() !== undefined) reporter.note('the run goes on without you');

@@ -17,7 +17,7 @@ import { hasRedisServer } from '../support/redis-server.js';
 const MAIN = fileURLToPath(new URL('../../cli/src/main.js', import.meta.url));
 const JOB = fileURLToPath(new URL('../../../examples/digits/job.yaml', import.meta.url));
 const DEADLINE_MS = 180_000;
-const STEPS = ['--set', 'train.epochs=600', '--set', 'train.microBatches=4'];
+const STEPS = ['--set', 'train.epochs=150', '--set', 'train.microBatches=4'];
 const PASSWORD = 'of-the-test';
 
 /** Are there namespaces to make? */

@@ -106,7 +106,10 @@ test('S4, S37 a token lets one certificate in, once; the audit log has who did w
     workers: 0,
     certificates: set.folder,
     coordinatorArgs: ['--join-tokens', tokens],
-    onLog: (text) => void reasons.push(...[...text.matchAll(/"reason":"([^"]*)"/g)].map(([, reason = '']) => reason)),
+    onLog: (text) =>
+      void reasons.push(
+        ...[...text.matchAll(/"worker_not_admitted".*"reason":"([^"]*)"/g)].map(([, reason = '']) => reason),
+      ),
   });
   const refused = async (name: string, tls: string) => await cluster.refusedWorker(['--name', name, '--tls', tls]);
 

@@ -1,5 +1,6 @@
 /** Connections to a coordinator: options, the first contact with a deadline, and single calls. */
-import { createSecureContext } from 'node:tls';
+import { isIP } from 'node:net';
+import { checkServerIdentity, createSecureContext } from 'node:tls';
 import {
   type ChannelCredentials,
   type ChannelOptions,
@@ -51,7 +52,9 @@ export interface Channel {
  */
 export function openChannel(address: string, tls?: TlsIdentity): Channel {
   checkAddress(address);
-  const client = new Client(address, credentialsOf(tls), options);
+  const host = address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  const named = isIP(host) === 0 ? options : { ...options, ...nameForAddress };
+  const client = new Client(address, credentialsOf(tls, host), named);
   return {
     address,
     client,
@@ -79,10 +82,16 @@ function checkAddress(address: string): void {
   });
 }
 
-function credentialsOf(tls: TlsIdentity | undefined): ChannelCredentials {
+/** TLS greets by name, and an IP address is none: Node would warn of it. Who answers is held against the address. */
+const nameForAddress: ChannelOptions = { 'grpc.ssl_target_name_override': 'coordinator' };
+
+function credentialsOf(tls: TlsIdentity | undefined, host: string): ChannelCredentials {
   if (tls === undefined) return credentials.createInsecure();
   const { authority: ca, certificate: cert, key } = tls;
-  return credentials.createFromSecureContext(createSecureContext({ ca, cert, key, minVersion: 'TLSv1.3' }));
+  const context = createSecureContext({ ca, cert, key, minVersion: 'TLSv1.3' });
+  return credentials.createFromSecureContext(context, {
+    checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+  });
 }
 
 interface Target {

@@ -194,7 +194,6 @@ test.skipIf(!hasRedisServer)(
       output.push((await cluster.refusedWorker(['--name', 'lost', '--tls', join(set.folder, 'viewer')])).stderr);
     }
     const wrong = { ROPETEAM_REDIS_URL: url.replace('canary', 'canary-wrong') };
-    output.push((await ropeteam(['worker', '--coordinator', '127.0.0.1:1'], wrong)).text);
     output.push(
       (await ropeteam(['coordinator', '--port', '0', '--http-port', '0', '--runs', join(folder, 'r')], wrong)).text,
     );

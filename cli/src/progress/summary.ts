@@ -1,6 +1,6 @@
 /** What is printed when a run is over. */
 import type { RunEvent, StoppedBy } from '#training';
-import { formatCount, formatPercent, formatSeconds, plural } from '../plain-numbers.js';
+import { formatCount, formatPercent, formatSeconds, formatSignificant, plural } from '../plain-numbers.js';
 import type { Paint } from '../terminal.js';
 import { formatMetrics } from './run-view.js';
 
@@ -10,7 +10,7 @@ const stopReasons: Readonly<Record<StoppedBy, string>> = {
   epochs: 'the last epoch of the job is done',
   steps: 'the last step of the job is done',
   tolerance: 'the training loss has converged (train.stop.tolerance)',
-  patience: 'no better loss for train.stop.patience epochs',
+  patience: 'no better train.metric for train.stop.patience epochs',
   user: 'you asked it to',
 };
 
@@ -27,6 +27,7 @@ export function renderSummary(finished: Finished, next: string, paint: Paint): s
         `goodput ${formatPercent(finished.goodput)}`,
     ],
     ...(finished.workersLost + finished.blocksReissued === 0 ? [] : [['faults', faults(finished)] as const]),
+    ...(finished.kept === undefined ? [] : [['kept', keptEpoch(finished.kept)] as const]),
     ['weights', `sha256 ${finished.weightsSha256}`],
     ['ran on', `${finished.redis.engine} ${finished.redis.version} · kernel ${finished.kernel}`],
     ...(finished.kernelReason === undefined ? [] : [['', `auto: ${finished.kernelReason}`] as const]),
@@ -37,6 +38,10 @@ export function renderSummary(finished: Finished, next: string, paint: Paint): s
     `${paint('green', '✓')} ${paint('bold', finished.run)}  ${outcome(finished)}`,
     ...rows.map(([name, value]) => `  ${paint('dim', name.padEnd(8))} ${value}`),
   ].join('\n');
+}
+
+function keptEpoch({ epoch, step, metric, value }: NonNullable<Finished['kept']>): string {
+  return `epoch ${epoch + 1}, step ${step}: the best ${metric}, ${formatSignificant(value)}`;
 }
 
 /** The metrics of the most telling split there is. */

@@ -1,4 +1,4 @@
-import type { LossSums, ModelSpec, OptimizerSpec, WireFormat } from '#kernel';
+import type { EvaluationTally, LossSums, ModelSpec, OptimizerSpec, WireFormat } from '#kernel';
 
 /**
  * `js` is the readable twin and `wasm` the fast one with the same bits, on every machine. `wasm-fma` (a fused
@@ -141,6 +141,10 @@ export interface EvaluationRequest {
   readonly end: number;
 }
 
+export interface EvaluationResult extends LossSums {
+  readonly tally: EvaluationTally;
+}
+
 /** One worker's kernel: shared memory, kernel threads, rows. Calls do not overlap: await one before the next. */
 export interface WorkerEngine extends AsyncDisposable {
   /** For example `wasm-simd128/1`. */
@@ -163,7 +167,7 @@ export interface WorkerEngine extends AsyncDisposable {
   computeGradient(request: GradientRequest): Promise<GradientResult>;
   /** Present when it was opened with `update`. */
   readonly lease: LeaseEngine | undefined;
-  evaluate(request: EvaluationRequest): Promise<LossSums>;
+  evaluate(request: EvaluationRequest): Promise<EvaluationResult>;
 }
 
 export interface AveragerEngineOptions extends UpdateSettings {

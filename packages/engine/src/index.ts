@@ -8,6 +8,7 @@ export type {
   AveragerEngine,
   AveragerEngineOptions,
   EvaluationRequest,
+  EvaluationResult,
   GradientRequest,
   GradientResult,
   KernelName,

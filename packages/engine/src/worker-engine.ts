@@ -2,6 +2,7 @@ import { addLossSums, compileModel, type LossSums, weightBytes } from '#kernel';
 import { createControlBlock, ENDED_MS, RESULTS, STARTED_MS, TABLE } from './control-block.js';
 import type {
   EvaluationRequest,
+  EvaluationResult,
   GradientRequest,
   GradientResult,
   ShardRows,
@@ -18,6 +19,7 @@ import { oneAtATime } from './one-at-a-time.js';
 import { averageParticipants, busyThreads, gradientParticipants, sharesTiles } from './participants.js';
 import { checkSubtree } from './reduction-tree.js';
 import { createRowStore } from './row-store.js';
+import { collectTally, createSharedTally } from './shared-tally.js';
 import { updateTableLengths } from './step-update.js';
 import { openThreadCrew } from './thread-crew.js';
 import type { ThreadSetup } from './thread-setup.js';
@@ -52,9 +54,10 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
   const table =
     options.update === undefined ? undefined : leaseTable(sumsLength, updateTableLengths({ ...options.update, model }));
   const control = createControlBlock(threads, table?.length ?? sumsLength);
+  const tally = createSharedTally(model);
   const setups = Array.from(
     { length: threads },
-    (_, index): ThreadSetup => ({ role: 'worker', index, control, memory, kernel, options, plan }),
+    (_, index): ThreadSetup => ({ role: 'worker', index, control, memory, kernel, options, plan, tally }),
   );
   const crew = await openThreadCrew(new URL('./kernel-thread.js', import.meta.url), setups, control);
 
@@ -113,9 +116,11 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
     };
   }
 
-  async function evaluate({ split, begin, end }: EvaluationRequest): Promise<LossSums> {
+  async function evaluate({ split, begin, end }: EvaluationRequest): Promise<EvaluationResult> {
     checkRange(`samples of split "${split}"`, begin, end);
     let total: LossSums | undefined;
+    tally.cells.fill(0); // whatever one that failed has left
+    const counted = collectTally(tally);
     const weightsAt = await computable();
     for (let from = begin; from < end; from += EVALUATION_WAVE * EVALUATION_CHUNK) {
       const to = Math.min(end, from + EVALUATION_WAVE * EVALUATION_CHUNK);
@@ -130,8 +135,9 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
         const sums = readLossSums(numbers, TABLE, chunk);
         total = total === undefined ? sums : addLossSums(total, sums);
       }
+      counted.take(chunks);
     }
-    return total ?? NO_LOSS;
+    return { ...(total ?? NO_LOSS), tally: counted.result() };
   }
 
   /** The same rows where all threads see them: those of the training split in the kernel's memory if there is room. */

@@ -3,11 +3,13 @@ import { RESULTS, TABLE } from './control-block.js';
 import type { ShardRows } from './engine.js';
 import { allRanges, createGradientNodes } from './gradient-nodes.js';
 import { createLeasePerformer, type SharedWork } from './lease-performer.js';
+import { floatsAt } from './linear-memory.js';
 import { writeLossSums } from './loss-sums.js';
 import { EVALUATION_CHUNK, RANGE_FLOATS } from './memory-plan.js';
 import { type Fold, foldsUpTree, reduceSubtree, type Subtree } from './reduction-tree.js';
 import { createRowStaging, type RowAddresses } from './row-staging.js';
 import { createRowStore } from './row-store.js';
+import { tallyChunk } from './shared-tally.js';
 import type { Performer } from './thread-service.js';
 import type { ThreadSetup } from './thread-setup.js';
 import type { ThreadTeam } from './thread-team.js';
@@ -42,7 +44,7 @@ export function createWorkerPerformer(
   setup: ThreadSetup & { role: 'worker' },
   { own: kernel, together, team }: WorkerKernels,
 ): Performer {
-  const { control, options, plan } = setup;
+  const { control, memory, options, plan, tally } = setup;
   const { model, microBatches, seed, wire = 'float32' } = options;
   const { parameterCount: P, subtreeGradients } = plan;
   const nodes = createGradientNodes(kernel, { wire, parameterCount: P, microBatches, seed });
@@ -153,6 +155,8 @@ export function createWorkerPerformer(
       staging.copyStored(split, from, to, own);
       const at = { weights, gradient, features, targets, scratch, samples: to - from };
       writeSums(chunk, kernel.evaluate(program, at));
+      const outputs = floatsAt(memory, kernel.outputsAt(program, at), at.samples * model.outputs);
+      tallyChunk(tally, chunk, outputs, floatsAt(memory, targets, at.samples * program.targetCount));
     }
   }
 

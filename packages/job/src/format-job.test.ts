@@ -109,6 +109,8 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
     l2: fc.option(size, { nil: undefined }),
     tolerance: fc.option(belowOne, { nil: undefined }),
     patience: fc.option(whole(1, 1e6), { nil: undefined }),
+    metric: fc.constantFrom('loss' as const, 'r2' as const),
+    keepWeights: fc.constantFrom('last' as const, 'best' as const),
     shuffle: fc.boolean(),
     seed: whole(0, 4_294_967_295),
     everyMs: fc.oneof(
@@ -148,6 +150,8 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
         ...(one.tolerance === undefined ? {} : { tolerance: one.tolerance }),
         ...(one.patience === undefined ? {} : { patience: one.patience }),
       },
+      metric: one.metric,
+      keep: one.keepWeights,
       shuffle: one.shuffle,
       seed: one.seed,
     },
@@ -198,6 +202,8 @@ train:
   optimizer: { adam: { learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } }
   schedule: { warmup: 0, constant: {} }
   stop: {}
+  metric: loss
+  keep: last
   shuffle: true
   seed: 7
 checkpoint:

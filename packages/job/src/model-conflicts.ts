@@ -1,6 +1,8 @@
 /** Rules across `model:`, `train:` and the task. */
+import { type Task, TRAINING_METRICS, WATCHED_METRICS, type WatchedMetric } from '#training';
 import type { Conflict, Settings } from './conflicts.js';
 import { type LayerSpec, parameterCount, tooLarge } from './model-size.js';
+import { oneOf } from './schema-shape.js';
 import { defaultBatch } from './train-settings.js';
 
 export function modelConflicts(settings: Settings): Conflict[] {
@@ -9,6 +11,7 @@ export function modelConflicts(settings: Settings): Conflict[] {
     ...firstWeights(settings),
     ...size(settings),
     ...cuts(settings),
+    ...watched(settings),
     ...warmup(settings),
     ...twoDecays(settings),
   ];
@@ -35,6 +38,28 @@ function lossForTask(settings: Settings): Conflict[] {
     return [{ path, message, hint: 'keep one target column, or set model.loss: meanSquaredError' }];
   }
   return [];
+}
+
+/** The training split has but the first figures, and each task its own. */
+function watched(settings: Settings): Conflict[] {
+  const metric = WATCHED_METRICS.find((name) => name === settings('train', 'metric'));
+  if (metric === undefined || metric === 'loss') return [];
+  const path = ['train', 'metric'];
+  const task = settings('data', 'task');
+  if ((task === 'classification' || task === 'regression') && isOfOtherTask(metric, task)) {
+    const message = `train.metric is ${metric}, which a ${task} does not have`;
+    return [{ path, message, hint: task === 'classification' ? 'set train.metric: accuracy' : 'set train.metric: r2' }];
+  }
+  if (settings('data', 'split', 'validation') !== 0 || TRAINING_METRICS.includes(metric)) return [];
+  const message = `${metric} is measured on the validation split, and data.split.validation is 0`;
+  return [{ path, message, hint: `keep something back for validation, or watch ${oneOf(TRAINING_METRICS)}` }];
+}
+
+const FIGURES_OF_NUMBERS: readonly WatchedMetric[] = ['r2', 'meanAbsoluteError', 'rootMeanSquaredError'];
+
+/** Whether a metric is a figure of the other task. */
+export function isOfOtherTask(metric: WatchedMetric, task: Task): boolean {
+  return metric !== 'loss' && FIGURES_OF_NUMBERS.includes(metric) !== (task === 'regression');
 }
 
 function firstWeights(settings: Settings): Conflict[] {

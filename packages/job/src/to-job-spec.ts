@@ -47,6 +47,8 @@ export function toJobSpec(file: JobFile): JobSpec {
         ...(train.stop.tolerance === undefined ? {} : { tolerance: train.stop.tolerance }),
         ...(train.stop.patience === undefined ? {} : { patience: train.stop.patience }),
       },
+      metric: train.metric,
+      keep: train.keep,
       shuffle: train.shuffle,
       seed: train.seed,
     },

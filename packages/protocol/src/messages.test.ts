@@ -72,6 +72,18 @@ const evaluationReceipt: fc.Arbitrary<EvaluationReceipt> = record({
   part: small,
   worker,
   ...sums,
+  tally: fc
+    .array(fc.tuple(fc.integer({ min: 0, max: 0xffffffff }), fc.integer({ min: 1, max: 0xffffffff })), {
+      maxLength: 20,
+    })
+    .chain((found) =>
+      record({
+        cells: fc.constant(found.map(([cell]) => cell)),
+        counts: fc.constant(found.map(([, counted]) => counted)),
+        absoluteErrorSum: anyDouble,
+        logLossSum: anyDouble,
+      }),
+    ),
 });
 const hash = fc.stringMatching(/^[0-9a-f]{16}$/);
 const leaseReceipts: fc.Arbitrary<LeaseReceipt> = record({

@@ -1,12 +1,40 @@
 /** Events of a run: one JSON object a line in `events.ndjson`, on `--json` and on the watch stream. Past tense. */
+
+import type { ClassFigures } from './class-report.js';
 import type { ErrorEnvelope } from './errors.js';
 import type { Grain } from './grain.js';
 import type { InitFrom } from './init-from.js';
 
+/** Figures of one split at one weight version; docs/models.md has the formulas. The training split has but the first. */
 export interface Metrics {
   readonly loss: number;
   readonly accuracy?: number;
   readonly r2?: number;
+  readonly macroPrecision?: number;
+  readonly macroRecall?: number;
+  readonly macroF1?: number;
+  readonly rocAuc?: number;
+  readonly logLoss?: number;
+  readonly calibrationError?: number;
+  readonly meanAbsoluteError?: number;
+  readonly rootMeanSquaredError?: number;
+}
+
+/** The same of the kept weights, with each class. */
+export interface FinalMetrics extends Metrics {
+  readonly classes?: readonly ClassFigures[];
+  /** Row: the class of the sample; column: what it was taken for. */
+  readonly confusion?: readonly (readonly number[])[];
+}
+
+/** The weights a run keeps, where they are those of its best epoch. */
+export interface Kept {
+  /** Committed steps. */
+  readonly step: number;
+  readonly epoch: number;
+  /** For example `validation.loss`. */
+  readonly metric: string;
+  readonly value: number;
 }
 
 export type StoppedBy = 'epochs' | 'steps' | 'tolerance' | 'patience' | 'user';
@@ -108,6 +136,8 @@ export type RunEventBody =
       readonly step: number;
       readonly train: Metrics;
       readonly validation?: Metrics;
+      /** It has the best figure so far of `train.metric`. */
+      readonly best?: true;
       readonly samplesPerSecond: number;
     }
   | {
@@ -142,8 +172,10 @@ export type RunEventBody =
       readonly stoppedBy: StoppedBy;
       /** Of the last epoch, as it ran; absent when the run ended before its first step. */
       readonly train?: Metrics;
-      readonly validation?: Metrics;
-      readonly test?: Metrics;
+      readonly validation?: FinalMetrics;
+      readonly test?: FinalMetrics;
+      /** With `train.keep: best`: where the kept weights come from. */
+      readonly kept?: Kept;
       readonly weightsSha256: string;
       readonly optimizerSha256: string;
       /** Of the ledger's last line, which vouches for all before it; absent in runs of before it was told. */

@@ -1,7 +1,7 @@
 export { advanceRun, receiptsOfStep, sumsOfStep } from './advance-run.js';
 export type { LedgerGround, LedgerProblem } from './check-ledger.js';
 export { checkFigures, checkKernel, checkSamples, checkSteps, checkWriters } from './check-ledger.js';
-export { type ClassFigures, type ClassReport, MAX_CONFUSION_CLASSES, reportClasses } from './class-report.js';
+export { type ClassFigures, type ClassReport, reportClasses } from './class-report.js';
 export { cutBlocks } from './cut-blocks.js';
 export { DATA_FORMATS, type DataFormat, formatOfName, isBareArray } from './data-format.js';
 export type { ColumnEncoding, DatasetInfo, Preprocessing, ShardInfo, SplitName } from './dataset.js';
@@ -9,9 +9,19 @@ export { metricsOf } from './epoch-metrics.js';
 export type { ErrorCode, ErrorDetails, ErrorEnvelope, ErrorFacts, ErrorPlace } from './errors.js';
 export { exitCodeOf, fromEnvelope, isOutsideFailure, RopeteamError, toEnvelope } from './errors.js';
 export { startEventLimit } from './event-limit.js';
-export type { Metrics, RunEvent, RunEventBody, RunSummary, StepPhases, StoppedBy } from './events.js';
+export type {
+  FinalMetrics,
+  Kept,
+  Metrics,
+  RunEvent,
+  RunEventBody,
+  RunSummary,
+  StepPhases,
+  StoppedBy,
+} from './events.js';
 export type { FailpointName } from './failpoints.js';
 export { armFailpoints, FAILPOINTS, failpoint } from './failpoints.js';
+export { figuresOf } from './figures.js';
 export type { Grain, GrainDecision, GrainInputs, GrainPlan } from './grain.js';
 export { GRAIN_CHOICES, isNews, planGrain } from './grain.js';
 export { takesGradients } from './held-items.js';
@@ -58,9 +68,10 @@ export { foldTree } from './reduction-tree.js';
 export { positionFrom, progressOf } from './run-progress.js';
 export type { RunShape, StepSamples } from './run-shape.js';
 export { evaluationItems, samplesOfLeaseStep, samplesOfStep, shapeRun } from './run-shape.js';
-export type { RunEffect, RunInput, RunPosition, RunStart, RunState } from './run-state.js';
-export { newRun } from './run-state.js';
-export type { StopRules } from './stop-rules.js';
+export type { BestEpoch, RunEffect, RunInput, RunPosition, RunStart, RunState } from './run-state.js';
+export { committedSteps, newRun } from './run-state.js';
+export type { StopRules, WatchedMetric } from './stop-rules.js';
+export { TRAINING_METRICS, WATCHED_METRICS } from './stop-rules.js';
 export { nameRows } from './suspect-rows.js';
 export type {
   AverageItem,

@@ -71,7 +71,7 @@ export class CheckpointSchedule {
   }
 
   #checkpoint(state: RunState, { weights, optimizerState }: Memory): Checkpoint {
-    const { engine, job, shape, program } = this.#prepared;
+    const { engine, job, shape, program, best } = this.#prepared;
     return {
       run: shape.run,
       fence: shape.fence,
@@ -84,6 +84,7 @@ export class CheckpointSchedule {
       slots: optimizerSlotNames(job.train.optimizer),
       parameters: program.parameters,
       progress: progressOf(state),
+      ...(state.best === undefined ? {} : { best: best.of(state.best.step) }),
     };
   }
 

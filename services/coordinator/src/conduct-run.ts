@@ -66,6 +66,7 @@ async function trainAndFinish(
       update(context, entry, { step: state.version, loss });
       checkpoints.afterStep(state);
     },
+    restoring: (state) => checkpoints.final(state),
     ended: settle,
   });
   const ready = new ReadyWorkers(context, prepared, trainer);

@@ -5,6 +5,7 @@ import { formatJob, resolveModel } from '#job';
 import { compileModel, type ModelSpec, type Program } from '#kernel';
 import { type Ledger, type PreparedDataset, prepareDataset, takeFence, wholeDataset } from '#storage';
 import { type JobSpec, type LeaseSettings, RopeteamError, type RunPlan, type RunShape, shapeRun } from '#training';
+import { BestWeights } from './best-weights.js';
 import { checkKernelMemory, mostBlocks } from './kernel-memory.js';
 import { openResumedLedger, type Resumed, resumeRun } from './resume-run.js';
 import type { RunEntry } from './run-book.js';
@@ -23,6 +24,7 @@ export interface PreparedRun extends AsyncDisposable {
   readonly shape: RunShape;
   readonly plan: RunPlan;
   readonly engine: AveragerEngine;
+  readonly best: BestWeights;
   /** Blocks of a step that the engine can receive at the most: a power of two. */
   readonly mostBlocks: number;
   readonly ledger: Ledger;
@@ -91,7 +93,8 @@ async function open(
   const averager: AveragerEngineOptions = { ...steps, leases: leases !== undefined };
   const engine = await openAveragerEngine(averager);
   opened.push(engine);
-  const resumed = await resumeRun(entry, { fence, engine, program, seed: job.train.seed });
+  const best = new BestWeights();
+  const resumed = await resumeRun(entry, { fence, engine, best, program, seed: job.train.seed });
   const wanted = { program, model, dataset, seed: job.train.seed };
   const start: StartingWeights =
     resumed?.position === undefined
@@ -130,6 +133,7 @@ async function open(
     shape,
     plan,
     engine,
+    best,
     mostBlocks: mostBlocks(averager),
     ledger,
     start,

@@ -2,6 +2,7 @@ import type { AverageResult, LossSums } from '#engine';
 import { learningRateAt } from '#kernel';
 import {
   blockKey,
+  committedSteps,
   failpoint,
   type GradientReceipt,
   type GrainDecision,
@@ -181,7 +182,10 @@ export class RunRecord {
     });
   }
 
-  epochFinished({ epoch, train, validation: measured }: RunEffect & { kind: 'epoch-finished' }, state: RunState): void {
+  epochFinished(
+    { epoch, train, validation: measured, best }: RunEffect & { kind: 'epoch-finished' },
+    state: RunState,
+  ): void {
     const now = performance.now();
     const samples = this.#samplesCommitted - this.#epochStart.samples;
     const samplesPerSecond = samples / Math.max(1e-9, (now - this.#epochStart.at) / 1000);
@@ -195,8 +199,9 @@ export class RunRecord {
       event: 'epoch_finished',
       epoch,
       epochs: this.#prepared.shape.epochs,
-      step: state.version,
+      step: committedSteps(state),
       ...metrics,
+      ...(best ? { best } : {}),
       samplesPerSecond,
     });
   }

@@ -39,11 +39,11 @@ export interface WorkerRun extends AsyncDisposable {
   /** A piece of the state that a lease begins with. */
   acceptState(frame: WeightsFrame): void;
   /** Computes a taken item and sends what came of it; `dropped` when it was released or is of the past. */
-  compute(
-    taken: TakenItem,
-    signal: AbortSignal,
-  ): Promise<GradientReceipt | EvaluationReceipt | LeaseSummary | 'dropped'>;
+  compute(taken: TakenItem, signal: AbortSignal): Promise<GradientReceipt | Evaluated | LeaseSummary | 'dropped'>;
 }
+
+/** An evaluation's receipt as the queue keeps it. */
+type Evaluated = Omit<EvaluationReceipt, 'tally'>;
 
 export interface WorkerRunOptions {
   readonly configuration: WorkerConfiguration;
@@ -172,14 +172,14 @@ async function evaluate(
   taken: TakenItem,
   item: EvaluationItem,
   released: AbortSignal,
-): Promise<EvaluationReceipt | 'dropped'> {
+): Promise<Evaluated | 'dropped'> {
   const { split, begin, end, part, version } = item;
   await shards.need(split, begin, end);
   if ((await weights.until(version, released)) !== 'ready') return 'dropped';
   const begunAt = performance.now();
   const result = await weights.hold(() => engine.evaluate({ split, begin, end }));
   metrics.evaluated(performance.now() - begunAt);
-  const receipt: EvaluationReceipt = {
+  const receipt: Evaluated = {
     run: item.run,
     fence: item.fence,
     version,
@@ -188,7 +188,7 @@ async function evaluate(
     worker,
     ...sums(result),
   };
-  session.send({ kind: 'evaluation-receipt', itemId: taken.itemId, receipt });
+  session.send({ kind: 'evaluation-receipt', itemId: taken.itemId, receipt: { ...receipt, tally: result.tally } });
   return receipt;
 }
 

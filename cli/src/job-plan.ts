@@ -81,7 +81,8 @@ export function planJob(
   const leases = fitsWithLeases(averager);
   // One worker may be given leases of whole steps, and then updates by itself.
   const leasing = { ...engine, update: { optimizer: job.train.optimizer } };
-  const run = { samples: data.samples, floats: data.featureCount + data.targetCount, steps, workers };
+  const floats = data.featureCount + data.targetCount;
+  const run = { samples: data.samples, floats, steps, workers, keepsBest: job.train.keep === 'best' };
   return {
     job: job.name,
     task: data.task,

@@ -1,21 +1,27 @@
-/** The coordinator's live page: its files, the list of runs, and the events of a run as they come. */
-import { readFileSync } from 'node:fs';
+/** Everything the coordinator answers over HTTP besides metrics and probes, in one table. All of it is only read. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import type { EventStream, Page } from '#telemetry';
-import { RopeteamError, type RunEvent, type RunSummary, runId } from '#training';
+import { basename, dirname, join } from 'node:path';
+import { listArtifacts, openArtifact } from '#storage';
+import type { Found, MetricsServerOptions, Page } from '#telemetry';
+import { RopeteamError, type RunEvent, type RunId, runId } from '#training';
+import type { Artifact, Status, SystemFigures } from '../page/messages.js';
 import type { RunBook } from './run-book.js';
+import { RunFeeds } from './run-feed.js';
 
-/** What the page shows besides the runs. */
-export interface CoordinatorFacts {
-  readonly coordinator: string;
-  readonly kernel: string;
-  readonly redis: string;
+/** What the answers are made of. */
+export interface HttpSources {
+  readonly facts: Pick<Status, 'coordinator' | 'kernel' | 'redis'>;
+  readonly book: Pick<RunBook, 'summaries' | 'watch' | 'look'>;
+  readonly system: () => SystemFigures | undefined;
+  /** Where metrics are to be had, for Prometheus. */
+  readonly targets: () => string;
 }
 
-/** Steps of a run sent to a page at the most: as many as a wide screen has columns. */
+/** Steps of a run sent to a program that reads events, at the most. */
 const MOST_STEPS = 2_000;
-const STREAM = /^\/runs\/([^/]+)\/events$/;
+/** Pages that ask for the same at about the same time get the same text. */
+const STATUS_KEPT_MS = 500;
 const FOLDER = new URL('../page/', import.meta.url);
 
 const TYPES = {
@@ -26,52 +32,113 @@ const TYPES = {
   svg: 'image/svg+xml',
 } as const;
 const page = (kind: keyof typeof TYPES, body: string): Page => ({ contentType: `${TYPES[kind]}; charset=utf-8`, body });
+const json =
+  (make: () => unknown): (() => Promise<Page>) =>
+  async () =>
+    page('json', JSON.stringify(await make()));
+
+/** The fixed paths, and those of runs. */
+export function httpRoutes(sources: HttpSources): Required<Pick<MetricsServerOptions, 'routes' | 'find'>> {
+  const { book, targets } = sources;
+  const feeds = new RunFeeds();
+  const ofRuns: readonly (readonly [path: RegExp, answer: (run: RunId, rest: string) => Found])[] = [
+    [
+      /^\/runs\/([^/]+)\/events$/,
+      (run) => ({ kind: 'events', follow: (from, signal) => eventsOfRun(book, run, from, signal) }),
+    ],
+    [
+      /^\/runs\/([^/]+)\/page$/,
+      (run) => ({
+        kind: 'events',
+        follow: (from, signal) =>
+          feeds.follow(run, from, signal, () => ({
+            ...book.look(run),
+            watch: (first, ended) => book.watch(run, first, ended),
+          })),
+      }),
+    ],
+    [/^\/api\/runs\/([^/]+)\/artifacts$/, (run) => ({ kind: 'page', make: json(() => artifactsOf(book, run)) })],
+    [/^\/runs\/([^/]+)\/files\/(.+)$/, (run, name) => ({ kind: 'file', open: () => fileOf(book, run, name) })],
+  ];
+  return {
+    routes: {
+      ...pageFiles(),
+      '/api/status': keptFor(STATUS_KEPT_MS, () => page('json', JSON.stringify(statusOf(sources)))),
+      '/targets': () => page('json', targets()),
+    },
+    find: (path) => {
+      for (const [pattern, answer] of ofRuns) {
+        const [, name, rest = ''] = pattern.exec(path) ?? [];
+        const run = name === undefined ? undefined : knownRun(book, name);
+        if (run !== undefined) return answer(run, rest);
+      }
+      return undefined;
+    },
+  };
+}
 
 /** The page and all it needs; read once, nothing comes from another host. */
-export function pageRoutes(facts: CoordinatorFacts, runs: () => readonly RunSummary[]): Record<string, () => Page> {
+function pageFiles(): Record<string, () => Page> {
   const uplot = dirname(createRequire(import.meta.url).resolve('uplot'));
-  const own = (name: string, kind: keyof typeof TYPES): [string, () => Page] => {
-    const file = page(kind, readFileSync(new URL(name, FOLDER), 'utf8'));
-    return [`/page/${name}`, () => file];
+  const at = (path: string, kind: keyof typeof TYPES, file: URL | string): [string, () => Page] => {
+    const content = page(kind, readFileSync(file, 'utf8'));
+    return [path, () => content];
   };
-  const borrowed = (path: string, name: string, kind: keyof typeof TYPES): [string, () => Page] => {
-    const file = page(kind, readFileSync(join(uplot, name), 'utf8'));
-    return [path, () => file];
-  };
-  const index = page('html', readFileSync(new URL('index.html', FOLDER), 'utf8'));
+  const scripts = readdirSync(FOLDER).filter((name) => /^[a-z-]+\.js$/.test(name) && name !== 'uplot.js');
   return Object.fromEntries([
-    ['/', () => index],
-    ['/api/status', () => page('json', JSON.stringify({ ...facts, runs: runs() }))],
-    ...['main.js', 'render.js', 'charts.js', 'run-view.js'].map((name) => own(name, 'js')),
-    own('style.css', 'css'),
-    own('icon.svg', 'svg'),
-    borrowed('/page/uplot.js', 'uPlot.esm.js', 'js'),
-    borrowed('/page/uplot.css', 'uPlot.min.css', 'css'),
+    at('/', 'html', new URL('index.html', FOLDER)),
+    ...scripts.map((name) => at(`/page/${name}`, 'js', new URL(name, FOLDER))),
+    at('/page/style.css', 'css', new URL('style.css', FOLDER)),
+    at('/page/icon.svg', 'svg', new URL('icon.svg', FOLDER)),
+    at('/page/uplot.js', 'js', join(uplot, 'uPlot.esm.js')),
+    at('/page/uplot.css', 'css', join(uplot, 'uPlot.min.css')),
   ]);
 }
 
-/** The events of the run in a path `/runs/ID/events` from number `from`; undefined for another path or an unknown run. */
-export function runEventStream(book: RunBook): EventStream {
-  return (path, from, signal) => {
-    const name = STREAM.exec(path)?.[1];
-    if (name === undefined) return undefined;
-    try {
-      const run = runId(decodeURIComponent(name));
-      const steps = book.summaries.find((summary) => summary.run === run)?.steps ?? 0;
-      return thinned(book.watch(run, from, signal), from, Math.max(1, Math.ceil(steps / MOST_STEPS)));
-    } catch (error) {
-      // No name of a run, or of none.
-      if (error instanceof RopeteamError || error instanceof RangeError || error instanceof URIError) return undefined;
-      throw error;
-    }
+function statusOf({ facts, book, system }: HttpSources): Status {
+  const figures = system();
+  return { ...facts, ...(figures === undefined ? {} : { system: figures }), runs: book.summaries };
+}
+
+function keptFor(ms: number, make: () => Page): () => Page {
+  let kept: { readonly page: Page; readonly until: number } | undefined;
+  return () => {
+    if (kept === undefined || performance.now() >= kept.until) kept = { page: make(), until: performance.now() + ms };
+    return kept.page;
   };
 }
 
-/** Every event but steps, and of those each `every`-th: a page that is opened late gets what one opened early has. */
-async function* thinned(events: AsyncIterable<RunEvent>, from: number, every: number) {
+/** A run by the name in a path, still encoded; undefined where there is none of that name, or the name is none. */
+function knownRun(book: HttpSources['book'], name: string): RunId | undefined {
+  try {
+    const run = runId(decodeURIComponent(name));
+    book.look(run);
+    return run;
+  } catch (error) {
+    if (error instanceof RopeteamError || error instanceof RangeError || error instanceof URIError) return undefined;
+    throw error;
+  }
+}
+
+/** Every event but steps, and of those each so-many-th, for programs. */
+async function* eventsOfRun(book: HttpSources['book'], run: RunId, from: number, signal: AbortSignal) {
+  const every = Math.max(1, Math.ceil(book.look(run).summary().steps / MOST_STEPS));
+  const wanted = (event: RunEvent): boolean => event.event !== 'step_committed' || event.step % every === 0;
   let id = from;
-  for await (const event of events) {
-    if (event.event !== 'step_committed' || event.step % every === 0) yield { id, data: JSON.stringify(event) };
+  for await (const event of book.watch(run, from, signal)) {
+    if (wanted(event)) yield { id, data: JSON.stringify(event) };
     id++;
   }
+}
+
+async function artifactsOf(book: HttpSources['book'], run: RunId): Promise<readonly Artifact[]> {
+  const found = await listArtifacts(book.look(run).folder);
+  return found.map((artifact) => ({ ...artifact, modifiedAt: artifact.modifiedAt.toISOString() }));
+}
+
+async function fileOf(book: HttpSources['book'], run: RunId, name: string) {
+  const file = await openArtifact(book.look(run).folder, name);
+  if (file === undefined) return undefined;
+  const { bytes, read } = file;
+  return { name: `${run}-${basename(name)}`, bytes, read, [Symbol.asyncDispose]: () => file[Symbol.asyncDispose]() };
 }

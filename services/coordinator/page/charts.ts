@@ -93,7 +93,7 @@ export function createChart(element: HTMLElement, group: string): Chart {
             width: filled || faint ? 1 : 1.75,
             ...(dashed ? { dash: [6, 3] } : {}),
             scale: right ? 'right' : 'y',
-            ...(filled ? { fill: `${colour}99` } : {}),
+            ...(filled ? { fill: colour } : {}),
             spanGaps: true,
             points: { show: sparse === true && FEW_POINTS > present(values), size: 5 },
             value: (_plot, value, _series, at) => {
@@ -186,9 +186,12 @@ function drawMark({ ctx, bbox, valToPos }: uPlot, { step, kind }: ChartMark, fau
 const FEW_POINTS = 60;
 const present = (values: readonly (number | null)[]): number => values.filter((value) => value !== null).length;
 
-/** Of a logarithmic axis only the powers of ten get a line and a number. */
-const decades = (_plot: uPlot, splits: readonly number[]): (number | null)[] =>
-  splits.map((value) => (Number.isInteger(Math.log10(value)) ? value : null));
+/** Of a logarithmic axis the powers of ten get a line and a number; where it has less than two of them, 2 and 5 too. */
+const decades = (_plot: uPlot, splits: readonly number[]): (number | null)[] => {
+  const digitOf = (value: number): number => Math.round(value / 10 ** Math.floor(Math.log10(value) + 1e-9));
+  const few = splits.filter((value) => digitOf(value) === 1).length < 2;
+  return splits.map((value) => ([1, ...(few ? [2, 5] : [])].includes(digitOf(value)) ? value : null));
+};
 const DECADES: Pick<uPlot.Axis, 'filter'> = { filter: decades };
 
 const shortly = (value: number | null): string => {

@@ -77,6 +77,7 @@ function drawCurves(view: RunView, charts: Charts, smoothing: number, log: boole
     ],
   });
   const kind = view.epochs[0]?.train.accuracy === undefined ? 'r2' : 'accuracy';
+  element('accuracy-card').hidden = !view.epochs.some(({ train }) => train[kind] !== undefined);
   element('accuracy-title').textContent = kind === 'r2' ? 'r²' : 'Accuracy';
   charts.accuracy.show({
     ...shared,

@@ -80,6 +80,7 @@ export function table(
 
 function cellOf(cell: Cell | string | Node): HTMLElement {
   if (typeof cell === 'string') return create('td', cell);
+  if (cell instanceof HTMLTableCellElement) return cell;
   if (!(cell instanceof Node)) return create('td', cell.text, cell.className);
   const made = create('td', '');
   made.append(cell);

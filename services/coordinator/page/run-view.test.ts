@@ -91,9 +91,9 @@ describe('why it waits', () => {
 
   test('a worker that was lost since the last step is named, one that was lost long ago is not', () => {
     const view = viewOf([started, joined('w0'), joined('w1'), lost], [0]);
-    const stuck = { ...view, live: { ...live, sinceCommitMs: 3_000 } };
-    expect(reasonToWait({ ...stuck, lastStepAt: 2_000 }, 0)).toMatch(/w1 was lost meanwhile\.$/);
-    expect(reasonToWait({ ...stuck, lastStepAt: 9_000 }, 0)).not.toContain('lost');
+    const stuckAt = (at: number): RunView => ({ ...view, live: { ...live, at, sinceCommitMs: 3_000 } });
+    expect(reasonToWait(stuckAt(5_000), 0)).toMatch(/w1 was lost meanwhile\.$/);
+    expect(reasonToWait(stuckAt(9_000), 0)).not.toContain('lost');
   });
 
   test('a step that is being averaged waits for nobody', () => {

@@ -72,8 +72,6 @@ export interface RunView {
   log: LogEntry[];
   grain: string | undefined;
   samplesPerSecond: number | undefined;
-  lastEventAt: number | undefined;
-  lastStepAt: number | undefined;
   checkpointStep: number | undefined;
   grainEvent: (RunEvent & { readonly event: 'grain_chosen' }) | undefined;
   /** Of a classification, once it was measured by class. */
@@ -102,8 +100,6 @@ export function emptyView(): RunView {
     log: [],
     grain: undefined,
     samplesPerSecond: undefined,
-    lastEventAt: undefined,
-    lastStepAt: undefined,
     checkpointStep: undefined,
     grainEvent: undefined,
     classes: undefined,
@@ -117,7 +113,6 @@ export function emptyView(): RunView {
 export function applyFrame(view: RunView, { events, steps, live, summary }: PageFrame, now: number): void {
   for (const { step, event } of events) advanceView(view, event, step);
   if (steps !== undefined) applySteps(view, steps);
-  if (steps !== undefined && view.live !== undefined) view.lastStepAt = Date.now();
   view.summary = summary;
   view.live = live;
   view.liveAt = now;
@@ -139,7 +134,6 @@ function pointOf(row: StepRow): StepPoint {
 
 /** Takes in the next event. @param step how many steps were committed by then */
 export function advanceView(view: RunView, event: RunEvent, step: number): void {
-  view.lastEventAt = Date.parse(event.time);
   const say = (text: string, tone: Tone = 'plain'): void => {
     view.log.unshift({ time: event.time, text, tone });
     if (view.log.length > MOST_LOG_ENTRIES) view.log.length = MOST_LOG_ENTRIES;

@@ -71,9 +71,11 @@ export function inWords({ what, worker, heldMs, failures }: NeededItem, agoMs: n
   return `${what}${failed}, held by ${worker}${since}`;
 }
 
-function lostMeanwhile({ workers, lastStepAt = 0 }: RunView): string {
+/** Both times are of the coordinator's clock. */
+function lostMeanwhile({ workers, live }: RunView): string {
+  const committedAt = live === undefined ? 0 : live.at - live.sinceCommitMs;
   const lost = [...workers.values()].findLast(
-    ({ state, since }) => state === 'lost' && Date.parse(since) >= lastStepAt,
+    ({ state, since }) => state === 'lost' && Date.parse(since) >= committedAt,
   );
   return lost === undefined ? '' : ` ${lost.worker} was lost meanwhile.`;
 }

@@ -112,7 +112,7 @@ function drawBar(bar: WorkBar, y: number, x: (ms: number) => number): SVGElement
   const group = drawn('g', { class: `bar ${look ?? 'let-go'}` }, drawn('title', {}, titleOf(bar)));
   const middle = y + BAR / 2;
   // Held, but its weights are not there yet, or they are on their way: a line.
-  if (bar.outcome !== 'held' || bar.kind === 'average')
+  if (look !== 'held' && look !== 'lost')
     group.append(drawn('line', { x1: x(bar.takenMs), x2: x(computeFromMs), y1: middle, y2: middle, class: 'wait' }));
   const block = (from: number, to: number, part: string, fill: string): SVGElement =>
     drawn('rect', { x: x(from), y, width: Math.max(1.5, x(to) - x(from)), height: BAR, rx: 2, class: part, fill });

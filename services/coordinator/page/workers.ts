@@ -82,7 +82,7 @@ function speedCell(speed: number | undefined, median: number | undefined, fastes
 
 function goneLine({ worker, state, threads, pid, since }: WorkerRow, wide: boolean): Line {
   const how: Cell =
-    state === 'at work' ? { text: state } : { text: state, className: state === 'lost' ? 'bad' : 'quiet' };
+    state === 'at work' ? { text: 'there to the end' } : { text: state, className: state === 'lost' ? 'bad' : 'quiet' };
   if (!wide) return [worker, how, String(threads), String(pid), clock(since)];
   return [worker, how, '–', '–', '–', '–', String(threads), String(pid), clock(since)];
 }

@@ -142,6 +142,6 @@ test('what is remembered is bounded', () => {
     happens({ kind: 'gradient-received', receipt: { ...receipt(0, low), run: runId('r') } });
   }
   const { bars, coverage } = look();
-  expect(bars.length).toBeLessThanOrEqual(240);
+  expect(bars.length).toBeLessThanOrEqual(72);
   expect(coverage.disturbed.length).toBeLessThanOrEqual(300);
 });

@@ -6,6 +6,8 @@ import { describeItem, type Piece, type RunActivity } from './run-activity.js';
 
 /** More items are not named one by one. */
 const MOST_NEEDED = 64;
+/** More are not in sight: the page shows the last few dozen. */
+const MOST_BARS = 72;
 
 export interface Moment {
   /** The monotonic clock of the activity, and the wall clock, at one moment. */
@@ -32,7 +34,7 @@ export function liveRun(
     coverage: coverageOf(state, activity),
     counts: activity.counts,
     workers: members.map((member) => liveWorker(member, state, activity, now)),
-    bars: activity.pieces.map((piece) => barOf(piece, now)),
+    bars: activity.pieces.slice(-MOST_BARS).map((piece) => barOf(piece, now)),
     goodput,
   };
 }

@@ -5,7 +5,7 @@ import type { LiveRun, PageFrame } from '../page/messages.js';
 import { StepCurve } from './step-curve.js';
 
 /** How often pages are told what is new. */
-const TELL_MS = 500;
+const TELL_MS = 1_000;
 /** A page that comes back, or is loaded again, finds what the last one left for so long. */
 const KEEP_MS = 10_000;
 const MOST_EPOCHS = 1_000;
@@ -64,7 +64,7 @@ export class RunFeed {
     this.#gone.abort();
   }
 
-  /** What is new since event number `seen`, then what comes, twice a second. */
+  /** What is new since event number `seen`, then what comes, once a second. */
   async *follow(from: number, signal: AbortSignal): AsyncGenerator<StreamedEvent> {
     this.#readers++;
     this.#timer ??= setInterval(() => this.#tell(), TELL_MS);

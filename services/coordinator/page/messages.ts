@@ -81,7 +81,7 @@ export interface LiveRun {
   readonly at: number;
   /** Committed steps. */
   readonly version: number;
-  readonly phase: 'training' | 'averaging' | 'measuring' | 'ended';
+  readonly phase: 'training' | 'averaging' | 'restoring' | 'measuring' | 'ended';
   /** An epoch's validation must be known before the next step may commit. */
   readonly judging: boolean;
   /** Since the last commit, and the median of the times between the last ones. */

@@ -78,7 +78,7 @@ function showNeeded(live: LiveRun | undefined, agoMs: number): void {
   }
   const { needed, version, phase } = live;
   element('needed-title').textContent =
-    phase === 'measuring' ? 'What the run waits for' : `What step ${version} waits for`;
+    phase === 'measuring' || phase === 'restoring' ? 'What the run waits for' : `What step ${version} waits for`;
   const lines = needed.map((item) => inWords(item, agoMs));
   const none = phase === 'averaging' ? 'Nothing: all its blocks are in, it is being averaged.' : 'Nothing.';
   into.replaceChildren(...(lines.length === 0 ? [none] : lines).map((line) => create('li', line)));

@@ -60,7 +60,7 @@ function whatIsMissing(live: LiveRun, agoMs: number): string {
   }
   const named = needed.slice(0, MOST_NAMED).map((item) => inWords(item, agoMs));
   const rest = needed.length > MOST_NAMED ? [`${needed.length - MOST_NAMED} more`] : [];
-  const subject = phase === 'measuring' ? 'the run' : `step ${version}`;
+  const subject = phase === 'measuring' || phase === 'restoring' ? 'the run' : `step ${version}`;
   return `${subject} waits for ${listed([...named, ...rest])}.`;
 }
 

@@ -1,5 +1,5 @@
 /** What the page is told of a run in training: a pure projection of the step protocol's state and what was seen of it lately. */
-import { type RunState, samplesOfStep, versionOf } from '#training';
+import { committedSteps, type RunState, samplesOfStep, versionOf } from '#training';
 import type { EpochCoverage, LiveRun, LiveWorker, NeededItem, WorkBar } from '../page/messages.js';
 import type { Member } from './membership.js';
 import { describeItem, type Piece, type RunActivity } from './run-activity.js';
@@ -25,7 +25,7 @@ export function liveRun(
   const { usualMs } = activity;
   return {
     at: wall,
-    version: state.version,
+    version: committedSteps(state),
     phase: state.phase,
     judging: state.judging,
     sinceCommitMs: whole(now - activity.committedAt),

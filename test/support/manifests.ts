@@ -9,7 +9,8 @@ import type { Kubectl, Manifest } from './kubectl.js';
 /** Every overlay as it is, and with each component that the how-to adds to one. */
 export const VARIANTS: readonly { readonly overlay: string; readonly components: readonly string[] }[] = [
   { overlay: 'dev', components: [] },
-  { overlay: 'dev', components: ['submit-digits', 'monitoring', 'keda'] },
+  { overlay: 'dev-submit', components: [] },
+  { overlay: 'dev-monitored', components: ['keda'] },
   { overlay: 'batch', components: [] },
   { overlay: 'production', components: [] },
   { overlay: 'production', components: ['monitoring', 'hpa'] },

@@ -32,10 +32,10 @@ const rules: Readonly<Record<string, PartRule>> = {
   model: { parts: ['kernel', 'engine', 'training', 'storage'], packages: ['protobufjs'], node: true },
   'services/coordinator': { parts: packages, packages: [], node: true },
   'services/worker': { parts: packages, packages: [], node: true },
-  // commander: the command line; log-update: redrawing a block of lines.
+  // commander: the command line; string-width: how many columns a text takes.
   cli: {
     parts: packages,
-    packages: ['commander', 'log-update'],
+    packages: ['commander', 'string-width'],
     node: true,
     starts: ['services/coordinator', 'services/worker'],
   },

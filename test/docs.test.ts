@@ -80,7 +80,7 @@ describe('docs/events.md', () => {
   const errors = readText(root, 'packages/training/src/errors.ts');
   const union = source.slice(source.indexOf('export type RunEventBody'), source.indexOf('export type RunEvent ='));
   const events = unionMembers(union, 'event');
-  const types = ['Metrics', 'StepPhases', 'RunSummary'];
+  const types = ['Metrics', 'StepPhases', 'WorkerMeasure', 'RunSummary'];
 
   test('describes every event and type, and no other', () => {
     expect([...sections.keys()].toSorted(byText)).toEqual([...events.keys(), ...types].toSorted(byText));

@@ -9,7 +9,15 @@ export { metricsOf } from './epoch-metrics.js';
 export type { ErrorCode, ErrorDetails, ErrorEnvelope, ErrorFacts, ErrorPlace } from './errors.js';
 export { exitCodeOf, fromEnvelope, isOutsideFailure, RopeteamError, toEnvelope } from './errors.js';
 export { startEventLimit } from './event-limit.js';
-export type { Metrics, RunEvent, RunEventBody, RunSummary, StepPhases, StoppedBy } from './events.js';
+export type {
+  Metrics,
+  RunEvent,
+  RunEventBody,
+  RunSummary,
+  StepPhases,
+  StoppedBy,
+  WorkerMeasure,
+} from './events.js';
 export type { FailpointName } from './failpoints.js';
 export { armFailpoints, FAILPOINTS, failpoint } from './failpoints.js';
 export type { Grain, GrainDecision, GrainInputs, GrainPlan } from './grain.js';

@@ -124,6 +124,8 @@ export function advanceView(view: RunView, event: RunEvent): void {
       markWorker(view, event, 'left');
       say(`${event.worker} left: ${event.reason}`);
       break;
+    case 'workers_measured':
+      break;
     case 'step_committed':
       addStep(view, event);
       break;

@@ -20,8 +20,12 @@ const rules: Readonly<Record<string, PartRule>> = {
   },
   // js-redis-server: the last resort where no Redis can be had, in a process of its own.
   queues: { parts: ['training', 'kernel'], packages: ['bullmq', 'ioredis', 'js-redis-server'], node: true },
-  // pino-pretty: logs for people where the stream is a terminal.
-  telemetry: { parts: ['training'], packages: ['prom-client', 'pino', 'pino-pretty'], node: true },
+  // pino-pretty: logs for people where the stream is a terminal. @opentelemetry/api: spans for whoever loads an SDK.
+  telemetry: {
+    parts: ['training'],
+    packages: ['prom-client', 'pino', 'pino-pretty', '@opentelemetry/api'],
+    node: true,
+  },
   // hyparquet: Parquet files, hyparquet-compressors: what they are compressed with.
   storage: {
     parts: ['training', 'kernel'],

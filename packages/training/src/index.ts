@@ -70,6 +70,7 @@ export type { RunEffect, RunInput, RunPosition, RunStart, RunState } from './run
 export { newRun } from './run-state.js';
 export type { StopRules } from './stop-rules.js';
 export { nameRows } from './suspect-rows.js';
+export { readTraceContext, type TraceContext } from './trace-context.js';
 export type {
   AverageItem,
   Block,

@@ -4,12 +4,14 @@ import { forgetInputs } from '#storage';
 import { failpoint, fromEnvelope, isOutsideFailure, RopeteamError, type RunSummary, toEnvelope } from '#training';
 import { CheckpointSchedule } from './checkpoint-schedule.js';
 import { finishRun } from './finish-run.js';
+import { logEvent } from './log-event.js';
 import { type PreparedRun, prepareRun } from './prepare-run.js';
 import { ReadyWorkers } from './ready-workers.js';
 import type { Resumed } from './resume-run.js';
 import type { RunEntry } from './run-book.js';
 import type { CoordinatorContext, RunContext } from './run-context.js';
 import type { RunOutcome } from './run-outcome.js';
+import { RunTraces } from './run-traces.js';
 import { RunTrainer } from './train-run.js';
 
 /** How soon a worker that waits behind a lost item is noticed. */
@@ -17,7 +19,9 @@ const PROGRESS_CHECK_MS = 25;
 
 export async function conductRun(shared: CoordinatorContext, entry: RunEntry, shutdown: AbortSignal): Promise<void> {
   const log = shared.log.with({ run: entry.run });
-  const context: RunContext = { ...shared, log, events: entry.events };
+  const traces = new RunTraces(entry.run);
+  const context: RunContext = { ...shared, log, events: entry.events, traces };
+  entry.events.listen((event) => logEvent(log, event));
   let mayGoOn = false;
   try {
     update(context, entry, { state: 'preparing' });
@@ -38,6 +42,7 @@ export async function conductRun(shared: CoordinatorContext, entry: RunEntry, sh
     context.metrics.runFailed(known.code);
     entry.events.append({ event: 'run_failed', ...toEnvelope(known) });
   } finally {
+    traces.ended();
     entry.dataset = undefined;
     await entry.eventLog.flush();
     failpoint('before-cleanup');
@@ -81,6 +86,7 @@ async function trainAndFinish(
     await checkpoints.settled();
     await prepared.ledger.flush();
     if (outcome.kind === 'failed') {
+      context.log.error('run_failed', { ...outcome.error });
       update(context, entry, { state: 'failed' });
       context.metrics.runFailed(fromEnvelope(outcome.error).code);
       entry.events.append({ event: 'run_failed', ...outcome.error });

@@ -139,6 +139,7 @@ export class RunRecord {
       loss = this.#write(step, record, [block], { ...timing, learningRate, gradientNorm, weightsHash });
     }
     this.#tellPace();
+    this.#context.traces.committed(receipt.step);
     return loss;
   }
 
@@ -150,6 +151,7 @@ export class RunRecord {
     }
     const loss = this.#write(step, sums, receipts.map(ledgerBlock), figures);
     this.#tellPace();
+    this.#context.traces.committed(step);
     return loss;
   }
 

@@ -22,6 +22,8 @@ export interface TestClusterOptions {
   readonly node?: string;
   /** A Redis of the test's own; it is not ended with the cluster. */
   readonly redisUrl?: string;
+  /** Added to the environment of all services. */
+  readonly variables?: Readonly<Record<string, string>>;
   /** Gets what the services log instead of the test's own output. */
   readonly onLog?: (text: string) => void;
 }
@@ -99,6 +101,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
       stdio: ['ignore', 'ignore', options.onLog === undefined ? 'inherit' : 'pipe', 'ipc'],
       env: {
         ...process.env,
+        ...options.variables,
         ROPETEAM_REDIS_URL: redisUrl,
         ...(failpoints === undefined ? {} : { ROPETEAM_FAILPOINTS: failpoints }),
       },

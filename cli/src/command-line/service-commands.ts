@@ -41,7 +41,7 @@ function finish(kind: ServiceKind, command: Command, context: Context, onExit: O
     .option('--kernel <name>', 'wasm, js, wasm-fma, blas or auto (default: wasm)')
     .option('--name <name>', 'name in logs and events, unique in the cluster')
     .option('--namespace <name>', 'prefix of all keys in Redis, one for a cluster (default: ropeteam)')
-    .option('--log-level <level>', 'debug, info, warn or error (default: info)')
+    .option('--log-level <level>', 'debug, info, warn, error or silent (default: ROPETEAM_LOG_LEVEL, or info)')
     .addOption(redisOption())
     .action(async ({ redisUrl, ...flags }: ServiceFlags) => {
       const { runService } = await import('../commands/service.js');

@@ -28,10 +28,13 @@ export function renderSummary(finished: Finished, next: string, paint: Paint): s
     ],
     ...(finished.workersLost + finished.blocksReissued === 0 ? [] : [['faults', faults(finished)] as const]),
     ...(finished.kept === undefined ? [] : [['kept', keptEpoch(finished.kept)] as const]),
+    ...otherMetrics(finished),
     ['weights', `sha256 ${finished.weightsSha256}`],
+    ...(finished.ledgerSha256 === undefined ? [] : [['ledger', `sha256 ${finished.ledgerSha256}`] as const]),
     ['ran on', `${finished.redis.engine} ${finished.redis.version} · kernel ${finished.kernel}`],
     ...(finished.kernelReason === undefined ? [] : [['', `auto: ${finished.kernelReason}`] as const]),
     ['model', finished.modelPath],
+    ['files', `${finished.runPath}: job.yaml, events.ndjson, ledger.ndjson, checkpoints/`],
     ['next', next],
   ];
   return [
@@ -49,6 +52,15 @@ function outcome({ test, validation, train }: Finished): string {
   if (test !== undefined) return `test ${formatMetrics(test)}`;
   if (validation !== undefined) return `validation ${formatMetrics(validation)}`;
   return train === undefined ? 'ended before its first step' : `training ${formatMetrics(train)}`;
+}
+
+/** Those of the other splits: what the model was shown, and what it was watched with. */
+function otherMetrics({ test, validation, train }: Finished): readonly (readonly [string, string])[] {
+  const others = [
+    ...(test === undefined || validation === undefined ? [] : [`validation ${formatMetrics(validation)}`]),
+    ...((test ?? validation) === undefined || train === undefined ? [] : [`training ${formatMetrics(train)}`]),
+  ];
+  return others.length === 0 ? [] : [['metrics', others.join(' · ')]];
 }
 
 function faults({ workersLost, blocksReissued }: Finished): string {

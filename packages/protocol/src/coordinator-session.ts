@@ -5,6 +5,7 @@ import {
   type CoordinatorSession,
   type CoordinatorSessionHandler,
   RopeteamError,
+  type TraceContext,
   type WorkerHello,
 } from '#training';
 import { callOver } from './calls.js';
@@ -32,6 +33,8 @@ export interface ConnectOptions {
   /** Milliseconds until the welcome must be there. */
   readonly connectDeadlineMs?: number;
   readonly clock?: Clock;
+  /** Goes along as metadata of the call. */
+  readonly trace?: TraceContext | undefined;
 }
 
 type Stream = ClientDuplexStream<Uint8Array, Buffer>;
@@ -80,7 +83,7 @@ async function join(
     path,
     requestSerialize,
     responseDeserialize,
-    new Metadata(),
+    Metadata.fromHttp2Headers({ ...options.trace }),
   );
   const over = callOver(call);
   let phase: Phase = { kind: 'ended' };

@@ -58,6 +58,14 @@ export interface StepPhases {
   readonly commitMs: number;
 }
 
+/** What one worker computed of what was committed in a span of time. */
+export interface WorkerMeasure {
+  readonly worker: string;
+  readonly samples: number;
+  /** In its kernel. */
+  readonly computeMs: number;
+}
+
 export type RunEventBody =
   | {
       readonly event: 'run_queued';
@@ -128,6 +136,12 @@ export type RunEventBody =
       readonly durationMs: number;
       readonly workers: number;
       readonly phases: StepPhases;
+    }
+  /** Once a second at the most: who computed the samples committed since the last such event. */
+  | {
+      readonly event: 'workers_measured';
+      readonly seconds: number;
+      readonly workers: readonly WorkerMeasure[];
     }
   | {
       readonly event: 'epoch_finished';

@@ -18,6 +18,7 @@ export type {
   RunSummary,
   StepPhases,
   StoppedBy,
+  WorkerMeasure,
 } from './events.js';
 export type { FailpointName } from './failpoints.js';
 export { armFailpoints, FAILPOINTS, failpoint } from './failpoints.js';
@@ -73,6 +74,7 @@ export { committedSteps, newRun } from './run-state.js';
 export type { StopRules, WatchedMetric } from './stop-rules.js';
 export { TRAINING_METRICS, WATCHED_METRICS } from './stop-rules.js';
 export { nameRows } from './suspect-rows.js';
+export { readTraceContext, type TraceContext } from './trace-context.js';
 export type {
   AverageItem,
   Block,

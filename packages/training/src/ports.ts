@@ -3,6 +3,7 @@ import type { SplitName } from './dataset.js';
 import type { RunEvent, RunSummary } from './events.js';
 import type { Fence, RunId, Step } from './identities.js';
 import type { CoordinatorMessage, GradientProof, LeaseProof, WorkerHello, WorkerMessage } from './messages.js';
+import type { Traced } from './trace-context.js';
 import type { AverageItem, WorkerItem, WorkItem } from './work-items.js';
 
 // ---- the wire, coordinator's side -----------------------------------------------------------------------------
@@ -16,7 +17,7 @@ export interface EncodedWeights {
 }
 
 /** One connected worker, seen from the coordinator. */
-export interface WorkerSession {
+export interface WorkerSession extends Traced {
   readonly hello: WorkerHello;
   /** The welcome is the server's own to send, before anything else. */
   send(message: Exclude<CoordinatorMessage, { kind: 'weights-frame' | 'state-frame' | 'welcome' }>): void;

@@ -171,6 +171,8 @@ export function advanceView(view: RunView, event: RunEvent, step: number): void 
       markWorker(view, event, 'left');
       say(`${event.worker} left: ${event.reason}`);
       break;
+    case 'workers_measured':
+      break;
     case 'step_committed':
       break; // steps come as a curve
     case 'epoch_finished':

@@ -125,7 +125,9 @@ export class CheckpointSchedule {
     await this.#prepared.ledger.flush();
     await this.#entry.eventLog.flush();
     failpoint('before-checkpoint');
-    const saved = await saveCheckpoint(this.#entry.folder, checkpoint, this.#prepared.job.checkpoint);
+    const saved = await this.#context.traces.checkpointing(checkpoint.step, () =>
+      saveCheckpoint(this.#entry.folder, checkpoint, this.#prepared.job.checkpoint),
+    );
     this.#lastStep = checkpoint.step;
     this.#context.metrics.checkpointSaved(saved);
     this.#context.events.append({ event: 'checkpoint_saved', step: checkpoint.step, ...saved });

@@ -5,12 +5,14 @@ import { failpoint, fromEnvelope, isOutsideFailure, RopeteamError, type RunSumma
 import { CheckpointSchedule } from './checkpoint-schedule.js';
 import { finishRun } from './finish-run.js';
 import { liveRun } from './live-run.js';
+import { logEvent } from './log-event.js';
 import { type PreparedRun, prepareRun } from './prepare-run.js';
 import { ReadyWorkers } from './ready-workers.js';
 import type { Resumed } from './resume-run.js';
 import type { RunEntry } from './run-book.js';
 import type { CoordinatorContext, RunContext } from './run-context.js';
 import type { RunOutcome } from './run-outcome.js';
+import { RunTraces } from './run-traces.js';
 import { RunTrainer } from './train-run.js';
 
 /** How soon a worker that waits behind a lost item is noticed. */
@@ -18,7 +20,9 @@ const PROGRESS_CHECK_MS = 25;
 
 export async function conductRun(shared: CoordinatorContext, entry: RunEntry, shutdown: AbortSignal): Promise<void> {
   const log = shared.log.with({ run: entry.run });
-  const context: RunContext = { ...shared, log, events: entry.events };
+  const traces = new RunTraces(entry.run);
+  const context: RunContext = { ...shared, log, events: entry.events, traces };
+  entry.events.listen((event) => logEvent(log, event));
   let mayGoOn = false;
   try {
     update(context, entry, { state: 'preparing' });
@@ -39,6 +43,7 @@ export async function conductRun(shared: CoordinatorContext, entry: RunEntry, sh
     context.metrics.runFailed(known.code);
     entry.events.append({ event: 'run_failed', ...toEnvelope(known) });
   } finally {
+    traces.ended();
     entry.dataset = undefined;
     await entry.eventLog.flush();
     failpoint('before-cleanup');
@@ -87,6 +92,7 @@ async function trainAndFinish(
     await checkpoints.settled();
     await prepared.ledger.flush();
     if (outcome.kind === 'failed') {
+      context.log.error('run_failed', { ...outcome.error });
       update(context, entry, { state: 'failed' });
       context.metrics.runFailed(fromEnvelope(outcome.error).code);
       entry.events.append({ event: 'run_failed', ...outcome.error });

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { KERNEL_CHOICES, type KernelChoice } from '#engine';
-import { oneOf, redisUrlFrom, wholeNumber } from '#job';
+import { oneOf, oneOfEither, redisUrlFrom, wholeNumber } from '#job';
 import { LOG_LEVELS, type LogLevel } from '#telemetry';
 import { GRAIN_CHOICES, type RunId, runId } from '#training';
 
@@ -46,7 +46,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       namespace: { type: 'string', default: 'ropeteam' },
       grain: { type: 'string', default: 'auto' },
       only: { type: 'string' },
-      'log-level': { type: 'string', default: 'info' },
+      'log-level': { type: 'string' },
     },
   });
   return {
@@ -64,6 +64,11 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     only: values.only === undefined ? undefined : runId(values.only),
     failpoints: environment.ROPETEAM_FAILPOINTS || undefined,
     production: environment.NODE_ENV === 'production',
-    logLevel: oneOf('--log-level', values['log-level'], LOG_LEVELS),
+    logLevel: oneOfEither(
+      ['--log-level', values['log-level']],
+      ['ROPETEAM_LOG_LEVEL', environment.ROPETEAM_LOG_LEVEL],
+      'info',
+      LOG_LEVELS,
+    ),
   };
 }

@@ -2,8 +2,8 @@ import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { startCoordinatorServer } from '#protocol';
 import { openWorkQueues } from '#queues';
-import { createCoordinatorMetrics, type Logger, packageVersion, startMetricsServer } from '#telemetry';
-import { failpoint, type RopeteamError } from '#training';
+import { createCoordinatorMetrics, type Logger, packageVersion, startMetricsServer, startSpan } from '#telemetry';
+import { failpoint, type RopeteamError, type SessionHandler, type WorkerSession } from '#training';
 import { AveragesDesk } from './averages-desk.js';
 import { conductRun } from './conduct-run.js';
 import type { CoordinatorConfiguration } from './configuration.js';
@@ -88,7 +88,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     name,
     onUnexpectedError: (error, method) => log.error('call_failed', { method, error }),
     handlers: {
-      workerJoined: (session) => membership.admit(session),
+      workerJoined: (session) => admit(membership, session),
       readShard: (run, split, index) => book.readShard(run, split, index),
       submit: (submission) => book.submit(submission),
       listRuns: async () => book.summaries,
@@ -137,6 +137,19 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
       await leads.releaseAll();
     },
   };
+}
+
+/** In the trace of the worker's own attempt to join. */
+function admit(membership: Membership, session: WorkerSession): SessionHandler {
+  const span = startSpan('admit', { worker: session.hello.worker }, session.trace);
+  try {
+    const handler = membership.admit(session);
+    span.end();
+    return handler;
+  } catch (error) {
+    span.end(error);
+    throw error;
+  }
 }
 
 /** Other coordinators, each with a run of its own, may have theirs in it. */

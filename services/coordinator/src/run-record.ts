@@ -22,6 +22,7 @@ import { RunActivity } from './run-activity.js';
 import type { RunContext } from './run-context.js';
 import { StepTimeline } from './step-timeline.js';
 import type { Arrival } from './uploads.js';
+import { WorkerPace } from './worker-pace.js';
 
 /** The average of the step that is being committed. */
 export type Averaged = Pick<AverageResult, 'gradientNorm' | 'weightsHash'> & { readonly learningRate: number };
@@ -35,6 +36,7 @@ export class RunRecord {
   readonly #context: RunContext;
   readonly #prepared: PreparedRun;
   readonly #timeline = new StepTimeline();
+  readonly #pace = new WorkerPace();
   #startedAt: number | undefined;
   #epochStart = { at: 0, samples: 0 };
   #workersLost = 0;
@@ -73,6 +75,7 @@ export class RunRecord {
     this.#startedAt = performance.now();
     this.#epochStart = { at: this.#startedAt, samples: 0 };
     this.#timeline.begin();
+    this.#pace.begin();
   }
 
   arrived(receipt: GradientReceipt | LeaseReceipt, arrival: Arrival): void {
@@ -133,6 +136,7 @@ export class RunRecord {
     const samplesLeased = steps.reduce((sum, { sampleCount }) => sum + sampleCount, 0);
     this.#context.metrics.leaseCommitted();
     this.#context.metrics.workerTimed(worker, receipt.computeMs / 1000 / Math.max(1, samplesLeased));
+    this.#pace.computed(worker, samplesLeased, receipt.computeMs);
     let loss = 0;
     for (const record of steps) {
       const { step, sampleCount: samples, lossSum, gradientHash: gradient, gradientNorm, weightsHash } = record;
@@ -140,6 +144,8 @@ export class RunRecord {
       const block = { begin: 0, end: shape.microBatches, worker, attempt, samples, lossSum, gradient };
       loss = this.#write(step, record, [block], { ...timing, learningRate, gradientNorm, weightsHash });
     }
+    this.#tellPace();
+    this.#context.traces.committed(receipt.step);
     return loss;
   }
 
@@ -147,8 +153,17 @@ export class RunRecord {
   committed({ step, receipts, sums }: RunEffect & { kind: 'committed' }, figures: Averaged & Timing): number {
     for (const { worker, computeMs, sampleCount } of receipts) {
       this.#context.metrics.workerTimed(worker, computeMs / 1000 / Math.max(1, sampleCount));
+      this.#pace.computed(worker, sampleCount, computeMs);
     }
-    return this.#write(step, sums, receipts.map(ledgerBlock), figures);
+    const loss = this.#write(step, sums, receipts.map(ledgerBlock), figures);
+    this.#tellPace();
+    this.#context.traces.committed(step);
+    return loss;
+  }
+
+  #tellPace(): void {
+    const measured = this.#pace.due();
+    if (measured !== undefined) this.#context.events.append({ event: 'workers_measured', ...measured });
   }
 
   #write(step: Step, sums: LossSums, blocks: readonly LedgerBlock[], figuresOfStep: Averaged & Timing): number {

@@ -385,7 +385,8 @@ export class RunTrainer {
       learningRate,
       ...(job.train.clipNorm === undefined ? {} : { clipNorm: job.train.clipNorm }),
     };
-    const result = await engine.average(request).catch((error: unknown) => {
+    const averaging = this.#context.traces.averaging(step, () => engine.average(request));
+    const result = await averaging.catch((error: unknown) => {
       // Nobody comes for these receipts again, and half an update can't be undone.
       this.#fail(`averaged (step ${step})`, error);
       throw error;

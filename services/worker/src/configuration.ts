@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { KERNEL_CHOICES, type KernelChoice } from '#engine';
-import { oneOf, redisUrlFrom, wholeNumber } from '#job';
+import { oneOf, oneOfEither, redisUrlFrom, wholeNumber } from '#job';
 import { LOG_LEVELS, type LogLevel } from '#telemetry';
 import { RopeteamError, type WorkerId, workerId } from '#training';
 
@@ -42,7 +42,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       namespace: { type: 'string', default: 'ropeteam' },
       'metrics-host': { type: 'string', default: '127.0.0.1' },
       'metrics-port': { type: 'string', default: '0' },
-      'log-level': { type: 'string', default: 'info' },
+      'log-level': { type: 'string' },
     },
   });
   return {
@@ -57,7 +57,12 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     metricsPort: wholeNumber('--metrics-port', values['metrics-port'], 0, 65_535),
     failpoints: environment.ROPETEAM_FAILPOINTS || undefined,
     production: environment.NODE_ENV === 'production',
-    logLevel: oneOf('--log-level', values['log-level'], LOG_LEVELS),
+    logLevel: oneOfEither(
+      ['--log-level', values['log-level']],
+      ['ROPETEAM_LOG_LEVEL', environment.ROPETEAM_LOG_LEVEL],
+      'info',
+      LOG_LEVELS,
+    ),
   };
 }
 

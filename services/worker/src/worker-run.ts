@@ -6,7 +6,7 @@ import {
   type WorkerEngineOptions,
   workerFits,
 } from '#engine';
-import type { WorkerMetrics } from '#telemetry';
+import { inSpan, type SpanFacts, type WorkerMetrics } from '#telemetry';
 import {
   type CoordinatorSession,
   type EvaluationItem,
@@ -18,6 +18,7 @@ import {
   type RunPlan,
   type Step,
   type TakenItem,
+  versionOf,
   type WeightsFrame,
   type WorkerId,
   type WorkerItem,
@@ -145,9 +146,9 @@ async function computeGradient(
   if ((await weights.until(item.step, released)) !== 'ready') return 'dropped';
   const waitedMs = Math.max(0, takenAt - weights.currentSince);
   const { epoch, firstPosition, endPosition, block } = item;
-  const result = await weights.hold(() =>
-    engine.computeGradient({ step: item.step, epoch, firstPosition, endPosition, begin: block.begin, end: block.end }),
-  );
+  const facts = factsOf(taken, worker);
+  const part = { step: item.step, epoch, firstPosition, endPosition, begin: block.begin, end: block.end };
+  const result = await inSpan('compute', facts, item.trace, () => weights.hold(() => engine.computeGradient(part)));
   const receipt: GradientReceipt = {
     ...{ run: item.run, fence: item.fence, step: item.step, block },
     worker,
@@ -159,7 +160,9 @@ async function computeGradient(
   };
   failpoint('worker-after-compute');
   const computedAt = performance.now();
-  await session.sendGradient({ itemId: taken.itemId, receipt }, result.gradient);
+  await inSpan('upload', facts, item.trace, () =>
+    session.sendGradient({ itemId: taken.itemId, receipt }, result.gradient),
+  );
   const uploadMs = performance.now() - computedAt;
   metrics.weightsReceived(item.step);
   metrics.payload('sent', result.gradient.byteLength);
@@ -177,7 +180,9 @@ async function evaluate(
   await shards.need(split, begin, end);
   if ((await weights.until(version, released)) !== 'ready') return 'dropped';
   const begunAt = performance.now();
-  const result = await weights.hold(() => engine.evaluate({ split, begin, end }));
+  const result = await inSpan('compute', factsOf(taken, worker), item.trace, () =>
+    weights.hold(() => engine.evaluate({ split, begin, end })),
+  );
   metrics.evaluated(performance.now() - begunAt);
   const receipt: Evaluated = {
     run: item.run,
@@ -190,6 +195,11 @@ async function evaluate(
   };
   session.send({ kind: 'evaluation-receipt', itemId: taken.itemId, receipt: { ...receipt, tally: result.tally } });
   return receipt;
+}
+
+/** What a span of this item says of it. */
+function factsOf({ item, itemId, attempt }: TakenItem, worker: WorkerId): SpanFacts {
+  return { run: item.run, kind: item.kind, step: versionOf(item), item: itemId, attempt, worker };
 }
 
 function sums(result: Omit<GradientResult, 'gradient' | 'gradientHash' | 'computeMs'>) {

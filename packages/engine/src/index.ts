@@ -15,6 +15,7 @@ export type {
   LeaseRequest,
   LeaseResult,
   LeaseStepResult,
+  LocalOptions,
   ShardRows,
   Sharing,
   SplitName,

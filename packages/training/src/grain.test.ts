@@ -6,6 +6,7 @@ const INPUTS: GrainInputs = {
   wanted: 'auto',
   workers: ['w1', 'w2'],
   canLease: true,
+  rounds: false,
   microBatches: 8,
   exchangedBytes: 8000,
   resultBytes: 4000,

@@ -16,6 +16,7 @@ import {
   type GradientReceipt,
   type LeaseSettings,
   type RunPlan,
+  ratesOfRound,
   type Step,
   type TakenItem,
   type WeightsFrame,
@@ -72,6 +73,7 @@ export async function openWorkerRun(
     batch: plan.batch,
     microBatches: plan.microBatches,
     wire: plan.wire,
+    ...(plan.local === undefined ? {} : { local: plan.local }),
   };
   const engine = await openWorkerEngine(withLeases(engineOptions, plan.leases));
   const weights = new WeightsBoard(engine);
@@ -145,9 +147,13 @@ async function computeGradient(
   if ((await weights.until(item.step, released)) !== 'ready') return 'dropped';
   const waitedMs = Math.max(0, takenAt - weights.currentSince);
   const { epoch, firstPosition, endPosition, block } = item;
-  const result = await weights.hold(() =>
-    engine.computeGradient({ step: item.step, epoch, firstPosition, endPosition, begin: block.begin, end: block.end }),
-  );
+  const { local } = plan;
+  const rates =
+    local === undefined
+      ? {}
+      : { learningRates: ratesOfRound({ ...plan, local }, item.step, endPosition - firstPosition) };
+  const request = { step: item.step, epoch, firstPosition, endPosition, ...block, ...rates };
+  const result = await weights.hold(() => engine.computeGradient(request));
   const receipt: GradientReceipt = {
     ...{ run: item.run, fence: item.fence, step: item.step, block },
     worker,

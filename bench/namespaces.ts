@@ -1,13 +1,15 @@
 /**
  * Steps over links that carry 100 Mbit/s or 1 Gbit/s: coordinator and workers in network namespaces of their own.
  *
- *     node dist/bench/namespaces.js [--rates 100mbit,1gbit,none] [--workers 2,4] [--models 0.1M,8.4M] [--json]
+ *     node dist/bench/namespaces.js [--rates 100mbit,1gbit,none] [--workers 2,4] [--models 0.1M,8.4M]
+ *       [--exchanges float32,int8] [--options='…'] [--json]
  *
  * As root, on Linux, with iproute2 and redis-server; elsewhere it says what is missing and ends with 3. It makes namespaces
  * named ropeteamPID-… and takes them away again. `--options` are handed to both services.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
@@ -22,6 +24,7 @@ const { values } = parseArgs({
     rates: { type: 'string', default: '100mbit,1gbit,none' },
     workers: { type: 'string', default: '2,4' },
     models: { type: 'string', default: '0.1M,8.4M' },
+    exchanges: { type: 'string', default: CONTESTANTS.map(({ name }) => name).join() },
     options: { type: 'string', default: '' },
     json: { type: 'boolean', default: false },
     /** Prefix of the network whose coordinator's namespace this process is in. */
@@ -50,8 +53,10 @@ async function outside(): Promise<void> {
 }
 
 async function inside(prefix: string): Promise<void> {
+  const stopped = untilStopped();
   const rows: Row[] = [];
   const models = MODELS.filter(({ name }) => values.models.split(',').includes(name));
+  const contestants = CONTESTANTS.filter(({ name }) => values.exchanges.split(',').includes(name));
   const extra = values.options.split(' ').filter((word) => word !== '');
   for (const workers of workerCounts) {
     await limit(prefix, mostWorkers, undefined);
@@ -59,16 +64,32 @@ async function inside(prefix: string): Promise<void> {
     for (const rate of values.rates.split(',')) {
       await limit(prefix, mostWorkers, rate === 'none' ? undefined : rate);
       for (const model of models) {
-        for (const contestant of CONTESTANTS) {
-          const row = await rowOf(cluster, { rate, workers, model, contestant });
+        for (const contestant of contestants) {
+          if (stopped.aborted) return;
+          const row = await rowOf(cluster, stopped, { rate, workers, model, contestant });
           process.stderr.write(`${JSON.stringify(row)}\n`);
           rows.push(row);
         }
       }
     }
   }
-  if (values.json) process.stdout.write(`${JSON.stringify({ node: process.version, rows })}\n`);
+  if (values.json)
+    process.stdout.write(
+      `${JSON.stringify({ node: process.version, cores: availableParallelism(), rows }, undefined, 1)}\n`,
+    );
   else process.stdout.write(`${tableOf(rows)}\n`);
+}
+
+/** Ctrl-C and SIGTERM end the case in hand, and then everything that was started. */
+function untilStopped(): AbortSignal {
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      process.exitCode = 130;
+      stop.abort();
+    });
+  }
+  return stop.signal;
 }
 
 function tableOf(rows: readonly Row[]): string {

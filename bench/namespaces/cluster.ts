@@ -22,7 +22,7 @@ export interface Measured {
 }
 
 export interface NamespaceCluster extends AsyncDisposable {
-  measure(job: TestJob): Promise<Measured>;
+  measure(job: TestJob, stopped: AbortSignal): Promise<Measured>;
 }
 
 /** @param extra options of the coordinator and the workers, for example `--insecure` */
@@ -79,13 +79,17 @@ export async function startNamespaceCluster(
     const client = connectClient(grpc);
     let runCount = 0;
     return {
-      async measure({ text, files }) {
+      async measure({ text, files }, stopped) {
         const run = runId(`measured-${runCount++}`);
         const before = await carried();
         const uploads = Object.entries(files).map(([path, absolutePath]) => ({ path, absolutePath }));
         await client.submit({ jobText: text, jobFile: 'job.yaml', files: uploads, runId: run });
         let last: RunEvent | undefined;
-        for await (const event of client.watch(run, 0, AbortSignal.timeout(RUN_DEADLINE_MS), 'sampled')) last = event;
+        const patience = AbortSignal.any([stopped, AbortSignal.timeout(RUN_DEADLINE_MS)]);
+        for await (const event of client.watch(run, 0, patience, 'sampled')) {
+          last = event;
+          if (event.event === 'worker_lost') process.stderr.write(`${event.worker} was lost: ${event.reason}\n`);
+        }
         if (last?.event !== 'run_finished') throw new Error(`the run ended with ${JSON.stringify(last)}`);
         const after = await carried();
         const lines = (await readFile(join(runs, run, 'events.ndjson'), 'utf8')).trimEnd().split('\n');

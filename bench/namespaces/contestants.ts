@@ -55,13 +55,13 @@ export interface Row {
 /** A link that is slow beside the bytes is measured for fewer steps: seconds each. */
 function stepsOf({ rate, model, contestant }: Case): { readonly steps: number; readonly warmup: number } {
   const large = model.parameters > 1_000_000;
-  if (contestant.localSteps > 1) return large ? { steps: 3, warmup: 1 } : { steps: 12, warmup: 2 };
-  if (large) return rate === '100mbit' ? { steps: 4, warmup: 1 } : { steps: 8, warmup: 2 };
+  if (contestant.localSteps > 1) return large ? { steps: 2, warmup: 1 } : { steps: 12, warmup: 2 };
+  if (large) return rate === '100mbit' ? { steps: 3, warmup: 1 } : { steps: 8, warmup: 2 };
   return { steps: 120, warmup: 20 };
 }
 
 /** One sample for each worker in a step: next to nothing is computed beside the exchange. */
-export async function rowOf(cluster: NamespaceCluster, given: Case): Promise<Row> {
+export async function rowOf(cluster: NamespaceCluster, stopped: AbortSignal, given: Case): Promise<Row> {
   const { rate, workers, model, contestant } = given;
   const { steps, warmup } = stepsOf(given);
   const { localSteps } = contestant;
@@ -71,7 +71,7 @@ export async function rowOf(cluster: NamespaceCluster, given: Case): Promise<Row
   const train = { ...contestant.train, ...rounds, ...cut, batch: workers, optimizer, steps: steps * localSteps };
   const { text, files } = digitsJob(train, model.layers);
   const job = text.replace('target: digit', 'target: digit, split: { validation: 0, test: 0 }');
-  const { events, sent, received } = await cluster.measure({ text: job, files });
+  const { events, sent, received } = await cluster.measure({ text: job, files }, stopped);
   const all = events.filter((event): event is Step => event.event === 'step_committed');
   const counted = all.filter(({ step }) => step >= warmup);
   const each = (value: (step: Step) => number): number => median(counted.map(value)) / localSteps;

@@ -8,8 +8,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import Table from 'cli-table3';
 import { startTestCluster, type TestCluster } from '../test/support/cluster.js';
+import { printTable } from './print-table.js';
 
 const { values } = parseArgs({
   options: {
@@ -86,11 +86,4 @@ const rows = [...trained].map(([name, all]) => {
     mean(all.map(({ seconds }) => seconds)).toPrecision(3),
   ];
 });
-if (values.markdown) {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |\n`;
-  process.stdout.write([line(head), line(head.map(() => '---')), ...rows.map(line)].join(''));
-} else {
-  const table = new Table({ head, style: { head: [], border: [] } });
-  for (const row of rows) table.push(row);
-  process.stdout.write(`${table.toString()}\n`);
-}
+printTable(head, rows, values.markdown);

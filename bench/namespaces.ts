@@ -2,7 +2,7 @@
  * Steps over links that carry 100 Mbit/s or 1 Gbit/s: coordinator and workers in network namespaces of their own.
  *
  *     node dist/bench/namespaces.js [--rates 100mbit,1gbit,none] [--workers 2,4] [--models 0.1M,8.4M]
- *       [--exchanges float32,int8] [--options='…'] [--json]
+ *       [--exchanges float32,int8] [--options='…'] [--json | --markdown]
  *
  * As root, on Linux, with iproute2 and redis-server; elsewhere it says what is missing and ends with 3. It makes namespaces
  * named ropeteamPID-… and takes them away again. `--options` are handed to both services.
@@ -12,10 +12,10 @@ import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import Table from 'cli-table3';
 import { startNamespaceCluster } from './namespaces/cluster.js';
 import { CONTESTANTS, MODELS, type Row, rowOf } from './namespaces/contestants.js';
 import { limit, missing, openNetwork } from './namespaces/network.js';
+import { printTable } from './print-table.js';
 
 const HERE = fileURLToPath(import.meta.url);
 
@@ -27,6 +27,7 @@ const { values } = parseArgs({
     exchanges: { type: 'string', default: CONTESTANTS.map(({ name }) => name).join() },
     options: { type: 'string', default: '' },
     json: { type: 'boolean', default: false },
+    markdown: { type: 'boolean', default: false },
     /** Prefix of the network whose coordinator's namespace this process is in. */
     inside: { type: 'string' },
   },
@@ -77,7 +78,7 @@ async function inside(prefix: string): Promise<void> {
     process.stdout.write(
       `${JSON.stringify({ node: process.version, cores: availableParallelism(), rows }, undefined, 1)}\n`,
     );
-  else process.stdout.write(`${tableOf(rows)}\n`);
+  else print(rows);
 }
 
 /** Ctrl-C and SIGTERM end the case in hand, and then everything that was started. */
@@ -92,16 +93,11 @@ function untilStopped(): AbortSignal {
   return stop.signal;
 }
 
-function tableOf(rows: readonly Row[]): string {
-  const table = new Table({ head: Object.keys(rows[0] ?? {}), style: { head: [], border: [] } });
-  for (const row of rows) {
-    table.push(
-      Object.values(row).map((value) =>
-        typeof value === 'number' && !Number.isInteger(value) ? value.toPrecision(3) : value,
-      ),
-    );
-  }
-  return `${table.toString()}\nmedians; ms and MB of a step, of local steps of one local step; MB on the coordinator's link`;
+function print(rows: readonly Row[]): void {
+  const cells = rows.map((row) =>
+    Object.values(row).map((value) => (typeof value === 'number' ? Number(value.toPrecision(3)).toString() : value)),
+  );
+  printTable(Object.keys(rows[0] ?? {}), cells, values.markdown);
 }
 
 await (values.inside === undefined ? outside() : inside(values.inside));

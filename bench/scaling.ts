@@ -1,14 +1,14 @@
 /**
  * How far it would scale: a simulation of 8 to 1,024 workers, drawn, and compared with what was measured between namespaces.
  *
- *     node dist/bench/scaling.js [--svg docs/images/scaling.svg] [--against bench/namespaces/measured.json] [--json]
+ *     node dist/bench/scaling.js [--svg docs/images/scaling.svg] [--against bench/namespaces/measured.json] [--json | --markdown]
  *
  * Assumptions, and what the figures are worth: docs/scaling.md. Same seed, same bytes of the picture.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import Table from 'cli-table3';
 import type { Row } from './namespaces/contestants.js';
+import { printTable } from './print-table.js';
 import { simulate } from './scaling/cluster.js';
 import { plot } from './scaling/plot.js';
 import { CALIBRATION, LINES, LINKS, scenarioOf, scenarioOfRow, WORKER_COUNTS } from './scaling/scenarios.js';
@@ -18,6 +18,7 @@ const { values } = parseArgs({
     svg: { type: 'string', default: 'docs/images/scaling.svg' },
     against: { type: 'string', default: 'bench/namespaces/measured.json' },
     json: { type: 'boolean', default: false },
+    markdown: { type: 'boolean', default: false },
   },
 });
 
@@ -49,24 +50,18 @@ const compared = measured.rows.flatMap((row) => {
 if (values.json) process.stdout.write(`${JSON.stringify({ panels, compared })}\n`);
 else {
   for (const { title, curves } of panels) {
-    print(
-      ['efficiency in %', ...WORKER_COUNTS.map(String)],
+    printTable(
+      [`${title}, efficiency in %`, ...WORKER_COUNTS.map(String)],
       curves.map(({ name, values: shares }) => [name, ...shares.map((share) => (100 * share).toFixed(1))]),
-      `${title}, 8.4 M parameters`,
+      values.markdown,
     );
   }
-  print(
+  printTable(
     ['rate', 'workers', 'model', 'exchange', 'measured, ms', 'simulated, ms', 'simulated : measured'],
     compared.map(({ measuredMs, simulatedMs, ratio, ...row }) => [
       ...Object.values(row).map(String),
       ...[measuredMs, simulatedMs, ratio].map((figure) => figure.toPrecision(3)),
     ]),
-    'a step, or one local step',
+    values.markdown,
   );
-}
-
-function print(head: readonly string[], rows: readonly (readonly string[])[], what: string): void {
-  const table = new Table({ head: [...head], style: { head: [], border: [] } });
-  for (const row of rows) table.push([...row]);
-  process.stdout.write(`${what}\n${table.toString()}\n`);
 }

@@ -1,6 +1,7 @@
 /** What is measured between namespaces: a model, how it is exchanged, over which links. */
 import type { RunEvent } from '#training';
 import { digitsJob } from '../../test/support/jobs.js';
+import { median } from '../kernel/take-turns.js';
 import type { NamespaceCluster } from './cluster.js';
 
 export interface Model {
@@ -89,9 +90,3 @@ export async function rowOf(cluster: NamespaceCluster, stopped: AbortSignal, giv
 }
 
 type Step = Extract<RunEvent, { event: 'step_committed' }>;
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((left, right) => left - right);
-  const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
-  return low === undefined || high === undefined ? Number.NaN : (low + high) / 2;
-}

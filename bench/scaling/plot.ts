@@ -14,7 +14,7 @@ export interface Panel {
 
 const WIDTH = 420;
 const HEIGHT = 300;
-const LEFT = 46;
+const LEFT = 56;
 const TOP = 40;
 const GAP = 60;
 const LEGEND_ROW = 18;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type Calibration, type Scenario, simulate } from './cluster.js';
-import { openServer, openTimeline } from './timeline.js';
+import { openLink, openServer, openTimeline } from './timeline.js';
 
 const FREE: Calibration = {
   wireMsPerMB: 0,
@@ -53,6 +53,16 @@ test('a server works on one thing after the other, and on as many at a time as i
   };
   expect(ends(1)).toEqual([4, 5, 7]);
   expect(ends(2)).toEqual([1, 3, 4]);
+});
+
+test('a link carries bytes at its rate, and what it saved in a pause at once', () => {
+  const timeline = openTimeline();
+  const link = openLink(timeline, 10, 50);
+  const times: number[] = [];
+  for (const bytes of [50, 30]) link(bytes, () => times.push(timeline.now()));
+  timeline.after(6, () => link(40, () => times.push(timeline.now())));
+  timeline.run();
+  expect(times).toEqual([0, 3, 7]);
 });
 
 test('where bytes and overheads cost nothing, a step is its computing', () => {

@@ -6,7 +6,7 @@
  * What is left out, and where the figures come from: docs/scaling.md.
  */
 import { mulberry } from '../../packages/training/src/simulated-receipts.fixture.js';
-import { openServer, openTimeline, type Server, type Timeline } from './timeline.js';
+import { type Link, openLink, openServer, openTimeline, type Server, type Timeline } from './timeline.js';
 
 /** What was measured of the real thing. */
 export interface Calibration {
@@ -37,6 +37,8 @@ export interface Scenario {
   /** Weights to a worker, and a gradient back. */
   readonly bytes: { readonly down: number; readonly up: number };
   readonly megabitPerSecond: number;
+  /** What a link lets through at once after a pause; absent: nothing. */
+  readonly burstBytes?: number;
   /** One way. */
   readonly latencyMs: number;
   /** Of one worker in one local step, on average. */
@@ -59,8 +61,8 @@ export interface Outcome {
 }
 
 interface Machine {
-  readonly send: Server;
-  readonly receive: Server;
+  readonly send: Link;
+  readonly receive: Link;
   readonly processor: Server;
   /** Computes beside the processor that moves bytes, unless all share cores. */
   readonly kernel: Server;
@@ -81,9 +83,10 @@ export function simulate(scenario: Scenario, calibration: Calibration): Outcome 
   const timeline = openTimeline();
   const random = mulberry(scenario.seed);
   const cores = scenario.sharedCores === undefined ? undefined : openServer(timeline, scenario.sharedCores);
+  const bytesPerMs = (scenario.megabitPerSecond * 1e3) / 8;
   const machine = (): Machine => ({
-    send: openServer(timeline),
-    receive: openServer(timeline),
+    send: openLink(timeline, bytesPerMs, scenario.burstBytes),
+    receive: openLink(timeline, bytesPerMs, scenario.burstBytes),
     processor: cores ?? openServer(timeline),
     kernel: cores ?? openServer(timeline),
   });
@@ -181,16 +184,16 @@ function nodeOver(workers: number, topology: Topology, machine: () => Machine): 
 type Transfer = (from: Machine, to: Machine, pieceBytes: number, arrived: () => void) => void;
 
 function transfers(
-  { megabitPerSecond, latencyMs }: Scenario,
+  { latencyMs }: Scenario,
   { wireMsPerMB, linkBytesPerByte }: Calibration,
   timeline: Timeline,
 ): Transfer {
   return (from, to, pieceBytes, arrived) => {
     const processorMs = (wireMsPerMB * pieceBytes) / 1e6;
-    const linkMs = (8 * pieceBytes * linkBytesPerByte) / (megabitPerSecond * 1e3);
+    const linkBytes = pieceBytes * linkBytesPerByte;
     from.processor(processorMs, () =>
-      from.send(linkMs, () =>
-        timeline.after(latencyMs, () => to.receive(linkMs, () => to.processor(processorMs, arrived))),
+      from.send(linkBytes, () =>
+        timeline.after(latencyMs, () => to.receive(linkBytes, () => to.processor(processorMs, arrived))),
       ),
     );
   };

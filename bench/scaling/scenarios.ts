@@ -62,6 +62,8 @@ export function scenarioOf({ topology, wire, localSteps }: Line, workers: number
 }
 
 /** Between the namespaces of one machine without a cap: two processes hand packets over at some 20 Gbit/s. */
+/** Of `tc tbf`, see `limit`. */
+const BURST_BYTES = 262_144;
 const UNCAPPED_MEGABIT = 20_000;
 const MEGABIT: Readonly<Record<string, number>> = { '100mbit': 100, '1gbit': 1_000, none: UNCAPPED_MEGABIT };
 
@@ -77,6 +79,7 @@ export function scenarioOfRow(row: Row, cores: number): Scenario | undefined {
     ...{ workers, parameters, megabitPerSecond, topology: STAR, bytes: bytesOf(wire, parameters) },
     localSteps: steps === undefined ? 1 : Number(steps),
     latencyMs: 0,
+    ...(row.rate === 'none' ? {} : { burstBytes: BURST_BYTES }),
     // Measured with as many workers on the cores: each waited for the others.
     computeMs: row.computeMs / Math.max(1, workers / cores),
     noise: 0,

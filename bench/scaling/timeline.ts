@@ -76,3 +76,20 @@ export function openServer(timeline: Timeline, places = 1): Server {
     timeline.after(end - timeline.now(), done);
   };
 }
+
+/** Carries pieces one after the other. */
+export type Link = (bytes: number, done: () => void) => void;
+
+/** @param burstBytes what goes at once after a pause: a token bucket, as `tc tbf` has; it is full at the start */
+export function openLink(timeline: Timeline, bytesPerMs: number, burstBytes = 0): Link {
+  let freeAt = 0;
+  let tokens = burstBytes;
+  return (bytes, done) => {
+    const start = Math.max(timeline.now(), freeAt);
+    tokens = Math.min(burstBytes, tokens + (start - freeAt) * bytesPerMs);
+    const waitsFor = Math.max(0, bytes - tokens);
+    tokens = Math.max(0, tokens - bytes);
+    freeAt = start + waitsFor / bytesPerMs;
+    timeline.after(freeAt - timeline.now(), done);
+  };
+}

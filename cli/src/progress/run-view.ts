@@ -200,6 +200,11 @@ function notice(view: RunView, event: RunEvent): RunView {
   return { ...view, notices: [...view.notices, `${at} ${text}`].slice(-MAX_NOTICES) };
 }
 
+function roundsOf(local: (RunEvent & { event: 'run_started' })['localSteps']): string {
+  if (local === undefined) return '';
+  return `, each ${plural(local.steps, 'local step')} of ${local.batch} by ${plural(local.replicas, 'replica')}`;
+}
+
 /** One event in words, or undefined for those whose numbers are shown anyway. */
 export function noticeOf(event: RunEvent): string | undefined {
   switch (event.event) {
@@ -208,7 +213,7 @@ export function noticeOf(event: RunEvent): string | undefined {
     case 'run_started':
       return (
         `training ${event.job}: ${plural(event.samples.train, 'sample')}, ${plural(event.parameters, 'parameter')}, ` +
-        `${plural(event.steps, 'step')} of ${event.batch}`
+        `${plural(event.steps, 'step')} of ${event.batch}${roundsOf(event.localSteps)}`
       );
     case 'run_resumed': {
       const redone = event.redoneSteps === 0 ? '' : `, ${plural(event.redoneSteps, 'step')} made again`;

@@ -16,6 +16,7 @@ export type {
   LeaseRequest,
   LeaseResult,
   LeaseStepResult,
+  LocalOptions,
   ShardRows,
   Sharing,
   SplitName,

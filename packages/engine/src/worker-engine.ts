@@ -5,6 +5,7 @@ import type {
   EvaluationResult,
   GradientRequest,
   GradientResult,
+  LocalOptions,
   ShardRows,
   WorkerEngine,
   WorkerEngineOptions,
@@ -13,10 +14,11 @@ import { hashDigits } from './hash-digits.js';
 import { checkThreadLimit, loadKernel } from './kernel-loading.js';
 import { leaseTable } from './lease-commands.js';
 import { bytesAt, createSharedMemory, floatsAt } from './linear-memory.js';
+import { localTable, writeLocalRates } from './local-commands.js';
 import { EVALUATION_WAVE, foldLossSumsTable, NO_LOSS, readLossSums, sumsTableLength } from './loss-sums.js';
 import { EVALUATION_CHUNK, planWorkerMemory, RANGE_FLOATS } from './memory-plan.js';
 import { oneAtATime } from './one-at-a-time.js';
-import { averageParticipants, busyThreads, gradientParticipants, sharesTiles } from './participants.js';
+import { averageParticipants, busyThreads, crewOfSteps, gradientParticipants, sharesTiles } from './participants.js';
 import { checkSubtree } from './reduction-tree.js';
 import { createRowStore } from './row-store.js';
 import { collectTally, createSharedTally } from './shared-tally.js';
@@ -28,6 +30,7 @@ import {
   COMPUTE_GRADIENT_TOGETHER,
   cutBlock,
   EVALUATE,
+  LOCAL,
   WIDEN,
   type WidenArguments,
   writeEvaluationArguments,
@@ -53,7 +56,8 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
   const sumsLength = sumsTableLength(microBatches);
   const table =
     options.update === undefined ? undefined : leaseTable(sumsLength, updateTableLengths({ ...options.update, model }));
-  const control = createControlBlock(threads, table?.length ?? sumsLength);
+  const ofRounds = options.local === undefined ? undefined : localTable(options, options.local);
+  const control = createControlBlock(threads, (table ?? ofRounds)?.length ?? sumsLength);
   const tally = createSharedTally(model);
   const setups = Array.from(
     { length: threads },
@@ -68,7 +72,10 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
       ? floatsAt(memory, address, parameterCount)
       : new Uint16Array(memory.buffer, address, weightBytes(options.wire ?? 'float32', parameterCount) / 2),
   );
-  const gradient = bytesAt(memory, subtreeGradients[0]!, plan.nodeBytes); // there is always at least one subtree
+  const gradient =
+    plan.local === undefined
+      ? bytesAt(memory, subtreeGradients[0]!, plan.nodeBytes) // there is always at least one subtree
+      : bytesAt(memory, plan.local.levels[0]!, plan.local.nodeBytes); // and one level
   const { targetCount } = compileModel(model);
   const rows = createRowStore(model.inputs, targetCount);
   let current: 0 | 1 = 0;
@@ -90,24 +97,36 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
     return plan.widened;
   }
 
-  async function computeGradient(request: GradientRequest): Promise<GradientResult> {
-    checkGradientRequest(request, options);
+  async function computeBlock(request: GradientRequest, weightsAt: number): Promise<void> {
     const { firstPosition, endPosition, begin, end } = request;
-    const weightsAt = await computable();
-    writeGradientArguments(control, { ...request, weights: weightsAt });
     const { count } = cutBlock(begin, end, subtreeGradients.length);
     const samplesEach = (endPosition - firstPosition) / microBatches;
-    if (sharesTiles(options.sharing, busy, count, samplesEach, parameterCount)) {
+    const together = sharesTiles(options.sharing, busy, count, samplesEach, parameterCount);
+    writeGradientArguments(control, { ...request, weights: weightsAt, together });
+    if (together) {
       await crew.run({ command: COMPUTE_GRADIENT_TOGETHER, participants: busy, phases: 1 });
-    } else {
-      const pieces = Math.max(count, Math.ceil(parameterCount / RANGE_FLOATS));
-      const samples = samplesEach * (end - begin);
-      await crew.run({
-        command: COMPUTE_GRADIENT,
-        participants: count === 1 ? 1 : gradientParticipants(busy, pieces, samples, parameterCount),
-        phases: count === 1 ? 1 : 2,
-      });
+      return;
     }
+    const pieces = Math.max(count, Math.ceil(parameterCount / RANGE_FLOATS));
+    const samples = samplesEach * (end - begin);
+    await crew.run({
+      command: COMPUTE_GRADIENT,
+      participants: count === 1 ? 1 : gradientParticipants(busy, pieces, samples, parameterCount),
+      phases: count === 1 ? 1 : 2,
+    });
+  }
+
+  async function computeGradient(request: GradientRequest): Promise<GradientResult> {
+    checkGradientRequest(request, options);
+    const { begin, end } = request;
+    const weightsAt = await computable();
+    if (options.local !== undefined && ofRounds !== undefined) {
+      const has = { busyThreads: busy, parameterCount, subtrees: subtreeGradients.length };
+      const { together, participants } = crewOfSteps({ ...options, ...options.local }, has);
+      writeGradientArguments(control, { ...request, weights: weightsAt, together });
+      writeLocalRates(control, ofRounds, checkedRates(request, options, options.local));
+      await crew.run({ command: LOCAL, participants, phases: 1 });
+    } else await computeBlock(request, weightsAt);
     return {
       ...foldLossSumsTable(numbers, TABLE, end - begin),
       gradient,
@@ -223,6 +242,19 @@ function checkGradientRequest(
   if (endPosition <= trainSamples && endPosition - firstPosition <= batch) return;
   throw new RangeError(
     `positions [${firstPosition}, ${endPosition}) are not a batch of at most ${batch} of ${trainSamples} samples`,
+  );
+}
+
+/** The learning rates of a round's local steps: as many as the replica with the most samples makes. */
+function checkedRates(
+  { firstPosition, endPosition, learningRates = [] }: GradientRequest,
+  { microBatches: replicas }: WorkerEngineOptions,
+  { batch, steps }: LocalOptions,
+): readonly number[] {
+  const needed = Math.ceil(Math.ceil((endPosition - firstPosition) / replicas) / batch);
+  if (needed <= steps && learningRates.length === needed && learningRates.every(Number.isFinite)) return learningRates;
+  throw new RangeError(
+    `a round of ${endPosition - firstPosition} samples takes ${needed} of at most ${steps} local steps, received the learning rates ${learningRates.join(', ')}`,
   );
 }
 

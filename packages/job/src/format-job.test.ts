@@ -103,6 +103,14 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
       fc.constant('auto' as const),
       whole(0, 12).map((power) => 2 ** power),
     ),
+    localSteps: fc.option(
+      fc.record({
+        steps: whole(1, 4096),
+        replicas: fc.constantFrom(1, 4, 1024),
+        outer: fc.record({ learningRate: positive, momentum: belowOne }),
+      }),
+      { nil: undefined },
+    ),
     optimizer,
     schedule: fc.record({ warmup: whole(0, 1000), after }),
     clipNorm: fc.option(positive, { nil: undefined }),
@@ -142,6 +150,7 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
       batch: one.batch,
       microBatches: one.microBatches,
       wire: one.wire,
+      ...(one.localSteps === undefined || one.microBatches !== 'auto' ? {} : { localSteps: one.localSteps }),
       optimizer: one.optimizer,
       schedule: one.schedule,
       ...(one.clipNorm === undefined ? {} : { clipNorm: one.clipNorm }),

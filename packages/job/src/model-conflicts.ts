@@ -1,6 +1,7 @@
 /** Rules across `model:`, `train:` and the task. */
 import { type Task, TRAINING_METRICS, WATCHED_METRICS, type WatchedMetric } from '#training';
 import type { Conflict, Settings } from './conflicts.js';
+import { defaultReplicas } from './local-settings.js';
 import { type LayerSpec, parameterCount, tooLarge } from './model-size.js';
 import { oneOf } from './schema-shape.js';
 import { defaultBatch } from './train-settings.js';
@@ -85,8 +86,28 @@ function size(settings: Settings): Conflict[] {
 function cuts(settings: Settings): Conflict[] {
   const microBatches = settings('train', 'microBatches');
   const batch = settings('train', 'batch') ?? defaultBatch;
+  const replicas = replicasOf(settings);
+  if (replicas !== undefined && typeof batch === 'number') return cutsOfReplicas(batch, replicas, microBatches);
   if (typeof microBatches !== 'number' || typeof batch !== 'number' || microBatches <= batch) return [];
   const message = `train.microBatches is ${microBatches}, more than the ${batch} samples of train.batch`;
+  return [{ path: ['train', 'microBatches'], message, hint: 'make train.batch larger, or leave microBatches out' }];
+}
+
+/** Undefined without local steps. */
+function replicasOf(settings: Settings): number | undefined {
+  if (settings('train', 'localSteps') === undefined) return undefined;
+  const replicas = settings('train', 'localSteps', 'replicas') ?? defaultReplicas;
+  return typeof replicas === 'number' ? replicas : undefined;
+}
+
+function cutsOfReplicas(batch: number, replicas: number, microBatches: unknown): Conflict[] {
+  if (replicas > batch) {
+    const message = `train.localSteps.replicas is ${replicas}, more than the ${batch} samples of train.batch`;
+    return [{ path: ['train', 'localSteps', 'replicas'], message, hint: 'make train.batch larger: replicas share it' }];
+  }
+  const own = Math.ceil(batch / replicas);
+  if (typeof microBatches !== 'number' || microBatches <= own) return [];
+  const message = `train.microBatches is ${microBatches}, more than the ${own} samples each of ${replicas} replicas has of a batch`;
   return [{ path: ['train', 'microBatches'], message, hint: 'make train.batch larger, or leave microBatches out' }];
 }
 

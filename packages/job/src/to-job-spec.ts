@@ -39,6 +39,7 @@ export function toJobSpec(file: JobFile): JobSpec {
       batch: train.batch,
       microBatches: train.microBatches,
       wire: train.wire,
+      ...(train.localSteps === undefined ? {} : { localSteps: train.localSteps }),
       optimizer: optimizerOf(train.optimizer),
       schedule: scheduleOf(train.schedule),
       ...(train.clipNorm === undefined ? {} : { clipNorm: train.clipNorm }),

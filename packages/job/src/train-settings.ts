@@ -1,6 +1,7 @@
 /** `train:` of a job file: how long, in which steps, with which optimizer. */
 import { z } from 'zod';
 import { WATCHED_METRICS } from '#training';
+import { localSteps } from './local-settings.js';
 
 const positive = () => z.number().gt(0).max(1_000_000);
 const size = () => z.number().min(0).max(1_000_000);
@@ -230,6 +231,7 @@ export const trainSettings = z
           'bfloat16. Part of the result: the same for any number of workers, another for another format.',
         examples: ['float32', 'bfloat16'],
       }),
+    localSteps: localSteps.optional(),
     optimizer,
     schedule,
     clipNorm: positive()

@@ -159,7 +159,10 @@ async function join(
   };
   handler.message(welcome);
   setImmediate(() => call.resume());
-  const writer = pacedWriter(call, over);
+  // While megabytes go up a slow link, heartbeats wait behind them and so do their answers: that they go is as good a sign.
+  const writer = pacedWriter(call, over, () => {
+    if (phase.kind === 'open') phase.silence.heard();
+  });
 
   const sendFrames = async (frames: Iterable<Buffer>, what: string): Promise<void> => {
     try {

@@ -200,11 +200,15 @@ test.each([
   ],
   [{ kind: 'adamw', ...adam, weightDecay: 0.01 }, { kind: 'constant' }],
   [{ kind: 'lamb', ...adam, weightDecay: 0.01 }, { kind: 'constant' }],
-] as const)('a plan tells of leases with optimizer %j and schedule %j', (optimizer, after) => {
+] as const)('a plan tells of leases, and of local steps, with optimizer %j and schedule %j', (optimizer, after) => {
   const settings = { optimizer, schedule: { warmup: 4, after }, steps: 900 };
   for (const leases of [settings, { ...settings, clipNorm: 1.5, l2: 0.25 }]) {
     const word = { kind: 'run-started', plan: { ...examplePlan, leases } } as const;
     assert.deepEqual(decodeCoordinatorWord(encodeCoordinatorWord(word)), word);
+    const { steps: totalSteps, ...update } = leases;
+    const local = { ...update, steps: 59, batch: 64, microBatches: 2, stepsPerEpoch: 235, totalSteps };
+    const ofRounds = { kind: 'run-started', plan: { ...examplePlan, local } } as const;
+    assert.deepEqual(decodeCoordinatorWord(encodeCoordinatorWord(ofRounds)), ofRounds);
   }
 });
 

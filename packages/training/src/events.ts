@@ -85,6 +85,13 @@ export type RunEventBody =
       readonly samples: { readonly train: number; readonly validation: number; readonly test: number };
       readonly batch: number;
       readonly microBatches: number;
+      /** Present: a step is a round, `batch` its samples, `microBatches` the replicas. */
+      readonly localSteps?: {
+        readonly steps: number;
+        readonly replicas: number;
+        /** Samples of one replica in one local step. */
+        readonly batch: number;
+      };
       /** Steps at the most: `stop` rules may end the run earlier. */
       readonly steps: number;
       readonly epochs: number;

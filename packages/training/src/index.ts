@@ -34,6 +34,8 @@ export { leaseEnd, MOST_LEASE_STEPS } from './lease-length.js';
 export { problemOfLease } from './leases.js';
 export type { LedgerBlock, LedgerOrigin, LedgerRecord } from './ledger-record.js';
 export { problemOfRecord } from './ledger-record.js';
+export type { AverageTerms, CoordinatorUpdate, LocalSettings, LocalShape } from './local-steps.js';
+export { averageTerms, coordinatorUpdate, effectiveCut, rateOfStep, ratesOfRound } from './local-steps.js';
 export type {
   CoordinatorMessage,
   EvaluationReceipt,

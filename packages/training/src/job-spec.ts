@@ -53,6 +53,14 @@ export interface JobSpec {
     readonly microBatches: 'auto' | number;
     /** What gradients and weights are rounded to on their way: part of the result. */
     readonly wire: WireFormat;
+    /** Present: replicas train by themselves for so many steps before their weights are averaged. */
+    readonly localSteps?: {
+      readonly steps: number;
+      /** A power of two; part of the result, and never the number of workers. */
+      readonly replicas: number;
+      /** Nesterov's momentum on the mean of the replicas' differences. */
+      readonly outer: { readonly learningRate: number; readonly momentum: number };
+    };
     readonly optimizer: OptimizerSpec;
     readonly schedule: ScheduleSpec;
     readonly clipNorm?: number;

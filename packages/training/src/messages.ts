@@ -3,6 +3,7 @@
 import type { EvaluationTally, LossSums, ModelSpec, OptimizerSpec, ScheduleSpec, WireFormat } from '#kernel';
 import type { DatasetInfo, SplitName } from './dataset.js';
 import type { Fence, RunId, Step, WorkerId } from './identities.js';
+import type { LocalSettings } from './local-steps.js';
 import type { Block } from './work-items.js';
 
 /** Raised on every change of the stream that an older peer would misread. */
@@ -40,6 +41,8 @@ export interface RunPlan {
   readonly dataset: DatasetInfo;
   /** Present: leases of whole steps may come, and with them what an update needs. */
   readonly leases?: LeaseSettings;
+  /** Present: a step is a round of local steps, and a micro-batch of it a replica. */
+  readonly local?: LocalSettings;
 }
 
 /** What a worker needs to average and update by itself. */

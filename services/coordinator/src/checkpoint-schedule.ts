@@ -1,6 +1,6 @@
 import { optimizerSlotNames } from '#kernel';
 import { type Checkpoint, isKeptForGood, saveCheckpoint } from '#storage';
-import { failpoint, progressOf, RopeteamError, type RunState } from '#training';
+import { coordinatorUpdate, failpoint, progressOf, RopeteamError, type RunState } from '#training';
 import { areFiniteUnhurried } from './finite.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunEntry } from './run-book.js';
@@ -81,7 +81,7 @@ export class CheckpointSchedule {
       kernelId: engine.kernelId,
       weights,
       optimizerState,
-      slots: optimizerSlotNames(job.train.optimizer),
+      slots: optimizerSlotNames(coordinatorUpdate(job.train).optimizer),
       parameters: program.parameters,
       progress: progressOf(state),
       ...(state.best === undefined ? {} : { best: best.of(state.best.step) }),

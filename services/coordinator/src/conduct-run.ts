@@ -1,7 +1,16 @@
 /** One run from the queue to its last event: prepare, wait for workers, train, save, tell. */
 import { collectClosedMemory } from '#engine';
 import { forgetInputs } from '#storage';
-import { failpoint, fromEnvelope, isOutsideFailure, RopeteamError, type RunSummary, toEnvelope } from '#training';
+import {
+  failpoint,
+  fromEnvelope,
+  isOutsideFailure,
+  type LocalShape,
+  RopeteamError,
+  type RunShape,
+  type RunSummary,
+  toEnvelope,
+} from '#training';
 import { CheckpointSchedule } from './checkpoint-schedule.js';
 import { finishRun } from './finish-run.js';
 import { liveRun } from './live-run.js';
@@ -172,6 +181,7 @@ function tellStart(context: RunContext, entry: RunEntry, prepared: PreparedRun, 
     samples: dataset.info.samples,
     batch: shape.batch,
     microBatches: shape.microBatches,
+    ...(shape.local === undefined ? {} : { localSteps: localStepsOf(shape, shape.local) }),
     steps: shape.steps,
     epochs: shape.epochs,
     ...context.urls,
@@ -179,6 +189,10 @@ function tellStart(context: RunContext, entry: RunEntry, prepared: PreparedRun, 
     ...(start.initFrom === undefined ? {} : { initFrom: start.initFrom }),
     warnings: [...dataset.info.warnings, ...start.warnings],
   });
+}
+
+function localStepsOf({ microBatches: replicas }: RunShape, { steps, batch }: LocalShape) {
+  return { steps, replicas, batch };
 }
 
 /** Changes what `runs` shows; a field set to undefined is taken away. */

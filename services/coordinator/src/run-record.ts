@@ -1,5 +1,4 @@
 import type { AverageResult, LossSums } from '#engine';
-import { learningRateAt } from '#kernel';
 import {
   blockKey,
   committedSteps,
@@ -13,6 +12,7 @@ import {
   type RunEvent,
   type RunEventBody,
   type RunState,
+  rateOfStep,
   type Step,
   samplesOfStep,
 } from '#training';
@@ -140,7 +140,7 @@ export class RunRecord {
     let loss = 0;
     for (const record of steps) {
       const { step, sampleCount: samples, lossSum, gradientHash: gradient, gradientNorm, weightsHash } = record;
-      const learningRate = learningRateAt(job.train.schedule, job.train.optimizer, step, shape.steps);
+      const learningRate = rateOfStep(job.train, shape, step);
       const block = { begin: 0, end: shape.microBatches, worker, attempt, samples, lossSum, gradient };
       loss = this.#write(step, record, [block], { ...timing, learningRate, gradientNorm, weightsHash });
     }

@@ -1,10 +1,10 @@
 /** Trains one prepared run: feeds what happens to the step protocol and does what the protocol answers. */
 import { setImmediate as turnEnd } from 'node:timers/promises';
-import { learningRateAt } from '#kernel';
 import { encodeWeights } from '#protocol';
 import {
   type AverageItem,
   advanceRun,
+  averageTerms,
   type EncodedWeights,
   failpoint,
   type GradientProof,
@@ -15,6 +15,7 @@ import {
   type RunEffect,
   type RunInput,
   type RunState,
+  rateOfStep,
   type Step,
   sumsOfStep,
   toEnvelope,
@@ -377,13 +378,12 @@ export class RunTrainer {
     failpoint('before-average');
     const startedAt = performance.now();
     const sums = sumsOfStep(receipts, shape.microBatches);
-    const learningRate = learningRateAt(job.train.schedule, job.train.optimizer, step, shape.steps);
+    const { divisor: sampleCount, ...terms } = averageTerms(job.train, shape, step, sums.sampleCount);
     const request = {
       step,
       blocks: receipts.map((receipt) => ({ slot: slotOf(receipt), ...receipt.block })),
-      sampleCount: sums.sampleCount,
-      learningRate,
-      ...(job.train.clipNorm === undefined ? {} : { clipNorm: job.train.clipNorm }),
+      sampleCount,
+      ...terms,
     };
     const averaging = this.#context.traces.averaging(step, () => engine.average(request));
     const result = await averaging.catch((error: unknown) => {
@@ -393,7 +393,7 @@ export class RunTrainer {
     });
     failpoint('after-average');
     this.record.averaged(performance.now() - startedAt);
-    this.#averaged = { ...result, learningRate };
+    this.#averaged = { ...result, learningRate: rateOfStep(job.train, shape, step) };
     this.#advance({ kind: 'averaged', step, finite: result.finite && Number.isFinite(sums.lossSum) });
     this.#chooseGrain();
     return { step, weights: result.weightsHash };

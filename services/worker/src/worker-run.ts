@@ -16,6 +16,7 @@ import {
   type GradientReceipt,
   type LeaseSettings,
   type RunPlan,
+  ratesOfRound,
   type Step,
   type TakenItem,
   versionOf,
@@ -73,6 +74,7 @@ export async function openWorkerRun(
     batch: plan.batch,
     microBatches: plan.microBatches,
     wire: plan.wire,
+    ...(plan.local === undefined ? {} : { local: plan.local }),
   };
   const engine = await openWorkerEngine(withLeases(engineOptions, plan.leases));
   const weights = new WeightsBoard(engine);
@@ -147,7 +149,12 @@ async function computeGradient(
   const waitedMs = Math.max(0, takenAt - weights.currentSince);
   const { epoch, firstPosition, endPosition, block } = item;
   const facts = factsOf(taken, worker);
-  const part = { step: item.step, epoch, firstPosition, endPosition, begin: block.begin, end: block.end };
+  const { local } = plan;
+  const rates =
+    local === undefined
+      ? {}
+      : { learningRates: ratesOfRound({ ...plan, local }, item.step, endPosition - firstPosition) };
+  const part = { step: item.step, epoch, firstPosition, endPosition, ...block, ...rates };
   const result = await inSpan('compute', facts, item.trace, () => weights.hold(() => engine.computeGradient(part)));
   const receipt: GradientReceipt = {
     ...{ run: item.run, fence: item.fence, step: item.step, block },

@@ -21,8 +21,12 @@ const rules: Readonly<Record<string, PartRule>> = {
   },
   // js-redis-server: the last resort where no Redis can be had, in a process of its own.
   queues: { parts: ['training', 'kernel'], packages: ['bullmq', 'ioredis', 'js-redis-server'], node: true },
-  // pino-pretty: logs for people where the stream is a terminal.
-  telemetry: { parts: ['training'], packages: ['prom-client', 'pino', 'pino-pretty'], node: true },
+  // pino-pretty: logs for people where the stream is a terminal. @opentelemetry/api: spans for whoever loads an SDK.
+  telemetry: {
+    parts: ['training'],
+    packages: ['prom-client', 'pino', 'pino-pretty', '@opentelemetry/api'],
+    node: true,
+  },
   // hyparquet: Parquet files, hyparquet-compressors: what they are compressed with.
   storage: {
     parts: ['training', 'kernel'],
@@ -33,10 +37,10 @@ const rules: Readonly<Record<string, PartRule>> = {
   model: { parts: ['kernel', 'engine', 'training', 'storage'], packages: ['protobufjs'], node: true },
   'services/coordinator': { parts: packages, packages: [], node: true },
   'services/worker': { parts: packages, packages: [], node: true },
-  // commander: the command line; log-update: redrawing a block of lines.
+  // commander: the command line; string-width: how many columns a text takes.
   cli: {
     parts: packages,
-    packages: ['commander', 'log-update'],
+    packages: ['commander', 'string-width'],
     node: true,
     starts: ['services/coordinator', 'services/worker'],
   },

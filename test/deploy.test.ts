@@ -73,6 +73,7 @@ test.skipIf(programs === undefined)('promtool accepts the rules and every case o
   for (const args of [
     ['check', 'config', join(folder, 'prometheus.yml')],
     ['test', 'rules', join(folder, 'rules.test.yml')],
+    ['test', 'rules', join(folder, 'scaling.test.yml')],
   ]) {
     expect(await promtool(programs, args)).toMatchObject({ passed: true });
   }

@@ -5,7 +5,7 @@ import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { jobJsonSchema } from '#job';
-import { createCoordinatorMetrics, createWorkerMetrics } from '#telemetry';
+import { createCoordinatorMetrics, createWorkerMetrics, SPAN_NAMES } from '#telemetry';
 import { type ErrorCode, exitCodeOf } from '#training';
 import {
   anchorsOf,
@@ -80,7 +80,8 @@ describe('docs/events.md', () => {
   const errors = readText(root, 'packages/training/src/errors.ts');
   const union = source.slice(source.indexOf('export type RunEventBody'), source.indexOf('export type RunEvent ='));
   const events = unionMembers(union, 'event');
-  const types = ['Metrics', 'StepPhases', 'RunSummary'];
+  const types = ['Metrics', 'FinalMetrics', 'ClassFigures', 'Kept', 'StepPhases', 'WorkerMeasure', 'RunSummary'];
+  const report = readText(root, 'packages/training/src/class-report.ts');
 
   test('describes every event and type, and no other', () => {
     expect([...sections.keys()].toSorted(byText)).toEqual([...events.keys(), ...types].toSorted(byText));
@@ -96,7 +97,9 @@ describe('docs/events.md', () => {
   });
 
   test.each(types)('%s: every field, and no other', (name) => {
-    expect(fieldsOfSection(name)).toEqual(fieldsIn(interfaceBody(source, name)).toSorted(byText));
+    expect(fieldsOfSection(name)).toEqual(
+      fieldsIn(interfaceBody(name === 'ClassFigures' ? report : source, name)).toSorted(byText),
+    );
   });
 
   function fieldsOfSection(name: string): readonly string[] {
@@ -121,6 +124,17 @@ describe('docs/errors.md', () => {
     expect(exitCode).toBe(String(exitCodeOf(code)));
     expect(Math.min(meaning.length, remedy.length)).toBeGreaterThan(10);
   });
+});
+
+test('docs/logs-and-traces.md names every span, and no other', () => {
+  const rows = tableRows(readText(root, 'docs/logs-and-traces.md'));
+  expect(rows.map(({ key }) => key).toSorted(byText)).toEqual([...SPAN_NAMES].toSorted(byText));
+});
+
+test('docs/README.md leads to every document beside it', () => {
+  const linked = linksOf(readText(root, 'docs/README.md'));
+  const beside = documents.filter((path) => dirname(path) === 'docs' && path !== 'docs/README.md');
+  expect(beside.map((path) => path.slice('docs/'.length)).filter((name) => !linked.includes(name))).toEqual([]);
 });
 
 describe('docs/metrics.md', () => {

@@ -2,7 +2,7 @@
 import { fitsWithLeases, ModelTooLargeError, workerFits } from '#engine';
 import { modelTooLarge } from '#job';
 import { compileModel, gradientBytes, type ModelSpec, weightBytes } from '#kernel';
-import { type DatasetInfo, fence, type InitFrom, type JobSpec, runId, shapeRun } from '#training';
+import { coordinatorUpdate, type DatasetInfo, fence, type InitFrom, type JobSpec, runId, shapeRun } from '#training';
 import { type CoordinatorMemory, coordinatorMemory, type WorkerMemory, workerMemory } from './memory-forecast.js';
 import { formatBytes, formatCount, plural } from './plain-numbers.js';
 import type { Paint } from './terminal.js';
@@ -19,6 +19,8 @@ export interface JobPlan {
   readonly parameters: number;
   readonly batch: number;
   readonly microBatches: number;
+  /** Present: a step is a round of local steps, `batch` its samples, and a micro-batch of it a replica. */
+  readonly localSteps?: { readonly steps: number; readonly replicas: number; readonly batch: number };
   readonly stepsPerEpoch: number;
   readonly epochs: number;
   readonly steps: number;
@@ -69,19 +71,21 @@ export function planJob(
     batch,
     microBatches,
     wire: job.train.wire,
+    ...(shape.local === undefined ? {} : { local: { ...ownUpdate(job), ...shape.local } }),
   };
   const averager = {
     kernel,
     threads: coordinatorThreads,
     model,
-    optimizer: job.train.optimizer,
+    optimizer: coordinatorUpdate(job.train).optimizer,
     microBatches,
     wire: job.train.wire,
   };
-  const leases = fitsWithLeases(averager);
+  const leases = shape.local === undefined && fitsWithLeases(averager);
   // One worker may be given leases of whole steps, and then updates by itself.
   const leasing = { ...engine, update: { optimizer: job.train.optimizer } };
-  const run = { samples: data.samples, floats: data.featureCount + data.targetCount, steps, workers };
+  const floats = data.featureCount + data.targetCount;
+  const run = { samples: data.samples, floats, steps, workers, keepsBest: job.train.keep === 'best' };
   return {
     job: job.name,
     task: data.task,
@@ -93,6 +97,9 @@ export function planJob(
     parameters: parameterCount,
     batch,
     microBatches,
+    ...(shape.local === undefined
+      ? {}
+      : { localSteps: { steps: shape.local.steps, replicas: microBatches, batch: shape.local.batch } }),
     stepsPerEpoch,
     epochs,
     steps,
@@ -111,6 +118,8 @@ export function planJob(
     warnings: [...data.warnings, ...start.warnings],
   };
 }
+
+const ownUpdate = ({ train }: JobSpec) => ({ optimizer: train.optimizer });
 
 function memoryOf(forecast: () => JobPlan['memory']): JobPlan['memory'] {
   try {
@@ -139,7 +148,7 @@ export function renderPlan(path: string, plan: JobPlan, paint: Paint): string {
     [
       'steps',
       `${formatCount(plan.stepsPerEpoch)} an epoch, ${formatCount(plan.steps)} in ${plural(plan.epochs, 'epoch')}; ` +
-        `batches of ${plan.batch} in ${plural(plan.microBatches, 'micro-batch', 'micro-batches')}`,
+        cutOf(plan),
     ],
     ['wire', `${formatBytes(wire.down)} to and ${formatBytes(wire.up)} from each worker, each step`],
     [
@@ -165,6 +174,12 @@ export function renderPlan(path: string, plan: JobPlan, paint: Paint): string {
   ].join('\n');
 }
 
+function cutOf({ batch, microBatches, localSteps }: JobPlan): string {
+  if (localSteps === undefined) return `batches of ${batch} in ${plural(microBatches, 'micro-batch', 'micro-batches')}`;
+  const { steps, replicas, batch: own } = localSteps;
+  return `each a round: ${plural(steps, 'local step')} of ${own} samples by ${plural(replicas, 'replica')}`;
+}
+
 function coordinatorParts(memory: CoordinatorMemory): string {
   const { processBytes, readingBytes, kernelBytes, wireBytes, checkpointBytes } = memory;
   const own = `${formatBytes(processBytes)} process`;
@@ -175,8 +190,12 @@ function coordinatorParts(memory: CoordinatorMemory): string {
   return `${kernel} kernel, ${wire} weights on their way, ${checkpoint} while a checkpoint is due, ${own}`;
 }
 
-function tooManyWorkers({ workers, microBatches }: JobPlan): readonly (readonly [string, string])[] {
+function tooManyWorkers(plan: JobPlan): readonly (readonly [string, string])[] {
+  const { workers, microBatches, localSteps } = plan;
   if (workers <= microBatches) return [];
   const idle = plural(workers - microBatches, 'worker');
+  if (localSteps !== undefined) {
+    return [['warning', `${idle} would be idle: there are ${microBatches} replicas (train.localSteps.replicas)`]];
+  }
   return [['warning', `${idle} would be idle: a step has ${microBatches} micro-batches (train.microBatches)`]];
 }

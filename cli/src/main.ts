@@ -8,7 +8,7 @@ import { openTerminal } from './terminal.js';
 
 async function main(): Promise<number> {
   const environment = readEnvironment(process.env);
-  const terminal = openTerminal(process.stdout, process.stderr, environment);
+  const terminal = openTerminal(process.stdout, process.stderr, environment, process.stdin);
   using interrupts = listenForInterrupts(process);
   endQuietlyWhenNobodyReads(interrupts);
   const context: Context = { terminal, environment, interrupts, directory: process.cwd() };

@@ -72,6 +72,8 @@ export interface ForecastRun {
   readonly floats: number;
   readonly steps: number;
   readonly workers: number;
+  /** Whether copies of the best epoch's weights are held: the newest, and for a moment the one before. */
+  readonly keepsBest?: boolean;
 }
 
 /**
@@ -97,7 +99,8 @@ export function coordinatorMemory(engine: AveragerEngineOptions, run: ForecastRu
   const slots = Math.min(cutBlocks(engine.microBatches, workers).length, mostInboxSlots(engine));
   const kernelBytes = averagerMemoryBytes(engine, slots);
   const wireBytes = weightBytes + messageBytes(weightBytes, MOST_COORDINATOR_MESSAGES, run);
-  const checkpointBytes = weightBytes * (1 + optimizerSlotNames(engine.optimizer).length);
+  const best = run.keepsBest === true ? 2 : 0;
+  const checkpointBytes = weightBytes * (1 + optimizerSlotNames(engine.optimizer).length + best);
   const readingBytes = Math.round(BYTES_OF_A_CELL * allSamples(run) * run.floats);
   const peakBytes = processBytes + Math.max(readingBytes, kernelBytes + wireBytes + checkpointBytes);
   return { processBytes, readingBytes, kernelBytes, wireBytes, checkpointBytes, peakBytes };

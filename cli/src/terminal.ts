@@ -10,6 +10,17 @@ export type Paint = (style: Style, text: string) => string;
 export interface OutputStream extends NodeJS.WritableStream {
   readonly isTTY?: boolean;
   readonly columns?: number;
+  readonly rows?: number;
+}
+
+/** What is needed of stdin. */
+export interface KeyStream {
+  readonly isTTY?: boolean;
+  setRawMode?(raw: boolean): unknown;
+  on(event: 'data', listener: (bytes: Buffer) => void): unknown;
+  off(event: 'data', listener: (bytes: Buffer) => void): unknown;
+  resume(): unknown;
+  pause(): unknown;
 }
 
 export interface Terminal {
@@ -28,11 +39,24 @@ export interface Terminal {
   /** Columns of the talk stream now; 80 when it does not know. */
   columns(): number;
   readonly talkStream: OutputStream;
+  /**
+   * Hears each key as it is pressed, until disposed; undefined where there is no keyboard or nothing is redrawn. Ctrl-C
+   * comes as a key too then, `INTERRUPT_KEY`, and not as a signal.
+   */
+  listenForKeys(listener: (key: string) => void): Disposable | undefined;
 }
 
-export function openTerminal(stdout: OutputStream, stderr: OutputStream, environment: Environment): Terminal {
+export const INTERRUPT_KEY = '\u0003';
+
+export function openTerminal(
+  stdout: OutputStream,
+  stderr: OutputStream,
+  environment: Environment,
+  stdin?: KeyStream,
+): Terminal {
   const isColoured = (stream: OutputStream): boolean => environment.colour ?? stream.isTTY === true;
   const painter = (stream: OutputStream): Paint => (isColoured(stream) ? paintAlways : (_style, text) => text);
+  const live = stderr.isTTY === true && environment.redraw;
   return {
     result: (text) => void stdout.write(`${text}\n`),
     stream: (text) =>
@@ -43,10 +67,25 @@ export function openTerminal(stdout: OutputStream, stderr: OutputStream, environ
     paintResult: painter(stdout),
     paintTalk: painter(stderr),
     colourTalk: isColoured(stderr),
-    live: stderr.isTTY === true && environment.redraw,
+    live,
     // A terminal that doesn't know its width says 0.
     columns: () => stderr.columns || 80,
     talkStream: stderr,
+    listenForKeys: (listener) => (live && stdin?.isTTY === true ? listenForKeys(stdin, listener) : undefined),
+  };
+}
+
+function listenForKeys(stdin: KeyStream, listener: (key: string) => void): Disposable {
+  const hear = (bytes: Buffer): void => listener(bytes.toString());
+  stdin.setRawMode?.(true);
+  stdin.on('data', hear);
+  stdin.resume();
+  return {
+    [Symbol.dispose]: () => {
+      stdin.off('data', hear);
+      stdin.pause();
+      stdin.setRawMode?.(false);
+    },
   };
 }
 

@@ -78,6 +78,26 @@ test.each(['bfloat16', 'int8'])(
   DEADLINE_MS,
 );
 
+test(
+  'a sound run of local steps holds every check, its rounds computed again too',
+  async () => {
+    const settings = ['--set', 'train.localSteps={steps: 4, replicas: 4}', '--set', 'train.clipNorm=1'];
+    const words = ['train', ...JOB, '--set', 'train.epochs=3', ...settings, '--workers', '2', '--threads', '1'];
+    const ended = await runCommand(
+      [...words, '--quiet', '--run-id', 'rounds', '--out', workspace.runs],
+      workspace.variables,
+    );
+    expect(ended.code, ended.stderr).toBe(0);
+    const path = join(workspace.runs, 'rounds');
+    const { code, stdout } = await verify(path, '--recompute', '5', '--data', 'examples/digits');
+    const told = JSON.parse(stdout) as Told;
+    expect(told.checks.filter(({ outcome }) => outcome !== 'held')).toEqual([]);
+    expect(told.checks.map(({ name }) => name)).toContain('recomputed');
+    expect(code).toBe(0);
+  },
+  DEADLINE_MS,
+);
+
 test('without the data nothing is computed again, and that is an error and not a pass', async () => {
   const { code, stdout, stderr } = await verify(sound, '--recompute', '1', '--data', 'examples/linear-regression');
   expect((JSON.parse(stdout) as Told).valid).toBe(true);

@@ -26,6 +26,8 @@ export interface TestClusterOptions {
   readonly certificates?: string;
   /** More of the coordinator's command line. */
   readonly coordinatorArgs?: readonly string[];
+  /** Added to the environment of all services. */
+  readonly variables?: Readonly<Record<string, string>>;
   /** Gets what the services log instead of the test's own output. */
   readonly onLog?: (text: string) => void;
 }
@@ -105,6 +107,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
       stdio: ['ignore', 'ignore', options.onLog === undefined ? 'inherit' : 'pipe', 'ipc'],
       env: {
         ...process.env,
+        ...options.variables,
         ROPETEAM_REDIS_URL: redisUrl,
         ...(failpoints === undefined ? {} : { ROPETEAM_FAILPOINTS: failpoints }),
       },

@@ -84,7 +84,9 @@ export function fieldsIn(type: string): readonly string[] {
 
 /** The body of `export interface Name { … }`. */
 export function interfaceBody(source: string, name: string): string {
-  const body = new RegExp(`^export interface ${name} \\{\\n([\\s\\S]*?)^\\}`, 'm').exec(source)?.[1];
+  const body = new RegExp(`^export interface ${name}(?: extends [\\w, ]+)? \\{\\n([\\s\\S]*?)^\\}`, 'm').exec(
+    source,
+  )?.[1];
   if (body === undefined) throw new Error(`no interface ${name} in the source`);
   return body;
 }

@@ -9,6 +9,8 @@ import { parseAllDocuments } from 'yaml';
 export interface Kubectl extends Disposable {
   /** The objects of a kustomization. */
   render(folder: string): readonly Manifest[];
+  /** What it says about one of its own commands. */
+  help(words: readonly string[]): string;
 }
 
 export interface Manifest {
@@ -33,6 +35,7 @@ export function unpackKubectl(remove: (folder: string) => void): Kubectl | undef
       const text = execFileSync(program, ['kustomize', path], { encoding: 'utf8' });
       return parseAllDocuments(text, { uniqueKeys: true }).map((document) => document.toJS() as Manifest);
     },
+    help: (words) => spawnSync(program, [...words, '--help'], { encoding: 'utf8' }).stdout,
     [Symbol.dispose]: () => remove(folder),
   };
 }

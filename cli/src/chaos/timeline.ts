@@ -1,7 +1,7 @@
 /** What the nemesis does and what the system does about it, as it happens: lines, on a terminal with a status below. */
-import { createLogUpdate } from 'log-update';
 import type { RunEvent } from '#training';
 import { renderBlock } from '../progress/progress-block.js';
+import { openRedraw } from '../progress/redraw.js';
 import type { Reporter } from '../progress/reporter.js';
 import { advanceView, emptyView, noticeOf } from '../progress/run-view.js';
 import type { Terminal } from '../terminal.js';
@@ -38,13 +38,13 @@ function jsonTimeline(terminal: Terminal, run: string): Timeline {
 
 function lineTimeline(terminal: Terminal): Timeline {
   const { paintTalk: paint } = terminal;
-  const draw = terminal.live ? createLogUpdate(terminal.talkStream) : undefined;
+  const block = terminal.live ? openRedraw(terminal.talkStream, terminal.columns) : undefined;
   let view = emptyView;
   let startedAt: number | undefined;
-  const redraw = (): void => draw?.(renderBlock({ ...view, notices: [] }, terminal.columns(), paint).join('\n'));
-  const timer = draw && setInterval(redraw, REDRAW_MS);
+  const redraw = (): void => block?.draw(renderBlock({ ...view, notices: [] }, terminal.columns(), paint));
+  const timer = block && setInterval(redraw, REDRAW_MS);
   const line = (time: number, text: string): void => {
-    draw?.clear();
+    block?.clear();
     const seconds = startedAt === undefined ? 0 : Math.max(0, time - startedAt) / 1000;
     terminal.say(`${paint('dim', `${seconds.toFixed(1).padStart(7)} s`)}  ${text}`);
     redraw();
@@ -67,8 +67,8 @@ function lineTimeline(terminal: Terminal): Timeline {
     },
     [Symbol.dispose]: () => {
       clearInterval(timer);
-      draw?.clear();
-      draw?.done();
+      block?.clear();
+      block?.done();
     },
   };
 }

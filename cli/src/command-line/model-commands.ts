@@ -1,6 +1,7 @@
 /** `predict`, `evaluate` and `export`: their options and help. */
 import { type Command, Option } from 'commander';
 import type { ExportFormat } from '#model';
+import type { DataFormat } from '#training';
 import type { EvaluateOptions } from '../commands/evaluate.js';
 import type { ExportOptions } from '../commands/export.js';
 import type { PredictOptions } from '../commands/predict.js';
@@ -15,28 +16,43 @@ const exportFormats = Object.keys({
   js: true,
 } satisfies Record<ExportFormat, true>);
 
+const dataFormats = Object.keys({
+  csv: true,
+  tsv: true,
+  jsonl: true,
+  parquet: true,
+  npy: true,
+  idx: true,
+} satisfies Record<DataFormat, true>);
+
+const formatOption = (): Option =>
+  new Option('--format <name>', 'of the file (default: told from its name)').choices(dataFormats);
+
 const MODEL_ARGUMENT = ['<model>', 'folder of a run, or of its model'] as const;
 
 export function addModelCommands(program: Command, context: Context, onExit: OnExit): void {
   addCommand(program, 'predict', {
     group: MODEL,
-    description: 'the rows of a CSV file, with predictions behind them',
+    description: 'the rows of a file, with predictions behind them',
     example: 'predict runs/digits-7422 --input new.csv --output predicted.csv',
   })
     .argument(...MODEL_ARGUMENT)
-    .requiredOption('--input <file>', 'CSV file with the input columns, plain or gzipped')
+    .requiredOption('--input <file>', 'file with the input columns, of any format that train reads')
     .option('--output <file>', 'where to write (default: stdout)')
+    .addOption(formatOption())
     .action(async (model: string, options: PredictOptions) => {
       const { predict } = await import('../commands/predict.js');
       onExit(await predict(model, options, context));
     });
   addCommand(program, 'evaluate', {
     group: MODEL,
-    description: 'how good is it on a CSV file with the answers?',
+    description: 'how good is it on a file with the answers?',
     example: 'evaluate runs/digits-7422 --data labelled.csv',
   })
     .argument(...MODEL_ARGUMENT)
-    .requiredOption('--data <file>', 'CSV file with input and target columns, plain or gzipped')
+    .requiredOption('--data <file>', 'file with input and target columns, of any format that train reads')
+    .option('--labels <file>', 'file of the answers, where --data is one array (npy, idx)')
+    .addOption(formatOption())
     .addOption(jsonFlag('the figures as one JSON object'))
     .action(async (model: string, options: EvaluateOptions) => {
       const { evaluate } = await import('../commands/evaluate.js');

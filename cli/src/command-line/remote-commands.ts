@@ -64,7 +64,7 @@ function addRuns(program: Command, context: Context, onExit: OnExit): void {
 function addWatch(program: Command, context: Context, onExit: OnExit): void {
   addCommand(program, 'watch', {
     group: REMOTE,
-    description: 'follow a run; Ctrl-C leaves it running',
+    description: 'follow a run; q or Ctrl-C leaves it running',
     example: 'watch digits-7f3a',
   })
     .argument('[run]', 'id of the run (default: the one at work, or the last one)', parseRunId)

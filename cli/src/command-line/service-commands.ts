@@ -15,7 +15,7 @@ export function addServiceCommands(program: Command, context: Context, onExit: O
   const coordinator = addCommand(program, 'coordinator', {
     group: SERVICE,
     description: 'queues, averages, saves, serves metrics',
-    example: 'coordinator --host 0.0.0.0 --runs /data/runs',
+    example: 'coordinator --host 0.0.0.0 --tls certs/coordinator --runs /data/runs',
   })
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
     .option('--port <n>', `gRPC port (default: ${DEFAULT_PORT})`)
@@ -44,7 +44,7 @@ function finish(kind: ServiceKind, command: Command, context: Context, onExit: O
     .option('--kernel <name>', 'wasm, js, wasm-fma, blas or auto (default: wasm)')
     .option('--name <name>', 'name in logs and events, unique in the cluster')
     .option('--namespace <name>', 'prefix of all keys in Redis, one for a cluster (default: ropeteam)')
-    .option('--log-level <level>', 'debug, info, warn or error (default: info)')
+    .option('--log-level <level>', 'debug, info, warn, error or silent (default: ROPETEAM_LOG_LEVEL, or info)')
     .addOption(tlsOption())
     .option('--http-tokens <dir>', 'folder of tokens that its pages and metrics ask for')
     .option('--insecure', 'go beyond this machine in plaintext, in a network you trust')

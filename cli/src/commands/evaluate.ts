@@ -1,7 +1,7 @@
 /** `ropeteam evaluate MODEL --data FILE`: how good the model is on rows whose answers are known. */
 import { resolve } from 'node:path';
 import { type ClassFindings, type Evaluation, evaluateTable, loadModel, type NumberFindings } from '#model';
-import type { ClassReport } from '#training';
+import type { ClassReport, DataFormat } from '#training';
 import type { Context } from '../context.js';
 import { formatCount, formatPercent, formatSignificant } from '../plain-numbers.js';
 import type { Paint } from '../terminal.js';
@@ -9,6 +9,8 @@ import { alignColumns } from '../text-columns.js';
 
 export interface EvaluateOptions {
   readonly data: string;
+  readonly labels?: string;
+  readonly format?: DataFormat;
   readonly json: boolean;
 }
 
@@ -19,7 +21,10 @@ const MOST_SHOWN_CLASSES = 20;
 export async function evaluate(folder: string, options: EvaluateOptions, context: Context): Promise<number> {
   const { terminal, directory, interrupts } = context;
   const model = await loadModel(resolve(directory, folder));
-  const file = { name: options.data, path: resolve(directory, options.data) };
+  const format = options.format === undefined ? {} : { format: options.format };
+  const named = (name: string) => ({ name, path: resolve(directory, name), ...format });
+  const labels = options.labels === undefined ? {} : { labels: named(options.labels) };
+  const file = { ...named(options.data), ...labels };
   const evaluation = await evaluateTable(model, file, interrupts.orderly);
   const { run, weightsSha256 } = model.trained;
   if (options.json) terminal.result(JSON.stringify({ run, weightsSha256, ...evaluation }));

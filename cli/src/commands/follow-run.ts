@@ -81,7 +81,8 @@ export function reportEnd(last: FinalEvent, options: EndOptions, context: Contex
     return exitCodeOf(error.code);
   }
   if (!options.json) {
-    const shown = { ...last, modelPath: shortPath(last.modelPath, context.directory) };
+    const short = (path: string): string => shortPath(path, context.directory);
+    const shown = { ...last, modelPath: short(last.modelPath), runPath: short(last.runPath) };
     terminal.result(
       renderSummary(shown, last.stoppedBy === 'user' ? options.resume : options.next, terminal.paintResult),
     );

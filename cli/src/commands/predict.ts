@@ -2,20 +2,22 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { loadModel, predictTable } from '#model';
-import { RopeteamError } from '#training';
+import { type DataFormat, RopeteamError } from '#training';
 import type { Context } from '../context.js';
 import { formatCount } from '../plain-numbers.js';
 
 export interface PredictOptions {
   readonly input: string;
   readonly output?: string;
+  readonly format?: DataFormat;
 }
 
 /** Returns 0. @throws RopeteamError STORAGE.CORRUPT for the model, DATA.* for the rows, STORAGE.WRITE */
 export async function predict(folder: string, options: PredictOptions, context: Context): Promise<number> {
   const { terminal, directory, interrupts } = context;
   const model = await loadModel(resolve(directory, folder));
-  const file = { name: options.input, path: resolve(directory, options.input) };
+  const format = options.format === undefined ? {} : { format: options.format };
+  const file = { name: options.input, path: resolve(directory, options.input), ...format };
   const signal = interrupts.orderly;
   if (options.output === undefined) {
     await predictTable(model, file, { write: (text) => terminal.stream(text), signal });

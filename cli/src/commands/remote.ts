@@ -8,6 +8,7 @@ import { DEFAULT_PORT } from '../default-ports.js';
 import { untilAborted } from '../interrupts.js';
 import { formatCount, formatSignificant } from '../plain-numbers.js';
 import { openReporter, type ReporterOptions } from '../progress/reporter.js';
+import { INTERRUPT_KEY } from '../terminal.js';
 import { alignColumns } from '../text-columns.js';
 import { followRun, LONG_PATIENCE_MS, openClient, reportEnd, SHORT_PATIENCE_MS } from './follow-run.js';
 import { type JobOverrides, loadJob, submissionOf } from './job-input.js';
@@ -91,7 +92,9 @@ export function connect(
   const address = addressOf(options, context);
   const folder = options.tls ?? environment.tls;
   const insecure = options.insecure === true || environment.insecure;
-  const door = { argument: '--coordinator', host: hostOf(address), closed: folder !== undefined, hint: TLS_CLOSES };
+  const host = hostOf(address);
+  // What is no host:port is refused where it is used.
+  const door = { argument: '--coordinator', host, closed: folder !== undefined || host === '', hint: TLS_CLOSES };
   if (isLeftOpen({ ...door, insecure }))
     context.terminal.say(`! plaintext to ${address}: others can read and change it`);
   const tls = folder === undefined ? undefined : readTlsIdentity(resolve(context.directory, folder));
@@ -108,16 +111,29 @@ export async function follow(
   options: WatchOptions,
   context: Context,
 ): Promise<number> {
-  using reporter = openReporter(context.terminal, options);
+  const { terminal, interrupts } = context;
+  using reporter = openReporter(terminal, options);
+  const leaving = new AbortController();
+  using _keys =
+    options.json || options.quiet
+      ? undefined
+      : terminal.listenForKeys((key) => {
+          if (key === 'q' || key === 'Q') leaving.abort();
+          if (key === INTERRUPT_KEY) interrupts.raise('SIGINT', 'orderly');
+        });
+  if (_keys !== undefined) reporter.note('q leaves, and the run goes on');
+  const over = AbortSignal.any([interrupts.orderly, leaving.signal]);
   try {
-    const last = await followRun(client, run, { reporter, everyStep: options.everyStep }, context.interrupts.orderly);
+    const last = await followRun(client, run, { reporter, everyStep: options.everyStep }, over);
     reporter[Symbol.dispose](); // the display ends above the summary
     const { commandName } = context.environment;
     const signIn = options.tls === undefined ? '' : ` --tls ${options.tls}`;
     const resume = `${commandName} resume ${last.run} --coordinator ${addressOf(options, context)}${signIn}`;
     return reportEnd(last, { json: options.json, next: `${commandName} runs`, resume }, context);
   } catch (error) {
-    if (context.interrupts.first() !== undefined) reporter.note('the run goes on without you');
+    const left = leaving.signal.aborted && interrupts.first() === undefined;
+    if (left || interrupts.first() !== undefined) reporter.note('the run goes on without you');
+    if (left) return 0;
     throw error;
   }
 }

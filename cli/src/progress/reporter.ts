@@ -1,9 +1,9 @@
 /** How a run is shown while it goes: redrawn, in lines, as JSON events, or not at all. */
 
-import { createLogUpdate } from 'log-update';
 import type { RunEvent } from '#training';
 import type { Terminal } from '../terminal.js';
 import { renderBlock, renderLine } from './progress-block.js';
+import { openRedraw } from './redraw.js';
 import { advanceView, emptyView, epochNumber, formatMetrics, noticeOf, type RunView, remarksOf } from './run-view.js';
 
 export interface Reporter extends Disposable {
@@ -45,34 +45,41 @@ function quietReporter(): Reporter {
 }
 
 function liveReporter(terminal: Terminal): Reporter {
-  const draw = createLogUpdate(terminal.talkStream);
+  const block = openRedraw(terminal.talkStream, terminal.columns);
   let view = emptyView;
-  let dirty = true;
+  let heardAt = performance.now();
+  let over = false;
+  // The same lines are not drawn twice; time alone changes them when no step comes, and so does a resized terminal.
   const redraw = (): void => {
-    if (!dirty) return;
-    dirty = false;
-    draw(renderBlock(view, terminal.columns(), terminal.paintTalk).join('\n'));
+    const quietMs = performance.now() - heardAt;
+    block.draw(renderBlock(view, terminal.columns(), terminal.paintTalk, { quietMs }));
   };
   const timer = setInterval(redraw, REDRAW_MS);
   const note = (text: string): void => {
-    draw.clear();
+    block.clear();
     terminal.say(text);
-    dirty = true;
     redraw();
   };
   return {
     event: (event) => {
       for (const remark of remarksOf(event)) note(remark);
       view = advanceView(view, event);
-      dirty = true;
+      if (isSignOfLife(event)) heardAt = performance.now();
     },
     note,
     [Symbol.dispose]: () => {
+      if (over) return;
+      over = true;
       clearInterval(timer);
       redraw();
-      draw.done();
+      block.done();
     },
   };
+}
+
+/** Training moves, or begins to. */
+function isSignOfLife({ event }: RunEvent): boolean {
+  return event === 'step_committed' || event === 'epoch_finished' || event === 'run_started' || event === 'run_resumed';
 }
 
 function lineReporter(terminal: Terminal): Reporter {

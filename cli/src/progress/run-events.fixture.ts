@@ -66,6 +66,7 @@ export const finished = eventAt(8000, 'run_finished', {
   test: { loss: 0.0912, accuracy: 0.9722 },
   weightsSha256: 'ab'.repeat(32),
   optimizerSha256: 'cd'.repeat(32),
+  ledgerSha256: 'ef'.repeat(32),
   goodput: 0.98224,
   workersLost: 0,
   blocksReissued: 0,
@@ -74,6 +75,21 @@ export const finished = eventAt(8000, 'run_finished', {
   modelPath: '/runs/digits-7f3a/model',
   runPath: '/runs/digits-7f3a',
 }) as Extract<RunEvent, { event: 'run_finished' }>;
+
+/** @param samples of each worker in the last second, and milliseconds its kernel needed for one of them */
+export function measuredAt(
+  atMs: number,
+  workers: Readonly<Record<string, { readonly samples: number; readonly msPerSample: number }>>,
+): RunEvent {
+  return eventAt(atMs, 'workers_measured', {
+    seconds: 1,
+    workers: Object.entries(workers).map(([worker, { samples, msPerSample }]) => ({
+      worker,
+      samples,
+      computeMs: samples * msPerSample,
+    })),
+  });
+}
 
 export const lost = eventAt(2000, 'worker_lost', {
   worker: 'w1',

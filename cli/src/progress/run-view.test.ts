@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { RunEvent } from '#training';
-import { eventAt, finished, joined, lost, started, stepAt } from './run-events.fixture.js';
+import { epochAt, eventAt, finished, joined, lost, started, stepAt } from './run-events.fixture.js';
 import { advanceView, emptyView, type RunView, ratesOf, workerCount } from './run-view.js';
 
 function viewOf(events: readonly RunEvent[]): RunView {
@@ -36,6 +36,22 @@ test('there is no rate before the first step', () => {
 test('the rate follows a change of pace within the window', () => {
   const slow = Array.from({ length: 40 }, (_, index) => stepAt(3000 + (index + 1) * 500, 60 + index));
   expect(ratesOf(viewOf([started, ...steps(60, 50), ...slow]))?.stepsPerSecond).toBeCloseTo(2, 1);
+});
+
+test('the time left counts the validation between long epochs, wherever in an epoch one looks', () => {
+  // Six steps of 5 s, then 12 s in which validation is measured: 42 s an epoch, 30 epochs.
+  const epoch = (index: number): readonly RunEvent[] => [
+    ...Array.from({ length: 6 }, (_, step) => stepAt(index * 42_000 + (step + 1) * 5_000, index * 6 + step)),
+    epochAt((index + 1) * 42_000, index),
+  ];
+  const events = [started, ...Array.from({ length: 6 }, (_, index) => epoch(index)).flat()];
+  for (let told = 23; told < events.length; told++) {
+    const last = events[told];
+    const passed = last === undefined ? 0 : (Date.parse(last.time) - Date.parse(started.time)) / 1000;
+    const truly = 30 * 42 - passed;
+    const secondsLeft = ratesOf(viewOf(events.slice(0, told + 1)))?.secondsLeft ?? 0;
+    expect(Math.abs(secondsLeft - truly) / truly).toBeLessThan(0.15);
+  }
 });
 
 test('a long run keeps a bounded number of marks', () => {

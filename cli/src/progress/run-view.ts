@@ -1,6 +1,7 @@
 /** What the events of a run so far add up to: the state behind every display. Pure: time comes from the events. */
 import type { Metrics, RunEvent, StepPhases } from '#training';
 import { formatMilliseconds, formatSeconds, formatSignificant, plural } from '../plain-numbers.js';
+import { advanceMarks, connected, type WorkerMarks } from './worker-marks.js';
 
 export interface RunView {
   readonly state: 'waiting' | 'training' | 'stopping' | 'finished' | 'failed';
@@ -9,12 +10,13 @@ export interface RunView {
   readonly latest: Extract<RunEvent, { event: 'step_committed' }> | undefined;
   readonly validation: Metrics | undefined;
   readonly epochsFinished: number;
-  /** Names of the workers connected now. */
-  readonly workers: ReadonlySet<string>;
+  readonly workers: WorkerMarks;
   /** Milliseconds a step by phase, averaged over the last twenty or so steps. */
   readonly phases: StepPhases | undefined;
   /** Marks of the last `WINDOW_MS`, oldest first: the rates shown are taken between the first and the last. */
   readonly window: readonly WindowMark[];
+  /** The end of the last epoch and of the one before. */
+  readonly epochEnds: readonly WindowMark[];
   /** Last five things that happened, oldest first, each with its local time of day. */
   readonly notices: readonly string[];
 }
@@ -39,36 +41,36 @@ export const emptyView: RunView = {
   latest: undefined,
   validation: undefined,
   epochsFinished: 0,
-  workers: new Set(),
+  workers: new Map(),
   phases: undefined,
   window: [],
+  epochEnds: [],
   notices: [],
 };
 
 /** The view after one more event. */
 export function advanceView(view: RunView, event: RunEvent): RunView {
-  const now = notice({ ...view, run: event.run }, event);
+  const now = notice({ ...view, run: event.run, workers: advanceMarks(view.workers, event) }, event);
   switch (event.event) {
     case 'run_queued':
     case 'checkpoint_saved':
     case 'checkpoint_failed':
     case 'grain_chosen':
+    case 'worker_joined':
+    case 'worker_lost':
+    case 'worker_left':
+    case 'workers_measured':
       return now;
     case 'run_started':
       return { ...now, state: 'training', started: event, window: [mark(event.time, 0, 0)] };
     case 'run_resumed':
-      // Whoever was connected before comes back with a word of its own; and the time in between is no rate.
+      // The time in between is no rate.
       return {
         ...now,
         state: 'training',
-        workers: new Set(),
+        epochEnds: [],
         window: [mark(event.time, event.step, committedSamples(now.started, event.step))],
       };
-    case 'worker_joined':
-      return { ...now, workers: new Set([...now.workers, event.worker]) };
-    case 'worker_lost':
-    case 'worker_left':
-      return { ...now, workers: new Set([...now.workers].filter((worker) => worker !== event.worker)) };
     case 'step_committed': {
       const steps = committedSteps(event);
       return {
@@ -82,6 +84,10 @@ export function advanceView(view: RunView, event: RunEvent): RunView {
       return {
         ...now,
         epochsFinished: now.epochsFinished + 1,
+        epochEnds: [
+          ...now.epochEnds.slice(-1),
+          mark(event.time, event.step, committedSamples(now.started, event.step)),
+        ],
         ...(event.validation === undefined ? {} : { validation: event.validation }),
       };
     case 'run_stopping':
@@ -125,7 +131,7 @@ export function epochNumber(event: { readonly epoch: number }): number {
 
 /** Workers at work now. Events of a run that was joined late may not name those that were there before. */
 export function workerCount(view: RunView): number {
-  return view.workers.size > 0 ? view.workers.size : (view.latest?.workers ?? view.started?.workers ?? 0);
+  return view.workers.size > 0 ? connected(view.workers).length : (view.latest?.workers ?? view.started?.workers ?? 0);
 }
 
 export interface Rates {
@@ -144,8 +150,18 @@ export function ratesOf(view: RunView): Rates | undefined {
   return {
     stepsPerSecond,
     samplesPerSecond: (last.samplesCommitted - first.samplesCommitted) / seconds,
-    secondsLeft: Math.max(0, view.started.steps - last.step) / stepsPerSecond,
+    secondsLeft: Math.max(0, view.started.steps - last.step) * secondsPerStep(view, seconds, 1 / stepsPerSecond),
   };
+}
+
+/**
+ * For the time that is left: over the window, or over the last whole epoch where that took longer. Between two epochs the
+ * validation rows are measured, and a window within one of them would not know.
+ */
+function secondsPerStep({ epochEnds: [before, last] }: RunView, windowSeconds: number, inWindow: number): number {
+  if (before === undefined || last === undefined || last.step <= before.step) return inWindow;
+  const epochSeconds = (last.timeMs - before.timeMs) / 1000;
+  return epochSeconds > windowSeconds ? epochSeconds / (last.step - before.step) : inWindow;
 }
 
 function mark(time: string, step: number, samplesCommitted: number): WindowMark {
@@ -157,7 +173,8 @@ function extend(window: readonly WindowMark[], newest: WindowMark): readonly Win
   const beforeLast = window.at(-2);
   const replace = beforeLast !== undefined && newest.timeMs - beforeLast.timeMs < MARK_EVERY_MS;
   const kept = replace ? window.slice(0, -1) : window;
-  const fresh = kept.filter((one) => newest.timeMs - one.timeMs <= WINDOW_MS);
+  // One before the window stays: steps may take longer than that.
+  const fresh = kept.filter((_, index) => newest.timeMs - (kept[index + 1] ?? newest).timeMs <= WINDOW_MS);
   return [...fresh, newest];
 }
 
@@ -183,6 +200,11 @@ function notice(view: RunView, event: RunEvent): RunView {
   return { ...view, notices: [...view.notices, `${at} ${text}`].slice(-MAX_NOTICES) };
 }
 
+function roundsOf(local: (RunEvent & { event: 'run_started' })['localSteps']): string {
+  if (local === undefined) return '';
+  return `, each ${plural(local.steps, 'local step')} of ${local.batch} by ${plural(local.replicas, 'replica')}`;
+}
+
 /** One event in words, or undefined for those whose numbers are shown anyway. */
 export function noticeOf(event: RunEvent): string | undefined {
   switch (event.event) {
@@ -191,7 +213,7 @@ export function noticeOf(event: RunEvent): string | undefined {
     case 'run_started':
       return (
         `training ${event.job}: ${plural(event.samples.train, 'sample')}, ${plural(event.parameters, 'parameter')}, ` +
-        `${plural(event.steps, 'step')} of ${event.batch}`
+        `${plural(event.steps, 'step')} of ${event.batch}${roundsOf(event.localSteps)}`
       );
     case 'run_resumed': {
       const redone = event.redoneSteps === 0 ? '' : `, ${plural(event.redoneSteps, 'step')} made again`;
@@ -220,6 +242,7 @@ export function noticeOf(event: RunEvent): string | undefined {
       return `failed: ${event.message}`;
     case 'epoch_finished':
     case 'step_committed':
+    case 'workers_measured':
     case 'run_finished':
       return undefined;
     default:

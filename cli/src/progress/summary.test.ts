@@ -10,9 +10,12 @@ test('the summary says how good, why it ended, how fast, what it is and what com
     '✓ digits-7f3a  test accuracy 97.22 %  loss 0.09120',
     '  stopped  after 180 steps, 30 epochs: the last epoch of the job is done',
     '  time     7.6 s · 18,240 samples/s · goodput 98.2 %',
+    '  metrics  validation accuracy 97.00 %  loss 0.1000 · training accuracy 99.90 %  loss 0.01000',
     `  weights  sha256 ${'ab'.repeat(32)}`,
+    `  ledger   sha256 ${'ef'.repeat(32)}`,
     '  ran on   redis 7.0.15 · kernel wasm-simd128/1',
     '  model    /runs/digits-7f3a/model',
+    '  files    /runs/digits-7f3a: job.yaml, events.ndjson, ledger.ndjson, checkpoints/',
     '  next     ropeteam runs',
   ]);
 });

@@ -3,7 +3,7 @@ import type { LedgerRecord, RunEvent } from '#training';
 import { answer, type Check, type Problem, unknown } from './check.js';
 import type { Evidence } from './evidence.js';
 
-const MODEL = { name: 'model', meaning: 'its weights are those of the last record' };
+const MODEL = { name: 'model', meaning: 'its weights are those of the last record, or of the epoch that was kept' };
 const ENDING = { name: 'events', meaning: 'they tell the steps and the end that the ledger has' };
 const MODEL_FILE = 'model/model.json';
 const EVENTS_FILE = 'events.ndjson';
@@ -22,17 +22,23 @@ export function checkModel(evidence: Evidence): Check {
     );
   }
   if (model.kind === 'damaged') return answer(MODEL, 'damaged', [{ file: MODEL_FILE, message: model.message }]);
-  const { weights, weightsSha256, run, kernelId } = model.value;
+  const { weights, weightsSha256, run, kernelId, kept } = model.value;
   const last = ledger.records.at(-1);
   const compared: readonly Compared[] = [
     ...(ledger.damage === undefined && last !== undefined
-      ? ([['weights have the hash', weights, last.weights, "the ledger's last record has"]] as const)
+      ? ([keptWeights(weights, kept?.step ?? ledger.records.length, ledger.records)] as const)
       : []),
     ['run', run, last?.run, "the ledger's is"],
     ['kernel', kernelId, last?.kernel, "the ledger's is"],
+    ['kept step', kept?.step ?? ledger.records.length, told?.finished?.kept?.step, 'run_finished has'],
     ['weights have the sha256', weightsSha256, told?.finished?.weightsSha256, 'run_finished has'],
   ];
   return answer(MODEL, `weights sha256 ${weightsSha256}`, differing(MODEL_FILE, compared));
+}
+
+function keptWeights(weights: string, step: number, records: readonly LedgerRecord[]): Compared {
+  const whose = step === records.length ? "the ledger's last record has" : `line ${step} of the ledger has`;
+  return ['weights have the hash', weights, records[step - 1]?.weights ?? 'none', whose];
 }
 
 export function checkEnding(evidence: Evidence): Check {
@@ -69,7 +75,9 @@ function problemsOfEnd(
     ['run_finished.steps', finished.steps, records.length, 'the ledger has'],
     ['run_finished.ledgerSha256', finished.ledgerSha256 ?? head, head, "the ledger's last line has"],
     ['run_finished.kernel', finished.kernel, records[0]?.kernel, "the ledger's is"],
-    ['run_finished.weightsSha256', finished.weightsSha256, saved?.weightsSha256, ofCheckpoint],
+    ...((finished.kept?.step ?? records.length) === records.length
+      ? ([['run_finished.weightsSha256', finished.weightsSha256, saved?.weightsSha256, ofCheckpoint]] as const)
+      : []),
     ['run_finished.optimizerSha256', finished.optimizerSha256, saved?.optimizerSha256, ofCheckpoint],
   ]);
 }

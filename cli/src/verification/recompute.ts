@@ -1,22 +1,14 @@
 /** Computes steps of a run once more, with its kernel and its data, and compares the bits with the ledger's. */
 import { randomInt } from 'node:crypto';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { type LeaseEngine, offeredKernels, openWorkerEngine, type WorkerEngine } from '#engine';
+import { offeredKernels } from '#engine';
 import { resolveModel } from '#job';
-import { compileModel, initialWeights, learningRateAt, type ModelSpec } from '#kernel';
+import { compileModel, initialWeights, type ModelSpec } from '#kernel';
 import { decodeShard, loadCheckpoint, type PreparedDataset } from '#storage';
-import {
-  type JobSpec,
-  type LedgerRecord,
-  RopeteamError,
-  type RunShape,
-  samplesOfStep,
-  shapeRun,
-  fence as toFence,
-} from '#training';
+import { type JobSpec, type LedgerRecord, RopeteamError, shapeRun, fence as toFence } from '#training';
 import { answer, type Check, type Problem, unknown } from './check.js';
 import type { Evidence } from './evidence.js';
+import { openReplay, type Replay } from './replay.js';
 
 const WORDS = { name: 'recomputed', meaning: 'steps computed again have the bits of the ledger' };
 const LEDGER = 'ledger.ndjson';
@@ -33,10 +25,8 @@ export interface RecomputeOptions {
 /** A run as far as computing needs it. */
 interface Computation {
   readonly job: JobSpec;
-  readonly shape: RunShape;
   readonly records: readonly LedgerRecord[];
-  readonly engine: WorkerEngine;
-  readonly lease: LeaseEngine;
+  readonly replay: Replay;
 }
 
 /** Where computing can begin: the state after `step` steps. */
@@ -65,14 +55,14 @@ export async function recompute(evidence: Evidence, options: RecomputeOptions): 
   const chosen = chooseSteps(first.step, records.length, options.count);
   if (chosen.length === 0) return unknown(WORDS, 'no step lies behind a state to begin at');
   const model = resolveModel(spec, options.dataset.info);
-  await using engine = await openEngine(spec, model, options.dataset, records[0]?.kernel ?? '');
-  if (engine.lease === undefined) throw new Error('an engine was opened for updates and cannot make any');
+  const { samples } = options.dataset.info;
+  const shape = shapeRun(evidence.folder.run, toFence(0), spec.train, samples, compileModel(model).parameterCount);
+  const kernel = await kernelOf(records[0]?.kernel ?? '');
+  await using replay = await openReplay({ kernel, train: spec.train, model, shape });
   for (const info of options.dataset.info.shards.filter(({ split }) => split === 'train')) {
-    engine.addShard(decodeShard(await options.dataset.readShard('train', info.index), info, options.dataset.info));
+    replay.addShard(decodeShard(await options.dataset.readShard('train', info.index), info, options.dataset.info));
   }
-  const samples = options.dataset.info.samples;
-  const shape = shapeRun(evidence.folder.run, toFence(0), spec.train, samples, engine.parameterCount);
-  const computation: Computation = { job: spec, shape, records, engine, lease: engine.lease };
+  const computation: Computation = { job: spec, records, replay };
 
   const problems: Problem[] = [];
   let at: number | undefined;
@@ -91,13 +81,16 @@ export async function recompute(evidence: Evidence, options: RecomputeOptions): 
     }
     if (problems.length > 0) break;
   }
-  const kernel = engine.kernelId;
-  return answer(WORDS, `${steps(chosen)} with ${kernel}, and ${passed - chosen.length} more on the way`, problems);
+  return answer(
+    WORDS,
+    `${steps(chosen)} with ${replay.kernelId}, and ${passed - chosen.length} more on the way`,
+    problems,
+  );
 }
 
 /** One step from the engine's state, which it leaves one step further on. @param blockwise whether each block is compared too */
 async function computeStep(run: Computation, step: number, blockwise: boolean): Promise<readonly Problem[]> {
-  const { job, shape, records, engine, lease } = run;
+  const { records, replay } = run;
   const record = records[step];
   if (record === undefined) throw new RangeError(`there is no record of step ${step}`);
   const differs = (what: string, computed: string | number, recorded: string | number): readonly Problem[] =>
@@ -110,21 +103,16 @@ async function computeStep(run: Computation, step: number, blockwise: boolean): 
             message: `${what} of step ${step} comes out as ${computed}, not ${recorded}`,
           },
         ];
-  const cut = samplesOfStep(shape, step);
   const problems: Problem[] = [];
   for (const block of blockwise ? record.blocks : []) {
     const { begin, end } = block;
-    const result = await engine.computeGradient({ step, ...cut, begin, end });
+    const result = await replay.gradient(step, block);
     problems.push(
       ...differs(`the gradient of block ${begin}-${end}`, result.gradientHash, block.gradient),
       ...differs(`the loss of block ${begin}-${end}`, result.lossSum, block.lossSum),
     );
   }
-  const { schedule, optimizer } = job.train;
-  const learningRate = learningRateAt(schedule, optimizer, step, shape.steps);
-  const made = await lease.run({ epoch: cut.epoch, firstStep: step, steps: [{ ...cut, learningRate }] });
-  const [result] = made.steps;
-  if (result === undefined) throw new Error(`the engine made no step ${step}`);
+  const result = await replay.make(step);
   return [
     ...problems,
     ...differs('the gradient’s norm', result.gradientNorm, record.gradientNorm),
@@ -133,27 +121,25 @@ async function computeStep(run: Computation, step: number, blockwise: boolean): 
 }
 
 async function begin(
-  { engine, lease, job }: Computation,
+  { replay, job }: Computation,
   { step, checkpoint }: Beginning,
   model: ModelSpec,
   { folder }: Evidence,
 ): Promise<void> {
   if (checkpoint === undefined) {
-    lease.receivedWeights.set(initialWeights(compileModel(model), job.train.seed));
-    lease.optimizerState.fill(0);
-  } else {
-    const { weights, optimizerState } = await loadCheckpoint(join(folder.path, checkpoint));
-    if (weights.length !== engine.parameterCount || optimizerState.length !== lease.optimizerState.length) {
-      throw new RopeteamError(
-        'STORAGE.CORRUPT',
-        { file: checkpoint },
-        `${checkpoint} holds ${weights.length} weights and ${optimizerState.length} floats of optimizer state for step ${step}; the job's model has ${engine.parameterCount} and ${lease.optimizerState.length}`,
-      );
-    }
-    lease.receivedWeights.set(weights);
-    lease.optimizerState.set(optimizerState);
+    await replay.begin(initialWeights(compileModel(model), job.train.seed), undefined);
+    return;
   }
-  lease.adoptReceived();
+  const { weights, optimizerState } = await loadCheckpoint(join(folder.path, checkpoint));
+  const { parameterCount, stateLength } = replay;
+  if (weights.length !== parameterCount || optimizerState.length !== stateLength) {
+    throw new RopeteamError(
+      'STORAGE.CORRUPT',
+      { file: checkpoint },
+      `${checkpoint} holds ${weights.length} weights and ${optimizerState.length} floats of optimizer state for step ${step}; the job's model has ${parameterCount} and ${stateLength}`,
+    );
+  }
+  await replay.begin(weights, optimizerState);
 }
 
 /** States there are, earliest first: valid checkpoints whose weights are the ledger's, and the first weights. */
@@ -175,28 +161,15 @@ function chooseSteps(from: number, end: number, count: number): readonly number[
   return [...chosen].sort((left, right) => left - right);
 }
 
-async function openEngine(
-  { train }: JobSpec,
-  model: ModelSpec,
-  { info }: PreparedDataset,
-  kernelId: string,
-): Promise<WorkerEngine> {
+async function kernelOf(kernelId: string) {
   const kernel = (await offeredKernels('auto')).get(kernelId);
-  if (kernel === undefined) {
-    throw new RopeteamError(
-      'ENVIRONMENT.KERNEL',
-      { kernel: kernelId },
-      `the run was computed by kernel ${kernelId}, which this machine does not have`,
-      { hint: 'recompute on a machine like the one it was trained on; `ropeteam doctor` lists the kernels' },
-    );
-  }
-  const { optimizer, clipNorm, l2, seed, shuffle, batch, microBatches, wire } = train;
-  if (microBatches === 'auto') throw new RangeError('an effective job says its micro-batches');
-  return openWorkerEngine({
-    ...{ kernel, threads: availableParallelism(), model, seed, shuffle, batch, microBatches, wire },
-    trainSamples: info.samples.train,
-    update: { optimizer, ...(clipNorm === undefined ? {} : { clipNorm }), ...(l2 === undefined ? {} : { l2 }) },
-  });
+  if (kernel !== undefined) return kernel;
+  throw new RopeteamError(
+    'ENVIRONMENT.KERNEL',
+    { kernel: kernelId },
+    `the run was computed by kernel ${kernelId}, which this machine does not have`,
+    { hint: 'recompute on a machine like the one it was trained on; `ropeteam doctor` lists the kernels' },
+  );
 }
 
 function steps(chosen: readonly number[]): string {

@@ -1,4 +1,4 @@
-import type { LossSums, ModelSpec, OptimizerSpec, WireFormat } from '#kernel';
+import type { EvaluationTally, LossSums, ModelSpec, OptimizerSpec, WireFormat } from '#kernel';
 
 /**
  * `js` is the readable twin and `wasm` the fast one with the same bits, on every machine. `wasm-fma` (a fused
@@ -53,6 +53,22 @@ export interface WorkerEngineOptions {
     /** Largest allowed norm of the mean gradient; absent: no clipping. */
     readonly clipNorm?: number;
   };
+  /**
+   * Present: a gradient is what replicas leave that train by themselves, `microBatches` of them, from a round of `batch`
+   * samples. Not together with `update`.
+   */
+  readonly local?: LocalOptions;
+}
+
+/** How each replica trains by itself: see `local-performer`. */
+export interface LocalOptions extends Omit<UpdateSettings, 'model'> {
+  /** Local steps of a round at the most. */
+  readonly steps: number;
+  /** Samples one replica takes a step. */
+  readonly batch: number;
+  /** The cut of that, a power of two. */
+  readonly microBatches: number;
+  readonly clipNorm?: number;
 }
 
 /** How a step's mean gradient becomes new weights. */
@@ -73,6 +89,8 @@ export interface GradientRequest {
   readonly endPosition: number;
   readonly begin: number;
   readonly end: number;
+  /** With local steps: one for each of the round's. */
+  readonly learningRates?: readonly number[];
 }
 
 export interface GradientResult extends LossSums {
@@ -141,6 +159,10 @@ export interface EvaluationRequest {
   readonly end: number;
 }
 
+export interface EvaluationResult extends LossSums {
+  readonly tally: EvaluationTally;
+}
+
 /** One worker's kernel: shared memory, kernel threads, rows. Calls do not overlap: await one before the next. */
 export interface WorkerEngine extends AsyncDisposable {
   /** For example `wasm-simd128/1`. */
@@ -163,7 +185,7 @@ export interface WorkerEngine extends AsyncDisposable {
   computeGradient(request: GradientRequest): Promise<GradientResult>;
   /** Present when it was opened with `update`. */
   readonly lease: LeaseEngine | undefined;
-  evaluate(request: EvaluationRequest): Promise<LossSums>;
+  evaluate(request: EvaluationRequest): Promise<EvaluationResult>;
 }
 
 export interface AveragerEngineOptions extends UpdateSettings {
@@ -191,7 +213,7 @@ export interface AverageRequest {
   readonly step: number;
   /** The blocks that cover `[0, M)` exactly once, and the inbox slot each one's gradient lies in. */
   readonly blocks: readonly { readonly slot: number; readonly begin: number; readonly end: number }[];
-  /** Samples in the step's global batch: the divisor. */
+  /** The divisor: samples in the step's global batch, or replicas. */
   readonly sampleCount: number;
   readonly learningRate: number;
   /** Largest allowed norm of the mean gradient; absent: no clipping. */

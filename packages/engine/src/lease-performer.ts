@@ -25,6 +25,28 @@ export interface GradientWork {
   foldsOf(given: GradientArguments): SharedWork;
 }
 
+/**
+ * The gradient of a block within a command whose threads have gathered: all of them call this, and know its end together.
+ * @param given `together`: each micro-batch by all threads, else each thread its own
+ * @param mostSubtrees of the block, taken by threads one at a time
+ */
+export function computeBlock(
+  { team, computeTogether, subtreesOf, foldsOf }: GradientWork,
+  given: GradientArguments,
+  mostSubtrees: number,
+): void {
+  if (given.together) {
+    computeTogether(given);
+    team.share(0, () => undefined); // they meet
+    return;
+  }
+  const subtrees = subtreesOf(given);
+  team.share(subtrees.pieces, subtrees.work);
+  if (cutBlock(given.begin, given.end, mostSubtrees).count === 1) return;
+  const folds = foldsOf(given);
+  team.share(folds.pieces, folds.work);
+}
+
 export interface LeasePerformer {
   /** All steps of a lease. Every participant calls this once, after it has gathered. */
   computeSteps(): void;
@@ -41,11 +63,12 @@ export interface LeasePerformer {
 export function createLeasePerformer(
   { index, control, memory, options, plan }: ThreadSetup & { role: 'worker' },
   kernel: Kernel,
-  { nodes, team, computeTogether, subtreesOf, foldsOf }: GradientWork,
+  work: GradientWork,
 ): LeasePerformer | undefined {
   const { update: settings, model, microBatches } = options;
   const { lease, parameterCount: P, subtreeGradients, widened } = plan;
   if (settings === undefined || lease === undefined) return undefined;
+  const { nodes, team } = work;
   const { optimizerSlots, optimizerState, outbox, masters } = lease;
   const { numbers } = control;
   const update = { ...settings, model };
@@ -73,28 +96,15 @@ export function createLeasePerformer(
     };
   }
 
-  function computeGradient(given: GradientArguments, together: boolean): void {
-    if (together) {
-      computeTogether(given);
-      meet();
-      return;
-    }
-    const subtrees = subtreesOf(given);
-    team.share(subtrees.pieces, subtrees.work);
-    if (cutBlock(given.begin, given.end, subtreeGradients.length).count === 1) return;
-    const folds = foldsOf(given);
-    team.share(folds.pieces, folds.work);
-  }
-
   /** @returns whether there was an update: neither mean nor loss holds NaN or an infinity */
   function updateWeights(row: number, sampleCount: number, given: UpdateStep): boolean {
     team.share(step.ranges, step.takeMean(root, given.gradient, sampleCount));
     const finite = Number.isFinite(numbers[rows.sumsAt(row) + 1]!); // the loss
     for (const phase of finite ? [step.update, step.descend] : [undefined]) {
       if (phase === undefined) continue;
-      const work = phase(given);
-      if (work === undefined) return false;
-      team.share(step.ranges, work);
+      const updating = phase(given);
+      if (updating === undefined) return false;
+      team.share(step.ranges, updating);
     }
     return finite;
   }
@@ -106,13 +116,14 @@ export function createLeasePerformer(
       for (let row = 0; row < steps; row++) {
         const { firstPosition, endPosition, learningRate } = rows.readRequest(row);
         const block = { epoch, firstPosition, endPosition, begin: 0, end: microBatches };
-        computeGradient({ step: firstStep + row, ...block, weights: widened ?? weights }, together);
+        const given = { step: firstStep + row, learningRate, clipNorm, gradient, weights };
+        const at = { step: given.step, ...block, weights: widened ?? weights, together };
+        computeBlock(work, at, subtreeGradients.length);
         if (leads) {
           writeLossSums(numbers, rows.sumsAt(row), 0, foldLossSumsTable(numbers, TABLE, microBatches));
           rows.writeGradientHash(row, kernel.hash(root, plan.nodeBytes));
         }
         meet(); // the sum is hashed before it becomes the mean
-        const given = { step: firstStep + row, learningRate, clipNorm, gradient, weights };
         const updated = updateWeights(row, endPosition - firstPosition, given);
         if (leads) {
           const gradientNorm = Math.sqrt(step.squareNorm());

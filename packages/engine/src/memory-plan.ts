@@ -103,6 +103,8 @@ export interface WorkerMemoryPlan {
   readonly threads: readonly ThreadAddresses[];
   /** Only with room for leases. */
   readonly lease?: LeaseAddresses;
+  /** Only with local steps. */
+  readonly local?: LocalAddresses;
   /** Only where the training split fits beside the rest: else its rows stay in the shards they came in. */
   readonly trainingRows?: TrainingRowAddresses;
 }
@@ -116,6 +118,18 @@ export interface LeaseAddresses {
   readonly optimizerSlots: number;
   /** [(1 + slots) × P]: a copy of weights and optimizer state, read while the next lease is computed. */
   readonly outbox: number;
+}
+
+/** Byte addresses of what one replica after the other trains with. */
+export interface LocalAddresses {
+  /** [P] float32: the replica's own weights. */
+  readonly weights: number;
+  /** [slots × P] */
+  readonly optimizerState: number;
+  readonly optimizerSlots: number;
+  /** A node of the round's tree each, one a level; the block's ends in the first. */
+  readonly levels: readonly number[];
+  readonly nodeBytes: number;
 }
 
 export interface AveragerMemoryPlan {
@@ -190,10 +204,17 @@ export function mostInboxSlots(options: AveragerEngineOptions): number {
 /** @throws RangeError for options out of range, ModelTooLargeError */
 export function planWorkerMemory(options: WorkerEngineOptions): WorkerMemoryPlan {
   checkThreads(options.threads);
-  checkMicroBatches(options.microBatches);
-  for (const name of ['seed', 'trainSamples', 'batch'] as const) checkNatural(name, options[name]);
-  if (options.batch < 1) throw new RangeError('batch must be at least 1');
-  let numSubtrees = Math.min(mostSubtrees(options), options.microBatches);
+  const cut = options.local ?? options;
+  for (const { microBatches, batch } of [options, cut]) {
+    checkMicroBatches(microBatches);
+    checkNatural('batch', batch);
+    if (batch < 1) throw new RangeError('batch must be at least 1');
+  }
+  for (const name of ['seed', 'trainSamples'] as const) checkNatural(name, options[name]);
+  if (options.local !== undefined && options.update !== undefined) {
+    throw new RangeError('a worker with local steps takes no leases');
+  }
+  let numSubtrees = Math.min(mostSubtrees(options), cut.microBatches);
   let plan = layOutWorker(options, numSubtrees);
   while (numSubtrees > 1 && !isAffordable(plan, numSubtrees, options)) {
     numSubtrees /= 2;
@@ -224,16 +245,16 @@ function isAffordable(plan: WorkerMemoryPlan, numSubtrees: number, { threads, sh
   return nodes * plan.nodeBytes + leaves * plan.parameterCount * 4 <= GRADIENT_BUFFER_BUDGET;
 }
 
-function layOutWorker(
-  { model, threads, batch, microBatches, update, wire = 'float32' }: WorkerEngineOptions,
-  numSubtrees: number,
-): WorkerMemoryPlan {
+function layOutWorker(options: WorkerEngineOptions, numSubtrees: number): WorkerMemoryPlan {
+  const { model, threads, update, wire = 'float32' } = options;
+  const { batch, microBatches } = options.local ?? options;
   const program = compileModel(model);
   const { parameterCount, targetCount } = program;
   const samplesAtOnce = Math.max(Math.ceil(batch / microBatches), EVALUATION_CHUNK);
   const stackDepth = Math.log2(microBatches / numSubtrees);
   const allocate = allocator();
-  const nodeBytes = gradientBytes(wire, parameterCount);
+  // A gradient of local steps stays here, unrounded.
+  const nodeBytes = gradientBytes(options.local === undefined ? wire : 'float32', parameterCount);
   const rounds = wire !== 'float32';
   const wireBytes = weightBytes(wire, parameterCount);
   const buffers = (count: number): number[] => Array.from({ length: count }, () => allocate(nodeBytes));
@@ -243,7 +264,7 @@ function layOutWorker(
   const perThread = Array.from({ length: threads }, (_, thread) => ({
     // With fewer subtrees than threads, the threads beyond only evaluate, and compute together with the others.
     stack: thread < numSubtrees ? buffers(stackDepth) : [],
-    leaf: rounds && thread < numSubtrees ? allocate(4 * parameterCount) : undefined,
+    leaf: rounds && options.local === undefined && thread < numSubtrees ? allocate(4 * parameterCount) : undefined,
     features: allocate(4 * samplesAtOnce * model.inputs),
     targets: allocate(4 * samplesAtOnce * targetCount),
     scratch: allocate(program.scratchBytes(samplesAtOnce)),
@@ -251,6 +272,19 @@ function layOutWorker(
     indexes: allocate(4 * samplesAtOnce),
   }));
   const lease = update === undefined ? {} : { lease: leaseAddresses(optimizerSlots(update.optimizer)) };
+
+  const local = options.local === undefined ? {} : { local: localAddresses(optimizerSlots(options.local.optimizer)) };
+
+  function localAddresses(slots: number): LocalAddresses {
+    const bytes = gradientBytes(wire, parameterCount);
+    return {
+      weights: allocate(4 * parameterCount),
+      optimizerState: allocate(4 * parameterCount * slots),
+      optimizerSlots: slots,
+      levels: Array.from({ length: Math.log2(options.microBatches) + 1 }, () => allocate(bytes)),
+      nodeBytes: bytes,
+    };
+  }
 
   function leaseAddresses(slots: number): LeaseAddresses {
     const optimizerState = allocate(4 * parameterCount * slots);
@@ -260,6 +294,7 @@ function layOutWorker(
 
   return {
     ...lease,
+    ...local,
     parameterCount,
     samplesAtOnce,
     weights,

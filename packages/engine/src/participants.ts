@@ -4,7 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import type { Sharing, WorkerEngineOptions } from './engine.js';
-import { SUBTREES_A_THREAD } from './memory-plan.js';
+import { RANGE_FLOATS, SUBTREES_A_THREAD } from './memory-plan.js';
 
 /** Samples × parameters: 3 million floating-point operations. */
 const GRADIENT_WORK = 500_000;
@@ -48,6 +48,26 @@ export function gradientParticipants(threads: number, pieces: number, samples: n
 
 export function averageParticipants(threads: number, ranges: number): number {
   return atLeastOne(Math.min(threads, Math.ceil(ranges / AVERAGE_WORK)));
+}
+
+/**
+ * As many threads as a gradient of a whole batch is worth, for all steps of a lease or of a round of local steps.
+ * @param subtrees of the batch, taken by threads one at a time
+ */
+export function crewOfSteps(
+  options: Pick<WorkerEngineOptions, 'batch' | 'microBatches' | 'sharing'>,
+  has: { readonly busyThreads: number; readonly parameterCount: number; readonly subtrees: number },
+): { readonly together: boolean; readonly participants: number } {
+  const { batch, microBatches, sharing } = options;
+  const { busyThreads: threads, parameterCount, subtrees } = has;
+  if (sharesTiles(sharing, threads, subtrees, batch / microBatches, parameterCount)) {
+    return { together: true, participants: threads };
+  }
+  const pieces = Math.max(subtrees, Math.ceil(parameterCount / RANGE_FLOATS));
+  return {
+    together: false,
+    participants: subtrees === 1 ? 1 : gradientParticipants(threads, pieces, batch, parameterCount),
+  };
 }
 
 /** A block may hold no samples at all, and its gradient is zero all the same. */

@@ -3,6 +3,7 @@ import type { AveragerEngineOptions, WorkerEngineOptions } from './engine.js';
 import type { LoadedKernel } from './kernel-loading.js';
 import type { SharedMemory } from './linear-memory.js';
 import type { AveragerMemoryPlan, WorkerMemoryPlan } from './memory-plan.js';
+import type { SharedTally } from './shared-tally.js';
 
 /** What a kernel thread is started with. */
 export type ThreadSetup = {
@@ -11,6 +12,11 @@ export type ThreadSetup = {
   readonly memory: SharedMemory;
   readonly kernel: LoadedKernel;
 } & (
-  | { readonly role: 'worker'; readonly options: WorkerEngineOptions; readonly plan: WorkerMemoryPlan }
+  | {
+      readonly role: 'worker';
+      readonly options: WorkerEngineOptions;
+      readonly plan: WorkerMemoryPlan;
+      readonly tally: SharedTally;
+    }
   | { readonly role: 'averager'; readonly options: AveragerEngineOptions; readonly plan: AveragerMemoryPlan }
 );

@@ -21,14 +21,16 @@ export interface WorkerUse {
  * @throws ModelTooLargeError
  */
 export function workerTouchedBytes(options: WorkerEngineOptions, { blockSize, evaluationSamples }: WorkerUse): number {
-  const { model, batch, microBatches, sharing } = options;
-  const { weights, widened, nodeBytes, parameterCount, subtreeGradients, lease } = planWorkerMemory(options);
+  const { model, sharing } = options;
+  const { batch, microBatches } = options.local ?? options;
+  const { local, weights, widened, nodeBytes, parameterCount, subtreeGradients, lease } = planWorkerMemory(options);
   const program = compileModel(model);
   const busy = busyThreads(options);
-  const { count, size } = cutBlock(0, blockSize, subtreeGradients.length);
+  const cut = local === undefined ? blockSize : microBatches;
+  const { count, size } = cutBlock(0, cut, subtreeGradients.length);
   const together = sharesTiles(sharing, busy, count, batch / microBatches, parameterCount);
   const trainers = together ? 1 : Math.min(busy, count);
-  const gradients = together ? levelsOf(blockSize) : count + trainers * (levelsOf(size) - 1);
+  const gradients = together ? levelsOf(cut) : count + trainers * (levelsOf(size) - 1);
   const evaluators = Math.min(busy, Math.ceil(evaluationSamples / EVALUATION_CHUNK));
   const bytesFor = (samples: number): number =>
     4 * samples * (model.inputs + program.targetCount + 1) + program.scratchBytes(samples); // 1: its index
@@ -41,9 +43,12 @@ export function workerTouchedBytes(options: WorkerEngineOptions, { blockSize, ev
   const leased = lease === undefined ? 0 : 2 * lease.optimizerSlots + 1 + (lease.masters === undefined ? 0 : 1);
   const [firstAddress] = weights;
   // What is computed on, and each micro-batch's gradient before it is rounded.
-  const floats = widened === undefined ? 0 : 1 + trainers;
+  const rounded = local === undefined ? 1 + trainers : 1;
+  const floats = widened === undefined ? 0 : rounded;
+  const replica = local === undefined ? 0 : 4 * parameterCount * (1 + local.optimizerSlots);
+  const levels = local === undefined ? 0 : levelsOf(blockSize) * local.nodeBytes;
   const travelling = weights.length * weightBytes(options.wire ?? 'float32', parameterCount) + gradients * nodeBytes;
-  const buffers = travelling + 4 * parameterCount * (floats + leased);
+  const buffers = replica + levels + travelling + 4 * parameterCount * (floats + leased);
   return firstAddress + buffers + perThread.reduce((sum, own) => sum + own, 0);
 }
 

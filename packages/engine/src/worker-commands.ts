@@ -11,9 +11,14 @@ export const SNAPSHOT = 5;
 /** Makes the weights that are computed on, where those that travel, or that leases update, are not. */
 export const WIDEN = 6;
 
-export interface GradientArguments extends GradientRequest {
+/** The replicas of a block, each step after step by itself. */
+export const LOCAL = 7;
+
+export interface GradientArguments extends Omit<GradientRequest, 'learningRates'> {
   /** Byte address of the current weights. */
   readonly weights: number;
+  /** Whether all participants compute each micro-batch together. */
+  readonly together: boolean;
 }
 
 export interface EvaluationArguments extends EvaluationRequest {
@@ -23,8 +28,8 @@ export interface EvaluationArguments extends EvaluationRequest {
 const SPLITS: readonly SplitName[] = ['train', 'validation', 'test'];
 
 export function writeGradientArguments({ numbers }: ControlBlock, given: GradientArguments): void {
-  const { step, epoch, firstPosition, endPosition, begin, end, weights } = given;
-  numbers.set([epoch, firstPosition, endPosition, begin, end, weights, step], ARGUMENTS);
+  const { step, epoch, firstPosition, endPosition, begin, end, weights, together } = given;
+  numbers.set([epoch, firstPosition, endPosition, begin, end, weights, step, together ? 1 : 0], ARGUMENTS);
 }
 
 export function readGradientArguments({ numbers }: ControlBlock): GradientArguments {
@@ -36,6 +41,7 @@ export function readGradientArguments({ numbers }: ControlBlock): GradientArgume
     end: numbers[ARGUMENTS + 4]!,
     weights: numbers[ARGUMENTS + 5]!,
     step: numbers[ARGUMENTS + 6]!,
+    together: numbers[ARGUMENTS + 7] === 1,
   };
 }
 

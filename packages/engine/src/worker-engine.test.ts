@@ -299,17 +299,20 @@ test('a row in no shard fails the call by split and index, and the call succeeds
 });
 
 test('an evaluation adds chunks of 256 in their order, for any number of threads and either kernel', async () => {
+  const tallies: unknown[] = [];
   for (const kernel of KERNELS) {
     for (const threads of [1, 3]) {
       await withEngine(kernel, threads, async (engine) => {
         engine.addShard(rowsOf('validation', 0, 700));
         engine.addShard(rowsOf('validation', 700, 1100));
-        const sums = await engine.evaluate({ split: 'validation', begin: 13, end: 1100 });
+        const { tally, ...sums } = await engine.evaluate({ split: 'validation', begin: 13, end: 1100 });
         assert.deepEqual(sums, expectedEvaluation('validation', 13, 1100));
+        tallies.push(tally);
         assert.equal((await engine.evaluate({ split: 'validation', begin: 5, end: 5 })).sampleCount, 0);
       });
     }
   }
+  for (const tally of tallies) assert.deepEqual(tally, tallies[0]);
 });
 
 test('an evaluation longer than its table of chunks counts every sample once', async () => {

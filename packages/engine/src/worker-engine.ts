@@ -2,8 +2,10 @@ import { addLossSums, compileModel, type LossSums, weightBytes } from '#kernel';
 import { createControlBlock, ENDED_MS, RESULTS, STARTED_MS, TABLE } from './control-block.js';
 import type {
   EvaluationRequest,
+  EvaluationResult,
   GradientRequest,
   GradientResult,
+  LocalOptions,
   ShardRows,
   WorkerEngine,
   WorkerEngineOptions,
@@ -12,12 +14,14 @@ import { hashDigits } from './hash-digits.js';
 import { checkThreadLimit, loadKernel } from './kernel-loading.js';
 import { leaseTable } from './lease-commands.js';
 import { bytesAt, createSharedMemory, floatsAt } from './linear-memory.js';
+import { localTable, writeLocalRates } from './local-commands.js';
 import { EVALUATION_WAVE, foldLossSumsTable, NO_LOSS, readLossSums, sumsTableLength } from './loss-sums.js';
 import { EVALUATION_CHUNK, planWorkerMemory, RANGE_FLOATS } from './memory-plan.js';
 import { oneAtATime } from './one-at-a-time.js';
-import { averageParticipants, busyThreads, gradientParticipants, sharesTiles } from './participants.js';
+import { averageParticipants, busyThreads, crewOfSteps, gradientParticipants, sharesTiles } from './participants.js';
 import { checkSubtree } from './reduction-tree.js';
 import { createRowStore } from './row-store.js';
+import { collectTally, createSharedTally } from './shared-tally.js';
 import { updateTableLengths } from './step-update.js';
 import { openThreadCrew } from './thread-crew.js';
 import type { ThreadSetup } from './thread-setup.js';
@@ -26,6 +30,7 @@ import {
   COMPUTE_GRADIENT_TOGETHER,
   cutBlock,
   EVALUATE,
+  LOCAL,
   WIDEN,
   type WidenArguments,
   writeEvaluationArguments,
@@ -51,10 +56,12 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
   const sumsLength = sumsTableLength(microBatches);
   const table =
     options.update === undefined ? undefined : leaseTable(sumsLength, updateTableLengths({ ...options.update, model }));
-  const control = createControlBlock(threads, table?.length ?? sumsLength);
+  const ofRounds = options.local === undefined ? undefined : localTable(options, options.local);
+  const control = createControlBlock(threads, (table ?? ofRounds)?.length ?? sumsLength);
+  const tally = createSharedTally(model);
   const setups = Array.from(
     { length: threads },
-    (_, index): ThreadSetup => ({ role: 'worker', index, control, memory, kernel, options, plan }),
+    (_, index): ThreadSetup => ({ role: 'worker', index, control, memory, kernel, options, plan, tally }),
   );
   const crew = await openThreadCrew(new URL('./kernel-thread.js', import.meta.url), setups, control);
 
@@ -65,7 +72,10 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
       ? floatsAt(memory, address, parameterCount)
       : new Uint16Array(memory.buffer, address, weightBytes(options.wire ?? 'float32', parameterCount) / 2),
   );
-  const gradient = bytesAt(memory, subtreeGradients[0]!, plan.nodeBytes); // there is always at least one subtree
+  const gradient =
+    plan.local === undefined
+      ? bytesAt(memory, subtreeGradients[0]!, plan.nodeBytes) // there is always at least one subtree
+      : bytesAt(memory, plan.local.levels[0]!, plan.local.nodeBytes); // and one level
   const { targetCount } = compileModel(model);
   const rows = createRowStore(model.inputs, targetCount);
   let current: 0 | 1 = 0;
@@ -87,24 +97,36 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
     return plan.widened;
   }
 
-  async function computeGradient(request: GradientRequest): Promise<GradientResult> {
-    checkGradientRequest(request, options);
+  async function computeBlock(request: GradientRequest, weightsAt: number): Promise<void> {
     const { firstPosition, endPosition, begin, end } = request;
-    const weightsAt = await computable();
-    writeGradientArguments(control, { ...request, weights: weightsAt });
     const { count } = cutBlock(begin, end, subtreeGradients.length);
     const samplesEach = (endPosition - firstPosition) / microBatches;
-    if (sharesTiles(options.sharing, busy, count, samplesEach, parameterCount)) {
+    const together = sharesTiles(options.sharing, busy, count, samplesEach, parameterCount);
+    writeGradientArguments(control, { ...request, weights: weightsAt, together });
+    if (together) {
       await crew.run({ command: COMPUTE_GRADIENT_TOGETHER, participants: busy, phases: 1 });
-    } else {
-      const pieces = Math.max(count, Math.ceil(parameterCount / RANGE_FLOATS));
-      const samples = samplesEach * (end - begin);
-      await crew.run({
-        command: COMPUTE_GRADIENT,
-        participants: count === 1 ? 1 : gradientParticipants(busy, pieces, samples, parameterCount),
-        phases: count === 1 ? 1 : 2,
-      });
+      return;
     }
+    const pieces = Math.max(count, Math.ceil(parameterCount / RANGE_FLOATS));
+    const samples = samplesEach * (end - begin);
+    await crew.run({
+      command: COMPUTE_GRADIENT,
+      participants: count === 1 ? 1 : gradientParticipants(busy, pieces, samples, parameterCount),
+      phases: count === 1 ? 1 : 2,
+    });
+  }
+
+  async function computeGradient(request: GradientRequest): Promise<GradientResult> {
+    checkGradientRequest(request, options);
+    const { begin, end } = request;
+    const weightsAt = await computable();
+    if (options.local !== undefined && ofRounds !== undefined) {
+      const has = { busyThreads: busy, parameterCount, subtrees: subtreeGradients.length };
+      const { together, participants } = crewOfSteps({ ...options, ...options.local }, has);
+      writeGradientArguments(control, { ...request, weights: weightsAt, together });
+      writeLocalRates(control, ofRounds, checkedRates(request, options, options.local));
+      await crew.run({ command: LOCAL, participants, phases: 1 });
+    } else await computeBlock(request, weightsAt);
     return {
       ...foldLossSumsTable(numbers, TABLE, end - begin),
       gradient,
@@ -113,9 +135,11 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
     };
   }
 
-  async function evaluate({ split, begin, end }: EvaluationRequest): Promise<LossSums> {
+  async function evaluate({ split, begin, end }: EvaluationRequest): Promise<EvaluationResult> {
     checkRange(`samples of split "${split}"`, begin, end);
     let total: LossSums | undefined;
+    tally.cells.fill(0); // whatever one that failed has left
+    const counted = collectTally(tally);
     const weightsAt = await computable();
     for (let from = begin; from < end; from += EVALUATION_WAVE * EVALUATION_CHUNK) {
       const to = Math.min(end, from + EVALUATION_WAVE * EVALUATION_CHUNK);
@@ -130,8 +154,9 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
         const sums = readLossSums(numbers, TABLE, chunk);
         total = total === undefined ? sums : addLossSums(total, sums);
       }
+      counted.take(chunks);
     }
-    return total ?? NO_LOSS;
+    return { ...(total ?? NO_LOSS), tally: counted.result() };
   }
 
   /** The same rows where all threads see them: those of the training split in the kernel's memory if there is room. */
@@ -217,6 +242,19 @@ function checkGradientRequest(
   if (endPosition <= trainSamples && endPosition - firstPosition <= batch) return;
   throw new RangeError(
     `positions [${firstPosition}, ${endPosition}) are not a batch of at most ${batch} of ${trainSamples} samples`,
+  );
+}
+
+/** The learning rates of a round's local steps: as many as the replica with the most samples makes. */
+function checkedRates(
+  { firstPosition, endPosition, learningRates = [] }: GradientRequest,
+  { microBatches: replicas }: WorkerEngineOptions,
+  { batch, steps }: LocalOptions,
+): readonly number[] {
+  const needed = Math.ceil(Math.ceil((endPosition - firstPosition) / replicas) / batch);
+  if (needed <= steps && learningRates.length === needed && learningRates.every(Number.isFinite)) return learningRates;
+  throw new RangeError(
+    `a round of ${endPosition - firstPosition} samples takes ${needed} of at most ${steps} local steps, received the learning rates ${learningRates.join(', ')}`,
   );
 }
 

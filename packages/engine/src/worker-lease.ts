@@ -5,7 +5,7 @@ import { type LeaseTable, leaseRows, MOST_LEASE_STEPS, writeLeaseArguments } fro
 import { floatsAt, type SharedMemory } from './linear-memory.js';
 import { RANGE_FLOATS, type WorkerMemoryPlan } from './memory-plan.js';
 import type { OneAtATime } from './one-at-a-time.js';
-import { averageParticipants, gradientParticipants, sharesTiles } from './participants.js';
+import { averageParticipants, crewOfSteps } from './participants.js';
 import type { ThreadCrew } from './thread-crew.js';
 import { LEASE, SNAPSHOT } from './worker-commands.js';
 
@@ -33,28 +33,20 @@ export function workerLease(parts: WorkerLeaseParts): LeaseEngine | undefined {
   const { options, plan, control, memory, crew, calls, table, busyThreads, updatedWeights } = parts;
   const { lease, parameterCount, subtreeGradients } = plan;
   if (lease === undefined || table === undefined) return undefined;
-  const { microBatches, batch, sharing, update } = options;
+  const { update } = options;
   const rows = leaseRows(control, table);
   const { numbers } = control;
   const floats = parameterCount * lease.optimizerSlots;
   const ranges = Math.ceil(parameterCount / RANGE_FLOATS);
 
-  /** As many threads as a gradient of the whole batch is worth, for all of the lease. */
-  function crewOfStep(): { readonly together: boolean; readonly participants: number } {
-    const samplesEach = batch / microBatches;
-    const subtrees = subtreeGradients.length;
-    if (sharesTiles(sharing, busyThreads, subtrees, samplesEach, parameterCount)) {
-      return { together: true, participants: busyThreads };
-    }
-    const pieces = Math.max(subtrees, ranges);
-    const participants = subtrees === 1 ? 1 : gradientParticipants(busyThreads, pieces, batch, parameterCount);
-    return { together: false, participants };
-  }
-
   async function run(request: LeaseRequest): Promise<LeaseResult> {
     checkLeaseRequest(request, options);
     const { epoch, firstStep, steps } = request;
-    const { together, participants } = crewOfStep();
+    const { together, participants } = crewOfSteps(options, {
+      busyThreads,
+      parameterCount,
+      subtrees: subtreeGradients.length,
+    });
     const clipNorm = update?.clipNorm ?? Number.POSITIVE_INFINITY;
     const weights = updatedWeights();
     await parts.computable();

@@ -3,11 +3,14 @@ import { RESULTS, TABLE } from './control-block.js';
 import type { ShardRows } from './engine.js';
 import { allRanges, createGradientNodes } from './gradient-nodes.js';
 import { createLeasePerformer, type SharedWork } from './lease-performer.js';
+import { floatsAt } from './linear-memory.js';
+import { createLocalPerformer } from './local-performer.js';
 import { writeLossSums } from './loss-sums.js';
 import { EVALUATION_CHUNK, RANGE_FLOATS } from './memory-plan.js';
 import { type Fold, foldsUpTree, reduceSubtree, type Subtree } from './reduction-tree.js';
 import { createRowStaging, type RowAddresses } from './row-staging.js';
 import { createRowStore } from './row-store.js';
+import { tallyChunk } from './shared-tally.js';
 import type { Performer } from './thread-service.js';
 import type { ThreadSetup } from './thread-setup.js';
 import type { ThreadTeam } from './thread-team.js';
@@ -18,6 +21,7 @@ import {
   EVALUATE,
   type GradientArguments,
   LEASE,
+  LOCAL,
   readEvaluationArguments,
   readGradientArguments,
   readWidenArguments,
@@ -42,8 +46,11 @@ export function createWorkerPerformer(
   setup: ThreadSetup & { role: 'worker' },
   { own: kernel, together, team }: WorkerKernels,
 ): Performer {
-  const { control, options, plan } = setup;
-  const { model, microBatches, seed, wire = 'float32' } = options;
+  const { control, memory, options, plan, tally } = setup;
+  const { model, seed } = options;
+  // Gradients of local steps never travel: they are not rounded.
+  const { microBatches, wire = 'float32' } =
+    options.local === undefined ? options : { microBatches: options.local.microBatches };
   const { parameterCount: P, subtreeGradients } = plan;
   const nodes = createGradientNodes(kernel, { wire, parameterCount: P, microBatches, seed });
   const own = plan.threads[setup.index]!; // one entry a thread was planned
@@ -153,6 +160,8 @@ export function createWorkerPerformer(
       staging.copyStored(split, from, to, own);
       const at = { weights, gradient, features, targets, scratch, samples: to - from };
       writeSums(chunk, kernel.evaluate(program, at));
+      const outputs = floatsAt(memory, kernel.outputsAt(program, at), at.samples * model.outputs);
+      tallyChunk(tally, chunk, outputs, floatsAt(memory, targets, at.samples * program.targetCount));
     }
   }
 
@@ -161,7 +170,9 @@ export function createWorkerPerformer(
   }
 
   const gather = (): void => team.gather(own.scratch - first.scratch);
-  const lease = createLeasePerformer(setup, kernel, { nodes, team, computeTogether, subtreesOf, foldsOf });
+  const work = { nodes, team, computeTogether, subtreesOf, foldsOf };
+  const lease = createLeasePerformer(setup, kernel, work);
+  const local = createLocalPerformer(setup, kernel, work);
 
   /** Weights as they travel, or those of a lease rounded alike, become the ones to compute on. */
   function widen(takePiece: TakePiece): void {
@@ -193,11 +204,16 @@ export function createWorkerPerformer(
       else if (command === LEASE) {
         gather();
         lease?.computeSteps();
+      } else if (command === LOCAL) {
+        gather();
+        local?.computeReplicas();
       } else performGradient(command, phase, takePiece);
     },
     finish(command) {
+      const hashes = new BigUint64Array(control.numbers.buffer);
+      if (command === LOCAL && local !== undefined) hashes[RESULTS] = local.hash();
       if (command !== COMPUTE_GRADIENT && command !== COMPUTE_GRADIENT_TOGETHER) return;
-      new BigUint64Array(control.numbers.buffer)[RESULTS] = kernel.hash(subtreeGradients[0]!, plan.nodeBytes);
+      hashes[RESULTS] = kernel.hash(subtreeGradients[0]!, plan.nodeBytes);
     },
     receive(message) {
       rows.add(message as ShardRows); // a worker's threads are sent nothing else

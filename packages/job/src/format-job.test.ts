@@ -103,12 +103,22 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
       fc.constant('auto' as const),
       whole(0, 12).map((power) => 2 ** power),
     ),
+    localSteps: fc.option(
+      fc.record({
+        steps: whole(1, 4096),
+        replicas: fc.constantFrom(1, 4, 1024),
+        outer: fc.record({ learningRate: positive, momentum: belowOne }),
+      }),
+      { nil: undefined },
+    ),
     optimizer,
     schedule: fc.record({ warmup: whole(0, 1000), after }),
     clipNorm: fc.option(positive, { nil: undefined }),
     l2: fc.option(size, { nil: undefined }),
     tolerance: fc.option(belowOne, { nil: undefined }),
     patience: fc.option(whole(1, 1e6), { nil: undefined }),
+    metric: fc.constantFrom('loss' as const, 'r2' as const),
+    keepWeights: fc.constantFrom('last' as const, 'best' as const),
     shuffle: fc.boolean(),
     seed: whole(0, 4_294_967_295),
     everyMs: fc.oneof(
@@ -140,6 +150,7 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
       batch: one.batch,
       microBatches: one.microBatches,
       wire: one.wire,
+      ...(one.localSteps === undefined || one.microBatches !== 'auto' ? {} : { localSteps: one.localSteps }),
       optimizer: one.optimizer,
       schedule: one.schedule,
       ...(one.clipNorm === undefined ? {} : { clipNorm: one.clipNorm }),
@@ -148,6 +159,8 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
         ...(one.tolerance === undefined ? {} : { tolerance: one.tolerance }),
         ...(one.patience === undefined ? {} : { patience: one.patience }),
       },
+      metric: one.metric,
+      keep: one.keepWeights,
       shuffle: one.shuffle,
       seed: one.seed,
     },
@@ -198,6 +211,8 @@ train:
   optimizer: { adam: { learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } }
   schedule: { warmup: 0, constant: {} }
   stop: {}
+  metric: loss
+  keep: last
   shuffle: true
   seed: 7
 checkpoint:

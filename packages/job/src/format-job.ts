@@ -59,11 +59,14 @@ function toJobFile(job: JobSpec): JobFileInput {
       // the schema holds the powers of two one by one; a JobSpec says number and was checked when it was made
       microBatches: train.microBatches as NonNullable<JobFileInput['train']>['microBatches'],
       wire: train.wire,
+      ...(train.localSteps === undefined ? {} : { localSteps: localStepsValue(train.localSteps) }),
       optimizer: optimizerValue(train.optimizer),
       schedule: scheduleValue(train.schedule),
       ...(train.clipNorm === undefined ? {} : { clipNorm: train.clipNorm }),
       ...(train.l2 === undefined ? {} : { l2: train.l2 }),
       stop: train.stop,
+      metric: train.metric,
+      keep: train.keep,
       shuffle: train.shuffle,
       seed: train.seed,
     },
@@ -103,6 +106,11 @@ function lossValue({
 }
 
 type Train = NonNullable<JobFileInput['train']>;
+
+function localStepsValue({ replicas, ...rest }: NonNullable<JobSpec['train']['localSteps']>) {
+  // As with micro-batches: the schema holds the powers of two one by one.
+  return { ...rest, replicas: replicas as NonNullable<Train['localSteps']>['replicas'] };
+}
 
 function optimizerValue({ kind, ...settings }: JobSpec['train']['optimizer']): NonNullable<Train['optimizer']> {
   return { [kind]: settings };

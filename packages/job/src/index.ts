@@ -15,6 +15,7 @@ export {
   isOn,
   isRedisLeftOpen,
   oneOf,
+  oneOfEither,
   redisUrlFrom,
   TLS_CLOSES,
   TOKENS_CLOSE,

@@ -1,6 +1,9 @@
 /** Rules across `model:`, `train:` and the task. */
+import { type Task, TRAINING_METRICS, WATCHED_METRICS, type WatchedMetric } from '#training';
 import type { Conflict, Settings } from './conflicts.js';
+import { defaultReplicas } from './local-settings.js';
 import { type LayerSpec, parameterCount, tooLarge } from './model-size.js';
+import { oneOf } from './schema-shape.js';
 import { defaultBatch } from './train-settings.js';
 
 export function modelConflicts(settings: Settings): Conflict[] {
@@ -9,6 +12,7 @@ export function modelConflicts(settings: Settings): Conflict[] {
     ...firstWeights(settings),
     ...size(settings),
     ...cuts(settings),
+    ...watched(settings),
     ...warmup(settings),
     ...twoDecays(settings),
   ];
@@ -37,6 +41,28 @@ function lossForTask(settings: Settings): Conflict[] {
   return [];
 }
 
+/** The training split has but the first figures, and each task its own. */
+function watched(settings: Settings): Conflict[] {
+  const metric = WATCHED_METRICS.find((name) => name === settings('train', 'metric'));
+  if (metric === undefined || metric === 'loss') return [];
+  const path = ['train', 'metric'];
+  const task = settings('data', 'task');
+  if ((task === 'classification' || task === 'regression') && isOfOtherTask(metric, task)) {
+    const message = `train.metric is ${metric}, which a ${task} does not have`;
+    return [{ path, message, hint: task === 'classification' ? 'set train.metric: accuracy' : 'set train.metric: r2' }];
+  }
+  if (settings('data', 'split', 'validation') !== 0 || TRAINING_METRICS.includes(metric)) return [];
+  const message = `${metric} is measured on the validation split, and data.split.validation is 0`;
+  return [{ path, message, hint: `keep something back for validation, or watch ${oneOf(TRAINING_METRICS)}` }];
+}
+
+const FIGURES_OF_NUMBERS: readonly WatchedMetric[] = ['r2', 'meanAbsoluteError', 'rootMeanSquaredError'];
+
+/** Whether a metric is a figure of the other task. */
+export function isOfOtherTask(metric: WatchedMetric, task: Task): boolean {
+  return metric !== 'loss' && FIGURES_OF_NUMBERS.includes(metric) !== (task === 'regression');
+}
+
 function firstWeights(settings: Settings): Conflict[] {
   if (settings('model', 'init') !== 'zeros' || sizedLayers(settings).every(({ kind }) => kind !== 'dense')) return [];
   return [
@@ -60,8 +86,28 @@ function size(settings: Settings): Conflict[] {
 function cuts(settings: Settings): Conflict[] {
   const microBatches = settings('train', 'microBatches');
   const batch = settings('train', 'batch') ?? defaultBatch;
+  const replicas = replicasOf(settings);
+  if (replicas !== undefined && typeof batch === 'number') return cutsOfReplicas(batch, replicas, microBatches);
   if (typeof microBatches !== 'number' || typeof batch !== 'number' || microBatches <= batch) return [];
   const message = `train.microBatches is ${microBatches}, more than the ${batch} samples of train.batch`;
+  return [{ path: ['train', 'microBatches'], message, hint: 'make train.batch larger, or leave microBatches out' }];
+}
+
+/** Undefined without local steps. */
+function replicasOf(settings: Settings): number | undefined {
+  if (settings('train', 'localSteps') === undefined) return undefined;
+  const replicas = settings('train', 'localSteps', 'replicas') ?? defaultReplicas;
+  return typeof replicas === 'number' ? replicas : undefined;
+}
+
+function cutsOfReplicas(batch: number, replicas: number, microBatches: unknown): Conflict[] {
+  if (replicas > batch) {
+    const message = `train.localSteps.replicas is ${replicas}, more than the ${batch} samples of train.batch`;
+    return [{ path: ['train', 'localSteps', 'replicas'], message, hint: 'make train.batch larger: replicas share it' }];
+  }
+  const own = Math.ceil(batch / replicas);
+  if (typeof microBatches !== 'number' || microBatches <= own) return [];
+  const message = `train.microBatches is ${microBatches}, more than the ${own} samples each of ${replicas} replicas has of a batch`;
   return [{ path: ['train', 'microBatches'], message, hint: 'make train.batch larger, or leave microBatches out' }];
 }
 

@@ -1,5 +1,6 @@
 /** The complete model of a job, once the data set says how many inputs, outputs and classes there are. */
 import { type DatasetInfo, type JobSpec, RopeteamError, type RunPlan } from '#training';
+import { isOfOtherTask } from './model-conflicts.js';
 import { parameterCount, tooLarge } from './model-size.js';
 
 type ModelSpec = RunPlan['model'];
@@ -20,6 +21,13 @@ export function resolveModel(job: JobSpec, data: ModelData): ModelSpec {
   const unsuited = data.task === 'classification' ? classConflict(loss.kind, data) : numberConflict(loss.kind, data);
   if (unsuited !== undefined) {
     throw new RopeteamError('CONFIG.CONFLICT', { key: unsuited.key }, unsuited.message, { hint: unsuited.hint });
+  }
+  const { metric } = job.train;
+  if (isOfOtherTask(metric, data.task)) {
+    const message = `train.metric is ${metric}, which a ${data.task} does not have`;
+    throw new RopeteamError('CONFIG.CONFLICT', { key: 'train.metric' }, message, {
+      hint: data.task === 'classification' ? 'set train.metric: accuracy' : 'set train.metric: r2',
+    });
   }
   const outputs = outputsOf(loss.kind, data);
   const layers = [...job.model.layers, { kind: 'dense', units: outputs } as const];

@@ -16,6 +16,17 @@ export function oneOf<Word extends string>(argument: string, text: string, words
   throw refused(argument, `${argument} is ${JSON.stringify(text)}; it must be one of ${words.join(', ')}`);
 }
 
+/** One of a few words, from a flag, or where that was not given from a variable of the environment. */
+export function oneOfEither<Word extends string>(
+  flag: readonly [name: string, text: string | undefined],
+  variable: readonly [name: string, text: string | undefined],
+  fallback: Word,
+  words: readonly Word[],
+): Word {
+  const [name, text] = flag[1] === undefined ? variable : flag;
+  return text === undefined || text === '' ? fallback : oneOf(name, text, words);
+}
+
 /**
  * The Redis both services meet at. It may hold a password, so it comes from the environment and is never logged.
  * Where secrets are mounted as files, `ROPETEAM_REDIS_URL_FILE` names one with the whole URL, or

@@ -1,5 +1,7 @@
 /** `train:` of a job file: how long, in which steps, with which optimizer. */
 import { z } from 'zod';
+import { WATCHED_METRICS } from '#training';
+import { localSteps } from './local-settings.js';
 
 const positive = () => z.number().gt(0).max(1_000_000);
 const size = () => z.number().min(0).max(1_000_000);
@@ -172,8 +174,8 @@ const stop = z
       .optional()
       .meta({
         description:
-          'The run ends after this many epochs in a row without a new best validation loss (training loss where nothing ' +
-          'is kept back for validation).',
+          'The run ends after this many epochs in a row without a new best `metric`: by default the validation loss (training ' +
+          'loss where nothing is kept back for validation).',
         examples: [5],
       }),
   })
@@ -229,6 +231,7 @@ export const trainSettings = z
           'bfloat16. Part of the result: the same for any number of workers, another for another format.',
         examples: ['float32', 'bfloat16'],
       }),
+    localSteps: localSteps.optional(),
     optimizer,
     schedule,
     clipNorm: positive()
@@ -247,6 +250,24 @@ export const trainSettings = z
         examples: [0.0001],
       }),
     stop,
+    metric: z
+      .enum(WATCHED_METRICS)
+      .default('loss')
+      .meta({
+        description:
+          'What `stop.patience` and `keep: best` go by, measured on the validation split after each epoch (on the training ' +
+          'split where nothing is kept back for validation).',
+        examples: ['loss', 'accuracy', 'rocAuc'],
+      }),
+    keep: z
+      .enum(['last', 'best'])
+      .default('last')
+      .meta({
+        description:
+          'Whose weights become the model: those of the `last` step, or of the epoch with the `best` metric. The checkpoints ' +
+          'go on from the last step either way.',
+        examples: ['best'],
+      }),
     shuffle: z.boolean().default(true).meta({
       description: 'Draw the order of samples anew for every epoch; `false` takes them as they stand in the file.',
     }),

@@ -1,5 +1,15 @@
 export { compileModel } from './compile-model.js';
 export { LIBRARY_CUT } from './cut-product.js';
+export {
+  CALIBRATION_BINS,
+  CONFIDENCE_UNITS,
+  type EvaluationTally,
+  MAX_CONFUSION_CLASSES,
+  RANK_BINS,
+  type TallyLayout,
+  tallyLayout,
+  tallySamples,
+} from './evaluation-tally.js';
 export { initialWeights } from './initial-weights.js';
 export { INT8_GROUP } from './int8-format.js';
 export { createJsKernel } from './js-kernel.js';

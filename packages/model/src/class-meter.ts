@@ -1,5 +1,6 @@
 /** Collects a classifier's figures sample by sample: probabilities beyond what the loss sums say. */
-import { type ClassReport, MAX_CONFUSION_CLASSES, reportClasses } from '#training';
+import { CALIBRATION_BINS, MAX_CONFUSION_CLASSES } from '#kernel';
+import { type ClassReport, reportClasses } from '#training';
 import type { Decision } from './predictions.js';
 import { rocAuc } from './roc-auc.js';
 
@@ -20,8 +21,6 @@ export interface ClassMeter {
   result(): ClassFindings;
 }
 
-/** Bins of equal width for the confidence, the probability of the class that was chosen (Guo et al., 2017). */
-const BINS = 15;
 /** Smaller probabilities count as this: one sure mistake shall not make the mean infinite. */
 const LEAST_PROBABILITY = 1e-15;
 /** Scores kept for the area under the curve, 64 MiB of them; with more there is none. */
@@ -30,7 +29,7 @@ const MOST_SCORES = 1 << 23;
 export function createClassMeter(labels: readonly string[]): ClassMeter {
   const C = labels.length;
   const confusion = C <= MAX_CONFUSION_CLASSES ? new Float64Array(C * C) : undefined;
-  const bins = Array.from({ length: BINS }, () => ({ samples: 0, correct: 0, confidence: 0 }));
+  const bins = Array.from({ length: CALIBRATION_BINS }, () => ({ samples: 0, correct: 0, confidence: 0 }));
   const columns = C === 2 ? 1 : C;
   let scores: number[][] | undefined = Array.from({ length: columns }, () => []);
   const actuals: number[] = [];
@@ -63,7 +62,7 @@ export function createClassMeter(labels: readonly string[]): ClassMeter {
       } else {
         logSum -= Math.log(Math.max(LEAST_PROBABILITY, probabilities[actual]!));
         const confidence = probabilities[index]!;
-        const bin = bins[Math.min(BINS - 1, Math.floor(confidence * BINS))]!;
+        const bin = bins[Math.min(CALIBRATION_BINS - 1, Math.floor(confidence * CALIBRATION_BINS))]!;
         bin.samples++;
         bin.correct += right;
         bin.confidence += confidence;

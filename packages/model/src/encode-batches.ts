@@ -1,5 +1,12 @@
 /** A table's rows, encoded for a model batch by batch; a row it cannot take is an error with its line. */
-import { readTableRows, type SourceFile, type TableHeader, type TableRow } from '#storage';
+import {
+  readSampleRows,
+  type SampleFile,
+  type SourceFile,
+  type TableHeader,
+  type TableReader,
+  type TableRow,
+} from '#storage';
 import { RopeteamError } from '#training';
 import type { Model } from './open-model.js';
 import type { CellProblem } from './row-encoder.js';
@@ -23,13 +30,24 @@ export interface BatchOptions {
 /** @throws RopeteamError DATA.* with file, line and column */
 export async function encodeBatches(
   { encoder, forward }: Model,
-  file: SourceFile,
+  file: SampleFile,
   options: BatchOptions,
 ): Promise<void> {
   const { alsoNeeded = [], onHeader, onBatch, signal } = options;
   let header: TableHeader | undefined;
   let positions: readonly number[] = [];
-  await readTableRows(file, {
+  const waiting: TableRow[] = [];
+  const take = async (rows: readonly TableRow[]): Promise<void> => {
+    if (header === undefined) throw new Error('rows came before their header');
+    const features = new Float32Array(rows.length * encoder.featureCount);
+    for (const [index, row] of rows.entries()) {
+      const cells = positions.map((position) => row.cells[position]);
+      const problem = encoder.encode(cells, features, index * encoder.featureCount);
+      if (problem !== undefined) throw cellError(file, row, problem);
+    }
+    await onBatch({ header, rows, features });
+  };
+  const reader: TableReader = {
     ...(signal === undefined ? {} : { signal }),
     onHeader(found) {
       header = found;
@@ -38,19 +56,13 @@ export async function encodeBatches(
       onHeader?.(found);
     },
     async onRows(rows) {
-      if (header === undefined) throw new Error('rows came before their header');
-      for (let begin = 0; begin < rows.length; begin += forward.mostSamples) {
-        const some = rows.slice(begin, begin + forward.mostSamples);
-        const features = new Float32Array(some.length * encoder.featureCount);
-        for (const [index, row] of some.entries()) {
-          const cells = positions.map((position) => row.cells[position]);
-          const problem = encoder.encode(cells, features, index * encoder.featureCount);
-          if (problem !== undefined) throw cellError(file, row, problem);
-        }
-        await onBatch({ header, rows: some, features });
-      }
+      // Batches are cut by the file alone, never by how it was read: sums of floats have the same bits each time.
+      waiting.push(...rows);
+      while (waiting.length >= forward.mostSamples) await take(waiting.splice(0, forward.mostSamples));
     },
-  });
+  };
+  await readSampleRows(file, reader, alsoNeeded);
+  if (waiting.length > 0) await take(waiting);
   if (header === undefined)
     throw new RopeteamError('DATA.FILE', { file: file.name }, `${file.name} has no header line`);
 }

@@ -1,6 +1,6 @@
 /** How good a model is on a file with the answers in it. Memory is bounded, but for the scores of the ROC curve. */
 import { addLossSums, type LossSums } from '#kernel';
-import type { SourceFile } from '#storage';
+import type { SampleFile } from '#storage';
 import { type Metrics, metricsOf, RopeteamError } from '#training';
 import { type ClassFindings, createClassMeter } from './class-meter.js';
 import { cellError, columnPositions, encodeBatches } from './encode-batches.js';
@@ -18,7 +18,7 @@ export interface Evaluation {
 }
 
 /** @throws RopeteamError DATA.* with file, line and column; DATA.TOO_FEW for a file without a row */
-export async function evaluateTable(model: Model, file: SourceFile, signal?: AbortSignal): Promise<Evaluation> {
+export async function evaluateTable(model: Model, file: SampleFile, signal?: AbortSignal): Promise<Evaluation> {
   const { spec, dataset } = model.trained;
   const { targetNames, classes, targetCount, task } = dataset;
   const encodeTargets = createTargetEncoder(targetNames, classes);

@@ -1,5 +1,5 @@
-/** A CSV file in, the same rows with predictions behind them out; memory does not grow with the file. */
-import type { SourceFile, TableHeader } from '#storage';
+/** A file in, the same rows with predictions behind them out; memory does not grow with the file. */
+import type { SampleFile, TableHeader } from '#storage';
 import { RopeteamError } from '#training';
 import { encodeBatches } from './encode-batches.js';
 import { decideAll, type Model } from './open-model.js';
@@ -12,12 +12,12 @@ export interface PredictTableOptions {
 }
 
 /**
- * Writes every row as it stands in the file, and behind it `predicted_<target>`, for a classifier also `p_<class>` of every
+ * Writes every row as it stands in the file (CSV for Parquet, nothing of an array, objects of JSON Lines), and behind it `predicted_<target>`, for a classifier also `p_<class>` of every
  * class (the probabilities, six digits).
  * @returns rows predicted
  * @throws RopeteamError DATA.*: rows before the one at fault have been written
  */
-export async function predictTable(model: Model, file: SourceFile, options: PredictTableOptions): Promise<number> {
+export async function predictTable(model: Model, file: SampleFile, options: PredictTableOptions): Promise<number> {
   const { write, signal } = options;
   const added = addedColumns(model);
   let count = 0;
@@ -30,12 +30,18 @@ export async function predictTable(model: Model, file: SourceFile, options: Pred
     ...(signal === undefined ? {} : { signal }),
     onHeader(header) {
       refuseTaken(file, header, added);
-      heading = line(header.text, added, header.delimiter);
+      if (header.form !== 'json') heading = delimited(header, header.text, added);
     },
-    async onBatch({ header: { delimiter }, rows, features }) {
+    async onBatch({ header, rows, features }) {
       await writeHeading();
       const decisions = decideAll(model, features);
-      await write(rows.map(({ text }, index) => line(text, cellsOf(model, decisions[index]!), delimiter)).join(''));
+      const lines = rows.map(({ text }, index) => {
+        const decision = decisions[index]!;
+        return header.form === 'json'
+          ? extended(text, added, valuesOf(model, decision))
+          : delimited(header, text, valuesOf(model, decision).map(String));
+      });
+      await write(lines.join(''));
       count += rows.length;
     },
   });
@@ -48,22 +54,30 @@ function addedColumns({ trained: { spec, dataset } }: Model): readonly string[] 
   return hasProbabilities(spec) ? [...predicted, ...dataset.classes.map((label) => `p_${label}`)] : predicted;
 }
 
-function cellsOf({ trained: { dataset } }: Model, decision: Decision): readonly string[] {
+function valuesOf({ trained: { dataset } }: Model, decision: Decision): readonly (string | number)[] {
   // Seven digits tell any two float32 of the same size apart that differ by more than rounding.
-  if (decision.kind === 'numbers') return Array.from(decision.values, (value) => String(Number(value.toPrecision(7))));
-  const probabilities = Array.from(decision.probabilities ?? [], (p) => String(Number(p.toFixed(6))));
+  if (decision.kind === 'numbers') return Array.from(decision.values, (value) => Number(value.toPrecision(7)));
+  const probabilities = Array.from(decision.probabilities ?? [], (p) => Number(p.toFixed(6)));
   return [dataset.classes[decision.index]!, ...probabilities];
 }
 
-function line(text: string, added: readonly string[], delimiter: string): string {
-  return `${[text, ...added.map((cell) => quoted(cell, delimiter))].join(delimiter)}\n`;
+function delimited({ form, delimiter }: TableHeader, text: string, added: readonly string[]): string {
+  const cells = added.map((cell) => quoted(cell, delimiter));
+  return `${(form === 'bare' ? cells : [text, ...cells]).join(delimiter)}\n`;
+}
+
+/** The line with more keys behind its own, which stay as they are written. */
+function extended(text: string, names: readonly string[], values: readonly (string | number)[]): string {
+  const own = text.trimEnd().slice(0, -1).trimEnd();
+  const more = names.map((name, index) => `${JSON.stringify(name)}:${JSON.stringify(values[index])}`).join(',');
+  return `${own}${own.endsWith('{') ? '' : ','}${more}}\n`;
 }
 
 function quoted(cell: string, delimiter: string): string {
   return /["\n\r]/.test(cell) || cell.includes(delimiter) ? `"${cell.replaceAll('"', '""')}"` : cell;
 }
 
-function refuseTaken(file: SourceFile, { names, line: at }: TableHeader, added: readonly string[]): void {
+function refuseTaken(file: SampleFile, { names, line: at }: TableHeader, added: readonly string[]): void {
   const taken = added.find((name) => names.includes(name));
   if (taken === undefined) return;
   const message = `${file.name} has a column ${taken} already, which a prediction would be called`;

@@ -12,7 +12,7 @@ import {
 import { RopeteamError } from '#training';
 import { fromStatus, unreachable } from './error-status.js';
 import type { ByteMethod } from './proto-definitions.js';
-import { RECEIVE_WINDOW_BYTES } from './receive-window.js';
+import { KEEPALIVE_EVERY_MS, KEEPALIVE_TIMEOUT_MS, RECEIVE_WINDOW_BYTES } from './receive-window.js';
 import type { TlsIdentity } from './tls-identity.js';
 import { tlsTrouble } from './tls-trouble.js';
 
@@ -21,8 +21,8 @@ const options: ChannelOptions = {
   'grpc-node.max_session_memory': 64,
   'grpc.max_receive_message_length': 4 << 20,
   'grpc.max_send_message_length': 4 << 20,
-  'grpc.keepalive_time_ms': 1000,
-  'grpc.keepalive_timeout_ms': 2000,
+  'grpc.keepalive_time_ms': KEEPALIVE_EVERY_MS,
+  'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.min_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 1000,

@@ -12,6 +12,7 @@ import { guardCalls } from './call-rules.js';
 import type { Excess } from './connection-guard.js';
 import { listen, type WireBytes } from './listener.js';
 import { RUN_SERVICE, runMethods, TRAINING_SERVICE, trainingMethods } from './proto-definitions.js';
+import { KEEPALIVE_EVERY_MS, KEEPALIVE_TIMEOUT_MS } from './receive-window.js';
 import { createRunService } from './run-service.js';
 import { serveShard } from './shard-service.js';
 import { type Clock, systemClock } from './silence-watch.js';
@@ -187,8 +188,8 @@ function serverOptions(limits: ServerLimits): ServerOptions {
     'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
     // MiB for one connection: both windows, frames that are being sent, headers. Node refuses new streams above it.
     'grpc-node.max_session_memory': 64,
-    'grpc.keepalive_time_ms': 1000,
-    'grpc.keepalive_timeout_ms': 2000,
+    'grpc.keepalive_time_ms': KEEPALIVE_EVERY_MS,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
     // A session lives as long as its worker, so connections have no greatest age; idle ones are let go.
     'grpc.max_connection_idle_ms': 300_000,
     'grpc.enable_channelz': 0,

@@ -5,6 +5,7 @@ import {
   type CoordinatorSession,
   type CoordinatorSessionHandler,
   RopeteamError,
+  type TraceContext,
   type WorkerHello,
 } from '#training';
 import { callOver } from './calls.js';
@@ -37,6 +38,8 @@ export interface ConnectOptions {
   readonly tls?: TlsIdentity | undefined;
   /** To be let in with, where the coordinator asks for one. */
   readonly joinToken?: string | undefined;
+  /** Goes along as metadata of the call. */
+  readonly trace?: TraceContext | undefined;
 }
 
 type Stream = ClientDuplexStream<Uint8Array, Buffer>;
@@ -85,7 +88,7 @@ async function join(
     path,
     requestSerialize,
     responseDeserialize,
-    new Metadata(),
+    Metadata.fromHttp2Headers({ ...options.trace }),
   );
   const over = callOver(call);
   let phase: Phase = { kind: 'ended' };
@@ -161,7 +164,10 @@ async function join(
   };
   handler.message(welcome);
   setImmediate(() => call.resume());
-  const writer = pacedWriter(call, over);
+  // While megabytes go up a slow link, heartbeats wait behind them and so do their answers: that they go is as good a sign.
+  const writer = pacedWriter(call, over, () => {
+    if (phase.kind === 'open') phase.silence.heard();
+  });
 
   const sendFrames = async (frames: Iterable<Buffer>, what: string): Promise<void> => {
     try {

@@ -32,6 +32,8 @@ export interface Fields {
   message(name: string): Fields;
   messages(name: string): readonly Fields[];
   texts(name: string, limit: number): readonly string[];
+  /** Integers from 0. */
+  naturals(name: string): readonly number[];
   runId(name: string): RunId;
   workerId(name: string): WorkerId;
   fence(name: string): Fence;
@@ -131,6 +133,11 @@ export function readMessage(value: unknown, path: string): Fields {
       list(name).map((item, index) => {
         if (typeof item === 'string' && item.length <= limit) return item;
         throw invalidField(`${at(name)}[${index}]`, `must be text of at most ${limit} characters`);
+      }),
+    naturals: (name) =>
+      list(name).map((item, index) => {
+        if (typeof item === 'number' && Number.isSafeInteger(item) && item >= 0) return item;
+        throw invalidField(`${at(name)}[${index}]`, `must be an integer from 0, received ${shown(item)}`);
       }),
     runId: (name) => branded(name, runId),
     workerId: (name) => branded(name, workerId),

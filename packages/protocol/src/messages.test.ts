@@ -72,6 +72,18 @@ const evaluationReceipt: fc.Arbitrary<EvaluationReceipt> = record({
   part: small,
   worker,
   ...sums,
+  tally: fc
+    .array(fc.tuple(fc.integer({ min: 0, max: 0xffffffff }), fc.integer({ min: 1, max: 0xffffffff })), {
+      maxLength: 20,
+    })
+    .chain((found) =>
+      record({
+        cells: fc.constant(found.map(([cell]) => cell)),
+        counts: fc.constant(found.map(([, counted]) => counted)),
+        absoluteErrorSum: anyDouble,
+        logLossSum: anyDouble,
+      }),
+    ),
 });
 const hash = fc.stringMatching(/^[0-9a-f]{16}$/);
 const leaseReceipts: fc.Arbitrary<LeaseReceipt> = record({
@@ -188,11 +200,15 @@ test.each([
   ],
   [{ kind: 'adamw', ...adam, weightDecay: 0.01 }, { kind: 'constant' }],
   [{ kind: 'lamb', ...adam, weightDecay: 0.01 }, { kind: 'constant' }],
-] as const)('a plan tells of leases with optimizer %j and schedule %j', (optimizer, after) => {
+] as const)('a plan tells of leases, and of local steps, with optimizer %j and schedule %j', (optimizer, after) => {
   const settings = { optimizer, schedule: { warmup: 4, after }, steps: 900 };
   for (const leases of [settings, { ...settings, clipNorm: 1.5, l2: 0.25 }]) {
     const word = { kind: 'run-started', plan: { ...examplePlan, leases } } as const;
     assert.deepEqual(decodeCoordinatorWord(encodeCoordinatorWord(word)), word);
+    const { steps: totalSteps, ...update } = leases;
+    const local = { ...update, steps: 59, batch: 64, microBatches: 2, stepsPerEpoch: 235, totalSteps };
+    const ofRounds = { kind: 'run-started', plan: { ...examplePlan, local } } as const;
+    assert.deepEqual(decodeCoordinatorWord(encodeCoordinatorWord(ofRounds)), ofRounds);
   }
 });
 

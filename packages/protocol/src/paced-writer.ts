@@ -17,17 +17,22 @@ export interface PacedWriter {
 /**
  * @param stream a gRPC stream of bytes
  * @param over aborts when the call has ended, for whatever reason: write callbacks may not come then
+ * @param taken hears of every message the socket has taken, which it does only while the peer still reads
  */
-export function pacedWriter(stream: Pick<Writable, 'write'>, over: AbortSignal): PacedWriter {
+export function pacedWriter(
+  stream: Pick<Writable, 'write'>,
+  over: AbortSignal,
+  taken: () => void = () => undefined,
+): PacedWriter {
   let pending = 0;
   let wake: (() => void)[] = [];
-  const taken = () => {
+  const settled = () => {
     pending--;
     const woken = wake;
     wake = [];
     for (const task of woken) task();
   };
-  over.addEventListener('abort', () => taken(), { once: true });
+  over.addEventListener('abort', settled, { once: true });
 
   const pendingBelow = async (limit: number) => {
     while (!over.aborted && pending >= limit) await new Promise<void>((resolve) => wake.push(resolve));
@@ -37,7 +42,10 @@ export function pacedWriter(stream: Pick<Writable, 'write'>, over: AbortSignal):
     write: async (message) => {
       over.throwIfAborted();
       pending++;
-      stream.write(message, taken); // an error also ends the call, and `over` says so
+      stream.write(message, () => {
+        if (!over.aborted) taken();
+        settled();
+      }); // an error also ends the call, and `over` says so
       await pendingBelow(MAX_PENDING);
     },
     flushed: () => pendingBelow(1),

@@ -4,6 +4,7 @@ import type { RunPlan } from '#training';
 import { datasetFromMessage, datasetToMessage } from './dataset-message.js';
 import { type Fields, invalidField, inverted } from './fields.js';
 import { leasesFromMessage, leasesToMessage } from './lease-message.js';
+import { localFromMessage, localToMessage } from './local-message.js';
 import type { PlainMessage } from './proto-definitions.js';
 
 const losses = {
@@ -44,6 +45,7 @@ export function planToMessage(plan: RunPlan): PlainMessage {
     wire: inverted(wires)[plan.wire],
     dataset: datasetToMessage(plan.dataset),
     ...(plan.leases === undefined ? {} : { leases: leasesToMessage(plan.leases) }),
+    ...(plan.local === undefined ? {} : { local: localToMessage(plan.local) }),
   };
 }
 
@@ -61,6 +63,7 @@ export function planFromMessage(fields: Fields): RunPlan {
     wire: fields.choice('wire', wires),
     dataset: datasetFromMessage(fields.message('dataset')),
     ...(fields.has('leases') ? { leases: leasesFromMessage(fields.message('leases')) } : {}),
+    ...(fields.has('local') ? { local: localFromMessage(fields.message('local')) } : {}),
   };
 }
 

@@ -54,9 +54,10 @@ function toMessage(word: PlainWord): PlainMessage {
         },
       };
     case 'evaluation-receipt': {
-      const { run, worker, split, ...rest } = word.receipt;
+      const { run, worker, split, tally, ...rest } = word.receipt;
+      const { cells: tallyCells, counts: tallyCounts, ...tallySums } = tally;
       const names = { runId: run, workerId: worker, split: splitNames[split] };
-      return { evaluationReceipt: { itemId: word.itemId, ...names, ...rest } };
+      return { evaluationReceipt: { itemId: word.itemId, ...names, ...rest, tallyCells, tallyCounts, ...tallySums } };
     }
     case 'job-failed':
       return { jobFailed: { itemId: word.itemId, code: word.code, message: word.message.slice(0, REASON_CHARACTERS) } };
@@ -252,6 +253,20 @@ function evaluationReceiptFrom(fields: Fields): EvaluationReceipt {
     part: fields.natural('part'),
     worker: fields.workerId('workerId'),
     ...sumsFrom(fields),
+    tally: tallyFrom(fields),
+  };
+}
+
+function tallyFrom(fields: Fields): EvaluationReceipt['tally'] {
+  const cells = fields.naturals('tallyCells');
+  const counts = fields.naturals('tallyCounts');
+  if (cells.length !== counts.length)
+    throw invalidField(`${fields.path}.tallyCounts`, `has ${counts.length} numbers for ${cells.length} cells`);
+  return {
+    cells,
+    counts,
+    absoluteErrorSum: fields.double('absoluteErrorSum'),
+    logLossSum: fields.double('logLossSum'),
   };
 }
 

@@ -6,6 +6,7 @@ import {
   type CoordinatorHandlers,
   type EncodedWeights,
   RopeteamError,
+  readTraceContext,
   type SessionHandler,
   type WorkerHello,
   type WorkerSession,
@@ -119,10 +120,12 @@ function serveSession(
     // What the handler sends while it is still deciding goes out after the welcome.
     let held: Uint8Array[] | undefined = [];
     const send = (bytes: Uint8Array) => (held === undefined ? write(bytes) : held.push(bytes));
+    const trace = readTraceContext(call.metadata.getMap());
     const session: WorkerSession = {
       hello,
       caller,
       ...(joinToken === undefined ? {} : { joinToken }),
+      ...(trace === undefined ? {} : { trace }),
       send: (message) => void send(encodeCoordinatorWord(message)),
       sendWeights: (weights) => {
         const bytes = bytesOf(weights);

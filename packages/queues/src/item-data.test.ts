@@ -79,6 +79,15 @@ test('a block that is not an aligned power of two is refused', () => {
   }
 });
 
+test('what comes along for a trace is kept, and is never a reason to refuse an item', () => {
+  const average = { kind: 'average', run: 'r', fence: 1, step: 4 };
+  const traceparent = `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`;
+  const read = (trace: unknown) => readAverageItem('r.1.4.average', { ...average, trace });
+  expect(read({ traceparent })).toEqual({ ...average, trace: { traceparent } });
+  const garbage = [7, null, 'text', [], {}, { 'a:b': 'x' }, { traceparent: 1 }, { traceparent: 'x'.repeat(513) }];
+  for (const trace of garbage) expect(read(trace)).toEqual(average);
+});
+
 test('a worker refuses an average and the averager refuses a gradient', () => {
   const average = { kind: 'average', run: 'r', fence: 1, step: 4 };
   expect(() => readWorkerItem('r.1.4.average', average)).toThrow('not for a worker');

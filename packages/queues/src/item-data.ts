@@ -7,6 +7,7 @@ import {
   type GradientItem,
   itemId,
   type LeaseItem,
+  readTraceContext,
   runId,
   type SplitName,
   step,
@@ -34,7 +35,9 @@ type Fields = Readonly<Record<string, unknown>>;
 
 function readItem(id: string, data: unknown): WorkItem {
   if (typeof data !== 'object' || data === null) throw new Error(`the data is ${JSON.stringify(data)}, not an object`);
-  const item = readKind(data as Fields); // a non-null object: its fields are read as unknown
+  const fields = data as Fields; // a non-null object: its fields are read as unknown
+  const trace = readTraceContext(fields.trace);
+  const item = { ...readKind(fields), ...(trace === undefined ? {} : { trace }) };
   // The id names the item: data that belongs under another id was put here by mistake or by somebody else.
   if (itemId(item) !== id) throw new Error(`the data is that of ${itemId(item)}`);
   return item;

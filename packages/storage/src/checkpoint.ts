@@ -1,8 +1,8 @@
 /**
  * Checkpoints: `checkpoints/step-00001200.safetensors`, everything a run needs to go on with the same bits.
  *
- * One tensor a parameter (`layers.0.weight`), then one a parameter and optimizer slot (`optimizer.momentum.layers.0.weight`).
- * The rest is metadata. `fileSha256` there is the SHA-256 of the whole file with its own 64 digits replaced by zeros, so no
+ * One tensor a parameter (`layers.0.weight`), then one a parameter and optimizer slot (`optimizer.momentum.layers.0.weight`),
+ * then, where the best epoch's weights are kept, one a parameter of those (`best.layers.0.weight`). The rest is metadata. `fileSha256` there is the SHA-256 of the whole file with its own 64 digits replaced by zeros, so no
  * bit of the file, header included, can change unseen.
  */
 import { join } from 'node:path';
@@ -30,6 +30,8 @@ export interface Checkpoint {
   readonly slots: readonly string[];
   /** In the order of the weights; together they cover them. */
   readonly parameters: readonly Parameter[];
+  /** [P], of the best epoch so far; absent where it is not kept. */
+  readonly best?: Float32Array;
   /** Where the run stands besides: plain JSON, given back as it was. */
   readonly progress: Readonly<Record<string, unknown>>;
 }
@@ -50,6 +52,8 @@ export interface FoundCheckpoint {
 export const CHECKPOINT_FORMAT = 'ropeteam-checkpoint/1';
 /** What the names of optimizer state begin with. */
 export const OPTIMIZER_PREFIX = 'optimizer.';
+/** And those of the best epoch's weights. */
+export const BEST_PREFIX = 'best.';
 const NAME = /^step-(\d{8,16})\.safetensors$/;
 const SHA256_KEY = 'fileSha256';
 const ZERO_DIGITS = new TextEncoder().encode('0'.repeat(64));
@@ -158,6 +162,11 @@ async function encodeCheckpoint(checkpoint: Checkpoint): Promise<readonly Uint8A
       );
     }
   }
+  const { best } = checkpoint;
+  if (best !== undefined) {
+    for (const parameter of parameters)
+      tensors.push(parameterTensor(parameter, `${BEST_PREFIX}${parameter.name}`, best, 0));
+  }
   const metadata = new Map([
     ['format', CHECKPOINT_FORMAT],
     [SHA256_KEY, new TextDecoder().decode(ZERO_DIGITS)],
@@ -190,7 +199,8 @@ function decodeCheckpoint({ metadata, tensors }: Safetensors, refuse: (reason: s
   const progress = JSON.parse(text('progress')) as Checkpoint['progress'];
 
   const all = [...tensors];
-  const numParameters = all.length / (1 + slots.length);
+  const kept = all.filter(([name]) => name.startsWith(BEST_PREFIX));
+  const numParameters = (all.length - kept.length) / (1 + slots.length);
   const parameters: Parameter[] = [];
   let size = 0;
   for (const [name, tensor] of all.slice(0, numParameters)) {
@@ -201,12 +211,14 @@ function decodeCheckpoint({ metadata, tensors }: Safetensors, refuse: (reason: s
   const weights = new Float32Array(size);
   const optimizerState = new Float32Array(size * slots.length);
   let at = 0;
-  for (const [, tensor] of all) {
+  for (const [, tensor] of all.slice(0, all.length - kept.length)) {
     const floats = float32Of(tensor);
     if (at < size) weights.set(floats, at);
     else optimizerState.set(floats, at - size);
     at += floats.length;
   }
+  const best = kept.length === 0 ? undefined : new Float32Array(size);
+  for (const [index, [, tensor]] of kept.entries()) best?.set(float32Of(tensor), parameters[index]!.offset);
   return {
     run: text('run'),
     fence: natural('fence'),
@@ -218,16 +230,19 @@ function decodeCheckpoint({ metadata, tensors }: Safetensors, refuse: (reason: s
     optimizerState,
     slots,
     parameters,
+    ...(best === undefined ? {} : { best }),
     progress,
   };
 }
 
-function checkLengths({ weights, optimizerState, slots, parameters }: Checkpoint): number {
+function checkLengths({ weights, optimizerState, slots, parameters, best }: Checkpoint): number {
   const size = parameters.reduce((end, parameter) => {
     if (parameter.offset !== end)
       throw new RangeError(`parameter ${parameter.name} does not begin where the one before ends`);
     return end + parameter.size;
   }, 0);
+  if (best !== undefined && best.length !== size)
+    throw new RangeError(`${best.length} weights of the best epoch do not fit ${size} parameters`);
   if (weights.length !== size || optimizerState.length !== size * slots.length) {
     const lengths = `${weights.length} weights and ${optimizerState.length} floats of optimizer state`;
     throw new RangeError(`${lengths} do not fit ${size} parameters and ${slots.length} slots`);

@@ -1,3 +1,4 @@
+export { type Artifact, listArtifacts, type OpenArtifact, openArtifact } from './artifacts.js';
 export { writeFileAtomically } from './atomic-file.js';
 export { type AuditFinding, type AuditLog, checkAuditLog, openAuditLog } from './audit-log.js';
 export { type Cell, explainNotANumber, readCell } from './cell.js';
@@ -34,6 +35,7 @@ export {
   takeFence,
 } from './run-folder.js';
 export { encodeSafetensors } from './safetensors.js';
+export { readSampleRows, type SampleFile } from './sample-rows.js';
 export { decodeShard, encodeShard, type ShardContent, shardFileName } from './shard-file.js';
-export { readTableRows, type TableHeader, type TableReader, type TableRow } from './table-rows.js';
+export type { TableHeader, TableReader, TableRow } from './table-rows.js';
 export { parameterTensor, weightsSha256 } from './weights.js';

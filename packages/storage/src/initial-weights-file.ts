@@ -5,7 +5,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Parameter } from '#kernel';
 import { type InitFrom, RopeteamError } from '#training';
-import { CHECKPOINT_FORMAT, OPTIMIZER_PREFIX } from './checkpoint.js';
+import { BEST_PREFIX, CHECKPOINT_FORMAT, OPTIMIZER_PREFIX } from './checkpoint.js';
 import { BYTES_OF_FLOAT, type FloatDtype, isFloatDtype, toFloat32 } from './float-conversion.js';
 import { cannotUse, mismatchErrors, several } from './initial-weights-errors.js';
 import { type MatchedBy, matchTensors, type TensorPair } from './match-tensors.js';
@@ -61,7 +61,7 @@ export async function readInitialWeights(
   await using handle = await openFile(file);
   const { metadata, entries } = await readHeader(handle, file);
   const isCheckpoint = metadata.get('format') === CHECKPOINT_FORMAT;
-  const weights = isCheckpoint ? entries.filter(({ name }) => !name.startsWith(OPTIMIZER_PREFIX)) : entries;
+  const weights = isCheckpoint ? entries.filter(({ name }) => !isBesides(name)) : entries;
   const matching = matchTensors(model.parameters, weights);
   if (matching.by === undefined) throw several(file.name, mismatchErrors(file.name, matching.mismatches));
 
@@ -189,6 +189,11 @@ function pairsInWords(file: string, by: Exclude<MatchedBy, 'names'>, pairs: read
   const shown = pairs.slice(0, SHOWN_PAIRS).map(({ parameter, tensor }) => `${tensor.name} -> ${parameter.name}`);
   const rest = pairs.length > SHOWN_PAIRS ? `, … (${pairs.length} in all)` : '';
   return `the tensors of ${file} were matched by ${by === 'order' ? 'their order' : 'their shapes'}: ${shown.join(', ')}${rest}`;
+}
+
+/** What a checkpoint holds besides its weights. */
+function isBesides(name: string): boolean {
+  return name.startsWith(OPTIMIZER_PREFIX) || name.startsWith(BEST_PREFIX);
 }
 
 function conversionInWords(file: string, dtype: FloatDtype, names: readonly string[]): string {

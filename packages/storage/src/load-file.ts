@@ -36,7 +36,7 @@ export async function loadFile(
 }
 
 /** A file of labels whose name says nothing is taken for NPY, which then says what it found instead. */
-function headerReader(format: DataFormat): HeaderReader {
+export function headerReader(format: DataFormat): HeaderReader {
   return format === 'idx' ? readIdxHeader : readNpyHeader;
 }
 

@@ -88,7 +88,7 @@ export async function loadJsonLines(named: SourceFile, options: LoadOptions): Pr
 }
 
 /** The keys of all lines, in the order they first occur. Lines that are no objects have none. */
-async function findKeys(file: SourceFile, options: BytesOptions): Promise<readonly string[]> {
+export async function findKeys(file: SourceFile, options: BytesOptions): Promise<readonly string[]> {
   const keys = new Set<string>();
   for await (const { text, line } of linesOf(file, options)) {
     const read = readJsonLine(text);
@@ -100,7 +100,7 @@ async function findKeys(file: SourceFile, options: BytesOptions): Promise<readon
 }
 
 /** The lines that are not blank, with their numbers from 1. */
-async function* linesOf(
+export async function* linesOf(
   file: SourceFile,
   options: BytesOptions,
 ): AsyncGenerator<{ readonly text: string; readonly line: number }> {

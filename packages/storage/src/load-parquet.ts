@@ -76,7 +76,7 @@ function refuseColumns(
 }
 
 /** Whole numbers of 64 bits become the nearest double. */
-function cellReader({ kind }: ParquetColumn, values: ArrayLike<unknown>): (row: number) => string | number {
+export function cellReader({ kind }: ParquetColumn, values: ArrayLike<unknown>): (row: number) => string | number {
   const read = kind === 'numbers' ? Number : String;
   return (row) => {
     const value = values[row];

@@ -7,13 +7,14 @@
  * - `task`, `targetNames`, `classes` (label by class index; empty for regression)
  * - `preprocessing`: by input column, `(value - shift) · factor`, or one input a category; see `Preprocessing`
  * - `metrics`: of the kept weights by split; `data`: SHA-256 and samples; `job`: SHA-256 of the effective job
+ * - `kept`: the epoch they come from, where that was kept for being the best
  * - `initFrom`: the file its run started from, when its first weights were not drawn from the seed
  * - `weightsSha256`: over the float32 little-endian bytes; `fileSha256`: of `model.safetensors`
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ModelSpec, Parameter } from '#kernel';
-import type { DatasetInfo, InitFrom, Metrics, SplitName } from '#training';
+import type { DatasetInfo, FinalMetrics, InitFrom, Kept, SplitName } from '#training';
 import { RopeteamError } from '#training';
 import { readWholeFile, sha256OfParts, writeError, writeFileAtomically } from './atomic-file.js';
 import { decodeSafetensors, encodeHeader, float32Of } from './safetensors.js';
@@ -33,7 +34,9 @@ export interface TrainedModel {
     'task' | 'featureCount' | 'targetCount' | 'targetNames' | 'classes' | 'preprocessing' | 'dataSha256' | 'samples'
   >;
   /** Of these weights, by split. */
-  readonly metrics: Readonly<Partial<Record<SplitName, Metrics>>>;
+  readonly metrics: Readonly<Partial<Record<SplitName, FinalMetrics>>>;
+  /** Present: they are those of the best epoch. */
+  readonly kept?: Kept;
   /** SHA-256 of the effective job file. */
   readonly jobSha256: string;
   readonly initFrom?: InitFrom;
@@ -56,6 +59,7 @@ export interface Description {
   readonly classes: readonly string[];
   readonly preprocessing: DatasetInfo['preprocessing'];
   readonly metrics: TrainedModel['metrics'];
+  readonly kept?: Kept;
   readonly data: {
     readonly sha256: string;
     readonly samples: DatasetInfo['samples'];
@@ -96,6 +100,7 @@ export async function saveModel(folder: string, model: TrainedModel): Promise<vo
     classes: dataset.classes,
     preprocessing: dataset.preprocessing,
     metrics: model.metrics,
+    ...(model.kept === undefined ? {} : { kept: model.kept }),
     data: {
       sha256: dataset.dataSha256,
       samples: dataset.samples,
@@ -163,6 +168,7 @@ export async function loadModel(folder: string): Promise<TrainedModel> {
       samples: data.samples,
     },
     metrics: description.metrics,
+    ...(description.kept === undefined ? {} : { kept: description.kept }),
     jobSha256: description.job.sha256,
     ...(description.initFrom === undefined ? {} : { initFrom: description.initFrom }),
   };

@@ -5,9 +5,9 @@ import { emptyFile, type SourceFile } from './file-bytes.js';
 import { excerpt, readLines, readText } from './text-lines.js';
 
 export interface TableRow {
-  /** As many as the header has, trimmed. */
-  readonly cells: readonly string[];
-  /** The row as it stands in the file, without its line end. */
+  /** As many as the header has, texts trimmed. */
+  readonly cells: readonly (string | number)[];
+  /** The row as it stands in the file, without its line end; as CSV where the file is no text, nothing for bare arrays. */
   readonly text: string;
   /** Where it begins, from 1. */
   readonly line: number;
@@ -19,6 +19,8 @@ export interface TableHeader {
   readonly text: string;
   readonly line: number;
   readonly delimiter: string;
+  /** What `text` is: cells between delimiters, an object of JSON, or nothing. */
+  readonly form: 'delimited' | 'json' | 'bare';
 }
 
 export interface TableReader {
@@ -60,7 +62,7 @@ export async function readTableRows(file: SourceFile, { onHeader, onRows, signal
       const hint = 'put the whole cell in quotes and double those inside it';
       failure = rowError(file, line, text, 'a quote stands where CSV does not allow it', hint);
     } else if (header === undefined) {
-      header = { names: trimmed, text, line, delimiter };
+      header = { names: trimmed, text, line, delimiter, form: 'delimited' };
       try {
         onHeader(header);
       } catch (error) {

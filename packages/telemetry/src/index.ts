@@ -14,14 +14,16 @@ export {
 export { type HttpTokens, readHttpTokens, TOKEN_ROLES } from './http-access.js';
 export { createLogger, LOG_LEVELS, type LogFields, type Logger, type LoggerOptions, type LogLevel } from './logger.js';
 export {
-  type EventStream,
+  type Found,
   type MetricsServer,
   type MetricsServerOptions,
   type Page,
   type Route,
+  type StreamedEvent,
   startMetricsServer,
 } from './metrics-server.js';
 export { packageVersion } from './package-version.js';
 export type { Build, MetricsRegistry } from './registry.js';
 export { endWithFailure } from './report-failure.js';
+export { inSpan, SPAN_NAMES, type Span, type SpanFacts, startSpan } from './tracing.js';
 export { type ComputedBlock, type ComputedLease, createWorkerMetrics, type WorkerMetrics } from './worker-metrics.js';

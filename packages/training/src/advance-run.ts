@@ -7,7 +7,15 @@
 import type { LossSums } from '#kernel';
 import { addLossSums } from '#kernel';
 import { fillWindow } from './announce-steps.js';
-import { endAtOnce, failNonFinite, finishIfMeasured, isMeasured, judge, startMeasuring } from './end-run.js';
+import {
+  endAtOnce,
+  failNonFinite,
+  finishIfMeasured,
+  isMeasured,
+  judge,
+  measureRestored,
+  startMeasuring,
+} from './end-run.js';
 import { metricsOf, NO_SUMS } from './epoch-metrics.js';
 import { announceAgain, checkOrder, giveUpOn, handBackHeldBy, reissue, take } from './held-items.js';
 import { step as toStep } from './identities.js';
@@ -53,13 +61,16 @@ export function advanceRun(now: RunState, input: RunInput): Advance {
       return input.finite ? commit(now) : failNonFinite(now);
     case 'adopted':
       return adopted(now, input);
+    case 'restored':
+      return now.phase === 'restoring' ? measureRestored(now) : [now, []];
     case 'tick':
       return checkOrder(now);
     case 'stalled':
       return announceAgain(now);
     case 'stop-requested':
       // An update in progress is let through: half a step can't be given up.
-      return now.phase === 'averaging' ? [{ ...now, stoppedBy: 'user' }, []] : endAtOnce(now);
+      if (now.phase === 'averaging' || now.phase === 'restoring') return [{ ...now, stoppedBy: 'user' }, []];
+      return endAtOnce(now);
     default:
       return input satisfies never;
   }

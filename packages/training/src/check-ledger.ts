@@ -2,9 +2,10 @@
  * Whether the records of a ledger can be those of one training: each question answered record by record, from the job and
  * the data set's size alone. The chain of hashes is checked where the file is read; this asks what the lines say.
  */
-import { learningRateAt, microBatchRange } from '#kernel';
+import { microBatchRange } from '#kernel';
 import type { JobSpec } from './job-spec.js';
 import type { LedgerRecord } from './ledger-record.js';
+import { rateOfStep } from './local-steps.js';
 import { foldTree } from './reduction-tree.js';
 import { type RunShape, samplesOfStep } from './run-shape.js';
 import { startSampleCount } from './sample-count.js';
@@ -18,7 +19,7 @@ export interface LedgerProblem {
 /** What the records have to follow from. */
 export interface LedgerGround {
   readonly train: JobSpec['train'];
-  readonly shape: Pick<RunShape, 'batch' | 'microBatches' | 'stepsPerEpoch' | 'steps'> & {
+  readonly shape: Pick<RunShape, 'batch' | 'microBatches' | 'stepsPerEpoch' | 'steps' | 'local'> & {
     readonly samples: { readonly train: number };
   };
 }
@@ -83,7 +84,7 @@ export function checkSamples(records: Records, { train, shape }: LedgerGround): 
 export function checkFigures(records: Records, { train, shape }: LedgerGround): readonly LedgerProblem[] {
   return each(records, (record) => {
     const { step, blocks, samples, loss, learningRate } = record;
-    const rate = learningRateAt(train.schedule, train.optimizer, step, shape.steps);
+    const rate = rateOfStep(train, shape, step);
     const sum = sumOfBlocks(record, shape.microBatches);
     const counted = blocks.reduce((total, block) => total + block.samples, 0);
     return [

@@ -1,8 +1,5 @@
 /** What a confusion matrix says about each class. Pure: the same counts give the same figures, whoever counted. */
 
-/** Classes a confusion matrix is kept for: beyond, it would outgrow the messages it travels in. */
-export const MAX_CONFUSION_CLASSES = 256;
-
 export interface ClassFigures {
   readonly label: string;
   /** Samples of this class. */

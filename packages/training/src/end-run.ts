@@ -1,13 +1,13 @@
 /** How epochs are judged and runs end: the last measurement, the user's stop, a gradient that is not finite. */
 
-import type { LossSums } from '#kernel';
-import { addLossSums } from '#kernel';
 import type { SplitName } from './dataset.js';
-import { metricsOf, NO_SUMS } from './epoch-metrics.js';
+import { metricsOf } from './epoch-metrics.js';
 import { RopeteamError, toEnvelope } from './errors.js';
-import type { Metrics } from './events.js';
+import type { FinalMetrics, Metrics } from './events.js';
+import { figuresOf, withoutClasses } from './figures.js';
+import { step as toStep } from './identities.js';
 import { evaluationItems } from './run-shape.js';
-import type { ItemState, RunEffect, RunState } from './run-state.js';
+import type { BestEpoch, ItemState, RunEffect, RunState } from './run-state.js';
 import { releaseAll } from './run-state.js';
 import { publishIfNeeded } from './send-versions.js';
 import { judgeEpoch } from './stop-rules.js';
@@ -24,17 +24,24 @@ export function isMeasured(now: RunState, split: SplitName): boolean {
 export function judge(now: RunState): Advance {
   const { lastEpoch } = now;
   if (lastEpoch === undefined) return [{ ...now, judging: false }, []];
-  const validation = metricsOfSplit(now, 'validation');
-  const losses = { train: lastEpoch.train.loss, ...(validation === undefined ? {} : { validation: validation.loss }) };
-  const [stop, stoppedBy] = judgeEpoch(now.stop, now.rules, losses);
+  const figures = figuresOfSplit(now, 'validation');
+  const validation = figures === undefined ? undefined : withoutClasses(figures);
   const finished = { ...lastEpoch, ...(validation === undefined ? {} : { validation }) };
-  const state: RunState = { ...now, judging: false, stop, lastEpoch: finished };
-  return [stoppedBy === undefined ? state : { ...state, stoppedBy }, [{ kind: 'epoch-finished', ...finished }]];
+  const { stop, stoppedBy, best } = judgeEpoch(now.stop, now.rules, finished);
+  const kept = best !== undefined && keepsBest(now) ? { best: { ...finished, step: now.version, value: best } } : {};
+  const state: RunState = { ...now, judging: false, stop, lastEpoch: finished, ...kept };
+  return [
+    stoppedBy === undefined ? state : { ...state, stoppedBy },
+    [{ kind: 'epoch-finished', ...finished, best: best !== undefined }],
+  ];
 }
 
 /** Training is over: what is still announced is withdrawn, and the splits not yet measured at this version are. */
 export function startMeasuring(now: RunState): Advance {
-  const splits: readonly SplitName[] = ['validation', 'test'];
+  const worse = worseThanBest(now);
+  if (worse !== undefined && !now.judging) return restore(now, worse);
+  // Whose weights are tested follows from the last epoch's validation.
+  const splits: readonly SplitName[] = now.judging && keepsBest(now) ? ['validation'] : ['validation', 'test'];
   const missing = splits
     .filter((split) => evaluations(now, split).length === 0)
     .flatMap((split) => evaluationItems(now.shape, now.version, split));
@@ -62,11 +69,17 @@ export function startMeasuring(now: RunState): Advance {
 }
 
 export function finishIfMeasured(now: RunState): Advance {
+  if (now.judging && keepsBest(now)) {
+    if (!isMeasured(now, 'validation')) return [now, []];
+    const [judged, effects] = judge(now);
+    const [state, more] = startMeasuring(judged);
+    return [state, [...effects, ...more]];
+  }
   if (!isMeasured(now, 'validation') || !isMeasured(now, 'test')) return [now, []];
   const [judged, effects] = now.judging ? judge(now) : [now, []];
   const train = trainMetrics(judged);
-  const validation = metricsOfSplit(judged, 'validation');
-  const test = metricsOfSplit(judged, 'test');
+  const validation = figuresOfSplit(judged, 'validation');
+  const test = figuresOfSplit(judged, 'test');
   const stoppedBy = judged.stoppedBy ?? judged.shape.limitedBy;
   const metrics = {
     ...(train === undefined ? {} : { train }),
@@ -78,6 +91,34 @@ export function finishIfMeasured(now: RunState): Advance {
 
 /** The user wants an end: the step in progress is given up, nothing more is measured. */
 export function endAtOnce(now: RunState): Advance {
+  const worse = worseThanBest(now);
+  if (worse !== undefined) return restore({ ...now, stoppedBy: 'user' }, worse);
+  return finishUnmeasured(now);
+}
+
+/** The best weights are back: they are measured, unless the user waits for an end. */
+export function measureRestored(now: RunState): Advance {
+  // No lease ends beyond the last step: nobody can have made this version by itself.
+  const state: RunState = { ...now, restored: now.version, version: toStep(now.shape.steps + 1), judging: false };
+  return now.stoppedBy === 'user' ? finishUnmeasured(state) : startMeasuring(state);
+}
+
+function keepsBest({ rules }: RunState): boolean {
+  return rules.keep === 'best';
+}
+
+/** The best epoch, if the weights in place are not its own. */
+function worseThanBest({ rules, best, version, restored }: RunState): BestEpoch | undefined {
+  return rules.keep === 'best' && restored === undefined && best?.step !== version ? best : undefined;
+}
+
+function restore(now: RunState, best: BestEpoch): Advance {
+  const state: RunState = { ...now, phase: 'restoring', items: new Map() };
+  return [state, [{ kind: 'withdraw' }, ...releaseAll(now), { kind: 'restore', best }]];
+}
+
+function finishUnmeasured(now: RunState): Advance {
+  const validation = now.restored === undefined ? undefined : now.best?.validation;
   const train = trainMetrics(now);
   const ended: RunState = { ...now, phase: 'ended', stoppedBy: 'user', items: new Map() };
   return [
@@ -85,7 +126,11 @@ export function endAtOnce(now: RunState): Advance {
     [
       { kind: 'withdraw' },
       ...releaseAll(now),
-      { kind: 'finish', stoppedBy: 'user', metrics: train === undefined ? {} : { train } },
+      {
+        kind: 'finish',
+        stoppedBy: 'user',
+        metrics: { ...(train === undefined ? {} : { train }), ...(validation === undefined ? {} : { validation }) },
+      },
     ],
   ];
 }
@@ -104,18 +149,19 @@ export function failNonFinite(now: RunState): Advance {
   ];
 }
 
-/** Of the epoch in progress where a run ends within one, else of the last whole epoch. */
+/** Of the kept epoch, or of the one in progress where a run ends within one, else of the last whole epoch. */
 function trainMetrics(now: RunState): Metrics | undefined {
+  if (now.restored !== undefined) return now.best?.train;
   return now.epochSums.sampleCount > 0 ? metricsOf(now.epochSums, now.task, now.targetCount) : now.lastEpoch?.train;
 }
 
 /** Sums are added part by part in order; undefined for a split that was not measured at the current version. */
-function metricsOfSplit(now: RunState, split: SplitName): Metrics | undefined {
+function figuresOfSplit(now: RunState, split: SplitName): FinalMetrics | undefined {
   const receipts = evaluations(now, split)
     .flatMap(({ receipt }) => (receipt !== undefined && 'part' in receipt ? [receipt] : []))
     .sort((left, right) => left.part - right.part);
   if (receipts.length === 0) return undefined;
-  return metricsOf(receipts.reduce<LossSums>(addLossSums, NO_SUMS), now.task, now.targetCount);
+  return figuresOf(receipts, now);
 }
 
 function evaluations(now: RunState, split: SplitName): readonly ItemState[] {

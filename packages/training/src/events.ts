@@ -1,12 +1,40 @@
 /** Events of a run: one JSON object a line in `events.ndjson`, on `--json` and on the watch stream. Past tense. */
+
+import type { ClassFigures } from './class-report.js';
 import type { ErrorEnvelope } from './errors.js';
 import type { Grain } from './grain.js';
 import type { InitFrom } from './init-from.js';
 
+/** Figures of one split at one weight version; docs/models.md has the formulas. The training split has but the first. */
 export interface Metrics {
   readonly loss: number;
   readonly accuracy?: number;
   readonly r2?: number;
+  readonly macroPrecision?: number;
+  readonly macroRecall?: number;
+  readonly macroF1?: number;
+  readonly rocAuc?: number;
+  readonly logLoss?: number;
+  readonly calibrationError?: number;
+  readonly meanAbsoluteError?: number;
+  readonly rootMeanSquaredError?: number;
+}
+
+/** The same of the kept weights, with each class. */
+export interface FinalMetrics extends Metrics {
+  readonly classes?: readonly ClassFigures[];
+  /** Row: the class of the sample; column: what it was taken for. */
+  readonly confusion?: readonly (readonly number[])[];
+}
+
+/** The weights a run keeps, where they are those of its best epoch. */
+export interface Kept {
+  /** Committed steps. */
+  readonly step: number;
+  readonly epoch: number;
+  /** For example `validation.loss`. */
+  readonly metric: string;
+  readonly value: number;
 }
 
 export type StoppedBy = 'epochs' | 'steps' | 'tolerance' | 'patience' | 'user';
@@ -30,6 +58,14 @@ export interface StepPhases {
   readonly commitMs: number;
 }
 
+/** What one worker computed of what was committed in a span of time. */
+export interface WorkerMeasure {
+  readonly worker: string;
+  readonly samples: number;
+  /** In its kernel. */
+  readonly computeMs: number;
+}
+
 export type RunEventBody =
   | {
       readonly event: 'run_queued';
@@ -49,6 +85,13 @@ export type RunEventBody =
       readonly samples: { readonly train: number; readonly validation: number; readonly test: number };
       readonly batch: number;
       readonly microBatches: number;
+      /** Present: a step is a round, `batch` its samples, `microBatches` the replicas. */
+      readonly localSteps?: {
+        readonly steps: number;
+        readonly replicas: number;
+        /** Samples of one replica in one local step. */
+        readonly batch: number;
+      };
       /** Steps at the most: `stop` rules may end the run earlier. */
       readonly steps: number;
       readonly epochs: number;
@@ -101,6 +144,12 @@ export type RunEventBody =
       readonly workers: number;
       readonly phases: StepPhases;
     }
+  /** Once a second at the most: who computed the samples committed since the last such event. */
+  | {
+      readonly event: 'workers_measured';
+      readonly seconds: number;
+      readonly workers: readonly WorkerMeasure[];
+    }
   | {
       readonly event: 'epoch_finished';
       readonly epoch: number;
@@ -108,6 +157,8 @@ export type RunEventBody =
       readonly step: number;
       readonly train: Metrics;
       readonly validation?: Metrics;
+      /** It has the best figure so far of `train.metric`. */
+      readonly best?: true;
       readonly samplesPerSecond: number;
     }
   | {
@@ -142,8 +193,10 @@ export type RunEventBody =
       readonly stoppedBy: StoppedBy;
       /** Of the last epoch, as it ran; absent when the run ended before its first step. */
       readonly train?: Metrics;
-      readonly validation?: Metrics;
-      readonly test?: Metrics;
+      readonly validation?: FinalMetrics;
+      readonly test?: FinalMetrics;
+      /** With `train.keep: best`: where the kept weights come from. */
+      readonly kept?: Kept;
       readonly weightsSha256: string;
       readonly optimizerSha256: string;
       /** Of the ledger's last line, which vouches for all before it; absent in runs of before it was told. */

@@ -6,6 +6,7 @@ const INPUTS: GrainInputs = {
   wanted: 'auto',
   workers: ['w1', 'w2'],
   canLease: true,
+  rounds: false,
   microBatches: 8,
   exchangedBytes: 8000,
   resultBytes: 4000,
@@ -18,6 +19,7 @@ const AFTER_STEP = { grain: 'step', stepsPerLease: 100 } as const;
 test.each<[string, Partial<GrainInputs>, 'step' | 'run', RegExp]>([
   ['the user asks for steps', { wanted: 'step', workers: ['w1'] }, 'step', /--grain step/],
   ['the user asks for runs', { wanted: 'run', computeMs: 1e4 }, 'run', /--grain run/],
+  ['steps are rounds', { wanted: 'run', rounds: true, computeMs: 1e4 }, 'step', /share the replicas of every round/],
   ['a lease fits no worker', { wanted: 'run', canLease: false }, 'step', /does not fit into the memory/],
   ['there is one worker', { workers: ['w1'], computeMs: 1e4 }, 'run', /nothing to exchange/],
   ['nothing is measured yet', { computeMs: undefined }, 'run', /first steps are measured/],

@@ -20,6 +20,8 @@ export interface GrainInputs {
   /** Whether every one of them has memory for optimizer state and can take a lease. */
   readonly canLease: boolean;
   readonly microBatches: number;
+  /** Whether a step is a round of local steps: there is nothing to lease then. */
+  readonly rounds: boolean;
   /** Of weights there and a gradient back, of one worker. */
   readonly exchangedBytes: number;
   /** Of weights and optimizer state: what a lease leaves behind. */
@@ -30,8 +32,8 @@ export interface GrainInputs {
   readonly exchangeMs: number | undefined;
 }
 
-/** What a decision rests on: a wish, memory, a single worker, an estimate of nothing yet, or measured times. */
-export type GrainBasis = 'asked' | 'memory' | 'alone' | 'unmeasured' | 'measured';
+/** What a decision rests on: rounds of local steps, a wish, memory, a single worker, an estimate of nothing yet, or measured times. */
+export type GrainBasis = 'rounds' | 'asked' | 'memory' | 'alone' | 'unmeasured' | 'measured';
 
 export interface GrainDecision extends GrainPlan {
   readonly basis: GrainBasis;
@@ -79,6 +81,7 @@ export function planGrain(inputs: GrainInputs, before: GrainPlan): GrainDecision
     ...numbers,
     reason,
   });
+  if (inputs.rounds) return decide('step', 'rounds', 'train.localSteps: workers share the replicas of every round');
   if (wanted === 'step') return decide('step', 'asked', '--grain step');
   if (!canLease)
     return decide('step', 'memory', 'the optimizer state of a lease does not fit into the memory of every worker');

@@ -2,7 +2,7 @@ export { advanceRun, receiptsOfStep, sumsOfStep } from './advance-run.js';
 export { type Applicant, type Caller, type CallRecord, ROLES, type Role } from './callers.js';
 export type { LedgerGround, LedgerProblem } from './check-ledger.js';
 export { checkFigures, checkKernel, checkSamples, checkSteps, checkWriters } from './check-ledger.js';
-export { type ClassFigures, type ClassReport, MAX_CONFUSION_CLASSES, reportClasses } from './class-report.js';
+export { type ClassFigures, type ClassReport, reportClasses } from './class-report.js';
 export { cutBlocks } from './cut-blocks.js';
 export { DATA_FORMATS, type DataFormat, formatOfName, isBareArray } from './data-format.js';
 export type { ColumnEncoding, DatasetInfo, Preprocessing, ShardInfo, SplitName } from './dataset.js';
@@ -10,10 +10,21 @@ export { metricsOf } from './epoch-metrics.js';
 export type { ErrorCode, ErrorDetails, ErrorEnvelope, ErrorFacts, ErrorPlace } from './errors.js';
 export { exitCodeOf, fromEnvelope, isOutsideFailure, RopeteamError, toEnvelope } from './errors.js';
 export { startEventLimit } from './event-limit.js';
-export type { Metrics, RunEvent, RunEventBody, RunSummary, StepPhases, StoppedBy } from './events.js';
+export type {
+  FinalMetrics,
+  Kept,
+  Metrics,
+  RunEvent,
+  RunEventBody,
+  RunSummary,
+  StepPhases,
+  StoppedBy,
+  WorkerMeasure,
+} from './events.js';
 export type { FailpointName } from './failpoints.js';
 export { armFailpoints, FAILPOINTS, failpoint } from './failpoints.js';
 export { type FailureLimit, startFailureLimit } from './failure-limit.js';
+export { figuresOf } from './figures.js';
 export type { Grain, GrainDecision, GrainInputs, GrainPlan } from './grain.js';
 export { GRAIN_CHOICES, isNews, planGrain } from './grain.js';
 export { takesGradients } from './held-items.js';
@@ -25,6 +36,8 @@ export { leaseEnd, MOST_LEASE_STEPS } from './lease-length.js';
 export { problemOfLease } from './leases.js';
 export type { LedgerBlock, LedgerOrigin, LedgerRecord } from './ledger-record.js';
 export { problemOfRecord } from './ledger-record.js';
+export type { AverageTerms, CoordinatorUpdate, LocalSettings, LocalShape } from './local-steps.js';
+export { averageTerms, coordinatorUpdate, effectiveCut, rateOfStep, ratesOfRound } from './local-steps.js';
 export type {
   CoordinatorMessage,
   EvaluationReceipt,
@@ -60,10 +73,12 @@ export { foldTree } from './reduction-tree.js';
 export { positionFrom, progressOf } from './run-progress.js';
 export type { RunShape, StepSamples } from './run-shape.js';
 export { evaluationItems, samplesOfLeaseStep, samplesOfStep, shapeRun } from './run-shape.js';
-export type { RunEffect, RunInput, RunPosition, RunStart, RunState } from './run-state.js';
-export { newRun } from './run-state.js';
-export type { StopRules } from './stop-rules.js';
+export type { BestEpoch, RunEffect, RunInput, RunPosition, RunStart, RunState } from './run-state.js';
+export { committedSteps, newRun } from './run-state.js';
+export type { StopRules, WatchedMetric } from './stop-rules.js';
+export { TRAINING_METRICS, WATCHED_METRICS } from './stop-rules.js';
 export { nameRows } from './suspect-rows.js';
+export { readTraceContext, type TraceContext } from './trace-context.js';
 export type {
   AverageItem,
   Block,

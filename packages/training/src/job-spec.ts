@@ -1,6 +1,7 @@
 /** A checked, complete job: what job.yaml says with every default filled in. Plain data, frozen by whoever reads it. */
 import type { InitSpec, LayerSpec, LossSpec, OptimizerSpec, ScheduleSpec, WireFormat } from '#kernel';
 import type { DataFormat } from './data-format.js';
+import type { WatchedMetric } from './stop-rules.js';
 
 export type Task = 'classification' | 'regression';
 
@@ -52,6 +53,14 @@ export interface JobSpec {
     readonly microBatches: 'auto' | number;
     /** What gradients and weights are rounded to on their way: part of the result. */
     readonly wire: WireFormat;
+    /** Present: replicas train by themselves for so many steps before their weights are averaged. */
+    readonly localSteps?: {
+      readonly steps: number;
+      /** A power of two; part of the result, and never the number of workers. */
+      readonly replicas: number;
+      /** Nesterov's momentum on the mean of the replicas' differences. */
+      readonly outer: { readonly learningRate: number; readonly momentum: number };
+    };
     readonly optimizer: OptimizerSpec;
     readonly schedule: ScheduleSpec;
     readonly clipNorm?: number;
@@ -63,6 +72,10 @@ export interface JobSpec {
       /** Epochs without a new best validation loss (training loss where there is no validation split). */
       readonly patience?: number;
     };
+    /** What `stop.patience` and the best epoch go by: of the validation split, or of training where there is none. */
+    readonly metric: WatchedMetric;
+    /** Whose weights become the model: those of the last step, or of the epoch with the best `metric`. */
+    readonly keep: 'last' | 'best';
     /** Whether every epoch has an order of its own; else samples come in that of the training split. */
     readonly shuffle: boolean;
     readonly seed: number;

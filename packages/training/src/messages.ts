@@ -1,12 +1,13 @@
 /** What coordinator and worker say to each other on a worker's one long-lived gRPC stream. */
 
-import type { LossSums, ModelSpec, OptimizerSpec, ScheduleSpec, WireFormat } from '#kernel';
+import type { EvaluationTally, LossSums, ModelSpec, OptimizerSpec, ScheduleSpec, WireFormat } from '#kernel';
 import type { DatasetInfo, SplitName } from './dataset.js';
 import type { Fence, RunId, Step, WorkerId } from './identities.js';
+import type { LocalSettings } from './local-steps.js';
 import type { Block } from './work-items.js';
 
 /** Raised on every change of the stream that an older peer would misread. */
-export const PROTOCOL_VERSION = 5;
+export const PROTOCOL_VERSION = 6;
 
 /** Payload bytes of one frame of weights, gradient or shard. Measured best from 4 MB up (architecture, the wire). */
 export const FRAME_BYTES = 1 << 20;
@@ -40,6 +41,8 @@ export interface RunPlan {
   readonly dataset: DatasetInfo;
   /** Present: leases of whole steps may come, and with them what an update needs. */
   readonly leases?: LeaseSettings;
+  /** Present: a step is a round of local steps, and a micro-batch of it a replica. */
+  readonly local?: LocalSettings;
 }
 
 /** What a worker needs to average and update by itself. */
@@ -116,6 +119,7 @@ export interface EvaluationReceipt {
   readonly squaredErrorSum: number;
   readonly targetSum: number;
   readonly targetSquareSum: number;
+  readonly tally: EvaluationTally;
 }
 
 /** A piece of a gradient on its way up. `payload` is in the plan's wire format, little-endian, not aligned. */

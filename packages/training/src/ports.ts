@@ -4,6 +4,7 @@ import type { SplitName } from './dataset.js';
 import type { RunEvent, RunSummary } from './events.js';
 import type { Fence, RunId, Step } from './identities.js';
 import type { CoordinatorMessage, GradientProof, LeaseProof, WorkerHello, WorkerMessage } from './messages.js';
+import type { Traced } from './trace-context.js';
 import type { AverageItem, WorkerItem, WorkItem } from './work-items.js';
 
 // ---- the wire, coordinator's side -----------------------------------------------------------------------------
@@ -17,7 +18,7 @@ export interface EncodedWeights {
 }
 
 /** One connected worker, seen from the coordinator. */
-export interface WorkerSession {
+export interface WorkerSession extends Traced {
   readonly hello: WorkerHello;
   readonly caller: Caller;
   /** What it was given to be let in with. Never logged. */

@@ -28,7 +28,7 @@ test('what a checkpoint keeps of a run goes through JSON unchanged, losses that 
   const { epochSums, stop, judging, lastEpoch } = state;
   const position = positionFrom(2, JSON.parse(JSON.stringify(progressOf(state))));
   expect(position).toEqual({ version: 2, epochSums, stop, judging, lastEpoch });
-  expect(position.stop.bestValidationLoss).toBe(Number.POSITIVE_INFINITY);
+  expect(position.stop.bestWatched).toBe(Number.POSITIVE_INFINITY);
 });
 
 test('the rule that ended a run is kept, the wish of its user is not', () => {

@@ -1,20 +1,20 @@
 /** Where a run stands, as its checkpoints keep it: plain JSON. */
 import type { LossSums } from '#kernel';
 import { NO_SUMS } from './epoch-metrics.js';
-import type { Metrics } from './events.js';
 import { step as toStep } from './identities.js';
-import type { RunPosition, RunState } from './run-state.js';
+import type { BestEpoch, EpochResult, RunPosition, RunState } from './run-state.js';
 import { FRESH_STOP_STATE, type StopState } from './stop-rules.js';
 
 type Progress = Readonly<Record<string, unknown>>;
 
 /** What a checkpoint keeps of a run besides weights, optimizer state and step. A loss that is not yet known is left out. */
-export function progressOf({ epochSums, stop, lastEpoch, judging, stoppedBy }: RunState): Progress {
+export function progressOf({ epochSums, stop, lastEpoch, best, judging, stoppedBy }: RunState): Progress {
   const known = Object.entries(stop).filter(([, value]) => Number.isFinite(value));
   return {
     epochSums,
     stop: Object.fromEntries(known),
     ...(lastEpoch === undefined ? {} : { lastEpoch }),
+    ...(best === undefined ? {} : { best }),
     judging,
     // The user's own end is no reason not to go on.
     ...(stoppedBy === undefined || stoppedBy === 'user' ? {} : { stoppedBy }),
@@ -23,7 +23,7 @@ export function progressOf({ epochSums, stop, lastEpoch, judging, stoppedBy }: R
 
 /** The inverse of `progressOf`. @throws RangeError when it can't be what that wrote */
 export function positionFrom(version: number, progress: Progress): RunPosition {
-  const { lastEpoch, judging, stoppedBy } = progress;
+  const { lastEpoch, best, judging, stoppedBy } = progress;
   if (typeof judging !== 'boolean') throw new RangeError('its progress does not say whether an epoch is being judged');
   return {
     version: toStep(version),
@@ -31,6 +31,7 @@ export function positionFrom(version: number, progress: Progress): RunPosition {
     stop: numbersLike<StopState>(FRESH_STOP_STATE, progress.stop),
     judging,
     ...(isEpoch(lastEpoch) ? { lastEpoch } : {}),
+    ...(isBest(best) ? { best: { ...best, step: toStep(best.step) } } : {}),
     ...(stoppedBy === 'tolerance' || stoppedBy === 'patience' ? { stoppedBy } : {}),
   };
 }
@@ -48,6 +49,10 @@ function numbersLike<Shape extends LossSums | StopState>(pattern: Shape, found: 
   return Object.fromEntries(read) as Shape;
 }
 
-function isEpoch(value: unknown): value is { epoch: number; train: Metrics; validation?: Metrics } {
+function isBest(value: unknown): value is Omit<BestEpoch, 'step'> & { readonly step: number } {
+  return isEpoch(value) && 'step' in value && typeof value.step === 'number' && 'value' in value;
+}
+
+function isEpoch(value: unknown): value is EpochResult {
   return typeof value === 'object' && value !== null && 'epoch' in value && 'train' in value;
 }

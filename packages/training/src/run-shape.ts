@@ -3,7 +3,7 @@ import { autoMicroBatches } from '#kernel';
 import type { DatasetInfo, SplitName } from './dataset.js';
 import type { Fence, RunId, Step } from './identities.js';
 import { step as toStep } from './identities.js';
-import type { JobSpec } from './job-spec.js';
+import { type CutSettings, cutRounds, type LocalShape, type StepsCut } from './local-steps.js';
 import type { RunPlan } from './messages.js';
 import type { EvaluationItem } from './work-items.js';
 
@@ -14,9 +14,9 @@ export interface RunShape {
   readonly run: RunId;
   readonly fence: Fence;
   readonly samples: Readonly<Record<SplitName, number>>;
-  /** Global batch; never more than the training samples. */
+  /** Samples of a step: the global batch, or with local steps a round's; never more than the training samples. */
   readonly batch: number;
-  /** M. */
+  /** M: leaves of the reduction tree. With local steps each is a replica. */
   readonly microBatches: number;
   readonly stepsPerEpoch: number;
   /** Steps at the most. */
@@ -24,6 +24,8 @@ export interface RunShape {
   /** Epochs at the most; the last may be cut short by `steps`. */
   readonly epochs: number;
   readonly limitedBy: 'epochs' | 'steps';
+  /** Present: a step is a round of local steps. */
+  readonly local?: LocalShape;
   /** After every so many steps the weights are saved: no lease goes beyond. */
   readonly saveEverySteps?: number;
 }
@@ -31,25 +33,35 @@ export interface RunShape {
 export function shapeRun(
   run: RunId,
   fence: Fence,
-  train: JobSpec['train'],
+  train: CutSettings,
   samples: DatasetInfo['samples'],
   parameterCount: number,
   saveEverySteps?: number,
 ): RunShape {
-  const batch = Math.min(train.batch, samples.train);
-  const stepsPerEpoch = stepsOfEpoch(samples.train, batch);
-  const steps = train.limit.kind === 'steps' ? train.limit.steps : train.limit.epochs * stepsPerEpoch;
+  const cut =
+    train.localSteps === undefined
+      ? cutSteps(train, samples.train, parameterCount)
+      : cutRounds(train, train.localSteps, samples.train, parameterCount);
   return {
     run,
     fence,
     samples,
-    batch,
-    microBatches: train.microBatches === 'auto' ? autoMicroBatches(batch, parameterCount) : train.microBatches,
-    stepsPerEpoch,
-    steps,
-    epochs: Math.ceil(steps / stepsPerEpoch),
+    ...cut,
+    epochs: Math.ceil(cut.steps / cut.stepsPerEpoch),
     limitedBy: train.limit.kind,
     ...(saveEverySteps === undefined ? {} : { saveEverySteps }),
+  };
+}
+
+function cutSteps(train: CutSettings, trainSamples: number, parameterCount: number): StepsCut {
+  const batch = Math.min(train.batch, trainSamples);
+  const stepsPerEpoch = stepsOfEpoch(trainSamples, batch);
+  const { limit, microBatches } = train;
+  return {
+    batch,
+    microBatches: microBatches === 'auto' ? autoMicroBatches(batch, parameterCount) : microBatches,
+    stepsPerEpoch,
+    steps: limit.kind === 'steps' ? limit.steps : limit.epochs * stepsPerEpoch,
   };
 }
 

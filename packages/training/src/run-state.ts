@@ -1,9 +1,9 @@
 /** What the coordinator knows of a run in training, and what can happen to it. Plain data; see `advance-run.ts`. */
-import type { LossSums } from '#kernel';
+import type { LossSums, TallyLayout } from '#kernel';
 import type { SplitName } from './dataset.js';
 import { NO_SUMS } from './epoch-metrics.js';
 import type { ErrorEnvelope } from './errors.js';
-import type { Metrics, StoppedBy } from './events.js';
+import type { FinalMetrics, Metrics, StoppedBy } from './events.js';
 import type { Grain, GrainPlan } from './grain.js';
 import type { Step, WorkerId } from './identities.js';
 import { step as toStep } from './identities.js';
@@ -25,6 +25,26 @@ export interface ItemState {
   readonly ticksPassedOver?: number;
 }
 
+export interface EpochResult {
+  readonly epoch: number;
+  readonly train: Metrics;
+  readonly validation?: Metrics;
+}
+
+export interface BestEpoch extends EpochResult {
+  /** Committed steps at its end. */
+  readonly step: Step;
+  /** Of the watched figure. */
+  readonly value: number;
+}
+
+/** What a model's outputs stand for. */
+export interface OutputGround {
+  readonly layout: TallyLayout;
+  /** Labels by class index. */
+  readonly labels: readonly string[];
+}
+
 export interface Holder {
   readonly worker: WorkerId;
   readonly itemId: string;
@@ -39,8 +59,14 @@ export interface RunState {
   readonly task: Task;
   /** Numbers in one target. */
   readonly targetCount: number;
-  /** Committed steps: the weight version workers hold or are being sent. */
+  /** What evaluations count besides sums; absent: nothing. */
+  readonly outputs?: OutputGround;
+  /**
+   * Committed steps: the weight version workers hold or are being sent. Once the best weights are back in place it is a
+   * number that no step has, and `restored` are the committed steps.
+   */
   readonly version: Step;
+  readonly restored?: Step;
   /** The newest weight version that went to every worker; -1: none. Behind `version` while leases follow each other. */
   readonly published: number;
   /** How steps are announced from now on. */
@@ -56,10 +82,12 @@ export interface RunState {
   readonly items: ReadonlyMap<string, ItemState>;
   /** Workers that are ready for the run: decides how the next announced steps are cut. */
   readonly workers: number;
-  readonly phase: 'training' | 'averaging' | 'measuring' | 'ended';
+  readonly phase: 'training' | 'averaging' | 'restoring' | 'measuring' | 'ended';
   /** Sums over the committed steps of the epoch in progress, and of the last whole one. */
   readonly epochSums: LossSums;
-  readonly lastEpoch?: { readonly epoch: number; readonly train: Metrics; readonly validation?: Metrics };
+  readonly lastEpoch?: EpochResult;
+  /** The epoch with the best watched figure so far, where its weights are to be kept. */
+  readonly best?: BestEpoch;
   /** An epoch's validation that must be known before the next step may commit. */
   readonly judging: boolean;
   readonly stop: StopState;
@@ -92,6 +120,8 @@ export type RunInput =
   /** The result of the lease that begins at `step` is now the run's own; or it is not what its receipt says. */
   | { readonly kind: 'adopted'; readonly step: Step; readonly outcome: 'accepted' | 'refused' }
   | { readonly kind: 'averaged'; readonly step: Step; readonly finite: boolean }
+  /** The best weights are the run's own again. */
+  | { readonly kind: 'restored' }
   /** Some milliseconds have passed. */
   | { readonly kind: 'tick' }
   /** Nothing has moved for a while: the queue may have lost what it was given. */
@@ -129,7 +159,10 @@ export type RunEffect =
     }
   /** The weights of this version are current: send them. */
   | { readonly kind: 'publish'; readonly version: Step }
-  | { readonly kind: 'epoch-finished'; readonly epoch: number; readonly train: Metrics; readonly validation?: Metrics }
+  /** `best`: no epoch before was as good, and the weights are still those it was judged by. */
+  | ({ readonly kind: 'epoch-finished'; readonly best: boolean } & EpochResult)
+  /** Save the last weights as they are, then put those of the best epoch in their place. */
+  | { readonly kind: 'restore'; readonly best: BestEpoch }
   | { readonly kind: 'count'; readonly outcome: 'accepted' | 'duplicate' | 'conflicting' | 'stale' | 'reissued' }
   /** A second gradient of a block that is in has other bits: one of the two workers computes wrong. It is left out. */
   | {
@@ -140,13 +173,14 @@ export type RunEffect =
   | {
       readonly kind: 'finish';
       readonly stoppedBy: StoppedBy;
-      readonly metrics: Readonly<Partial<Record<SplitName, Metrics>>>;
+      readonly metrics: Readonly<Partial<Record<SplitName, FinalMetrics>>>;
     }
   /** `suspect`: the item that failed too often; the error does not name its rows yet. */
   | { readonly kind: 'fail'; readonly error: ErrorEnvelope; readonly suspect?: WorkerItem };
 
 /** Where a run stands: with weights and optimizer state all it needs to go on. */
-export interface RunPosition extends Pick<RunState, 'version' | 'epochSums' | 'lastEpoch' | 'judging' | 'stop'> {
+export interface RunPosition
+  extends Pick<RunState, 'version' | 'epochSums' | 'lastEpoch' | 'best' | 'judging' | 'stop'> {
   readonly stoppedBy?: StoppedBy;
 }
 
@@ -155,6 +189,7 @@ export interface RunStart {
   readonly rules: StopRules;
   readonly task: Task;
   readonly targetCount: number;
+  readonly outputs?: OutputGround;
   /** Absent: step by step. */
   readonly plan?: GrainPlan;
   /** Absent: 2. */
@@ -184,6 +219,11 @@ export function newRun({ position = BEGINNING, ...start }: RunStart): RunState {
     workers: 0,
     phase: 'training',
   };
+}
+
+/** Steps a run has made, whichever weights are in place. */
+export function committedSteps({ restored, version }: RunState): Step {
+  return restored ?? version;
 }
 
 export function averageItem(shape: RunShape, step: Step): AverageItem {

@@ -25,6 +25,7 @@ function scheduleOf(number: number): SimulationOptions {
     forgets: random() < 0.5,
     lies: random() < 0.5,
     grain: GRAINS[below(3)] ?? 'mixed',
+    ...(random() < 0.3 ? { keep: 'best' as const } : {}),
   };
 }
 

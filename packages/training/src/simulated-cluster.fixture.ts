@@ -73,7 +73,7 @@ class SimulatedCluster {
     const plan = { grain: options.grain === 'run' ? 'run' : 'step', stepsPerLease: 3 } as const;
     this.#state = newRun({
       shape,
-      rules: {},
+      rules: options.keep === undefined ? {} : { keep: options.keep },
       task: 'regression',
       targetCount: 1,
       plan,
@@ -176,6 +176,9 @@ class SimulatedCluster {
           this.#committed.push({ step, covered: range(0, this.#options.microBatches) });
         }
         this.#leased += effect.steps.length;
+        return;
+      case 'restore':
+        this.#late.push({ kind: 'restored' });
         return;
       case 'average':
         this.#averaging = effect.step;

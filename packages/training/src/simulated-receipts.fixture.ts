@@ -8,7 +8,8 @@ export function receiptOf(item: WorkerItem, worker: ReturnType<typeof workerId>)
   if (item.kind === 'evaluation') {
     const sums = sumsOver(item.end - item.begin, item.begin + 1);
     const { run, fence: at, version, split, part } = item;
-    return { kind: 'evaluation-received', receipt: { run, fence: at, version, split, part, worker, ...sums } };
+    const tally = { cells: [], counts: [], absoluteErrorSum: sums.lossSum, logLossSum: 0 };
+    return { kind: 'evaluation-received', receipt: { run, fence: at, version, split, part, worker, ...sums, tally } };
   }
   if (item.kind === 'lease') throw new Error('a lease has a receipt of its own');
   const { run, fence: at, step, block } = item;

@@ -1,6 +1,7 @@
 /** The jobs of the two queues. Small, plain and JSON: no tensor and no sample is ever in one. */
 import type { SplitName } from './dataset.js';
 import type { Fence, RunId, Step } from './identities.js';
+import type { Traced } from './trace-context.js';
 
 /** Micro-batches `[begin, end)` of a step: an aligned run of 2^k, that is a subtree of the reduction tree. */
 export interface Block {
@@ -9,7 +10,7 @@ export interface Block {
 }
 
 /** Queue `gradients`: compute the gradient of one block, at weight version `step`. */
-export interface GradientItem {
+export interface GradientItem extends Traced {
   readonly kind: 'gradient';
   readonly run: RunId;
   readonly fence: Fence;
@@ -27,7 +28,7 @@ export interface GradientItem {
  * Queue `gradients`: a lease of whole steps `[step, end)`, all of one epoch, for one worker: it computes all micro-batches
  * of a step, averages and updates, and goes on with the next step from there.
  */
-export interface LeaseItem {
+export interface LeaseItem extends Traced {
   readonly kind: 'lease';
   readonly run: RunId;
   readonly fence: Fence;
@@ -38,7 +39,7 @@ export interface LeaseItem {
 }
 
 /** Queue `gradients`: measure samples `[begin, end)` of a split at weight version `version`. */
-export interface EvaluationItem {
+export interface EvaluationItem extends Traced {
   readonly kind: 'evaluation';
   readonly run: RunId;
   readonly fence: Fence;
@@ -51,7 +52,7 @@ export interface EvaluationItem {
 }
 
 /** Queue `averages`: fold the blocks of each step up to this one, in order, update, publish. One for steps announced together. */
-export interface AverageItem {
+export interface AverageItem extends Traced {
   readonly kind: 'average';
   readonly run: RunId;
   readonly fence: Fence;

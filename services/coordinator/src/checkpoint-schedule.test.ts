@@ -8,6 +8,7 @@ import { CheckpointSchedule } from './checkpoint-schedule.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunEntry } from './run-book.js';
 import type { RunContext } from './run-context.js';
+import { RunTraces } from './run-traces.js';
 
 const RUN = runId('r');
 const EVERY_MS = 1000;
@@ -33,6 +34,7 @@ function openSchedule(everySteps?: number, size = 2) {
     metrics: { checkpointSaved: () => undefined, checkpointFailed: () => undefined },
     events: { append: (event: RunEventBody) => void events.push(event) },
     log: { error: () => undefined },
+    traces: new RunTraces(RUN),
   } as unknown as RunContext;
   const prepared = {
     engine: { weights, optimizerState: new Float32Array(0), kernelId: 'js/1' },

@@ -1,6 +1,6 @@
 import { optimizerSlotNames } from '#kernel';
 import { type Checkpoint, isKeptForGood, saveCheckpoint } from '#storage';
-import { failpoint, progressOf, RopeteamError, type RunState } from '#training';
+import { coordinatorUpdate, failpoint, progressOf, RopeteamError, type RunState } from '#training';
 import { areFiniteUnhurried } from './finite.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunEntry } from './run-book.js';
@@ -71,7 +71,7 @@ export class CheckpointSchedule {
   }
 
   #checkpoint(state: RunState, { weights, optimizerState }: Memory): Checkpoint {
-    const { engine, job, shape, program } = this.#prepared;
+    const { engine, job, shape, program, best } = this.#prepared;
     return {
       run: shape.run,
       fence: shape.fence,
@@ -81,9 +81,10 @@ export class CheckpointSchedule {
       kernelId: engine.kernelId,
       weights,
       optimizerState,
-      slots: optimizerSlotNames(job.train.optimizer),
+      slots: optimizerSlotNames(coordinatorUpdate(job.train).optimizer),
       parameters: program.parameters,
       progress: progressOf(state),
+      ...(state.best === undefined ? {} : { best: best.of(state.best.step) }),
     };
   }
 
@@ -124,7 +125,9 @@ export class CheckpointSchedule {
     await this.#prepared.ledger.flush();
     await this.#entry.eventLog.flush();
     failpoint('before-checkpoint');
-    const saved = await saveCheckpoint(this.#entry.folder, checkpoint, this.#prepared.job.checkpoint);
+    const saved = await this.#context.traces.checkpointing(checkpoint.step, () =>
+      saveCheckpoint(this.#entry.folder, checkpoint, this.#prepared.job.checkpoint),
+    );
     this.#lastStep = checkpoint.step;
     this.#context.metrics.checkpointSaved(saved);
     this.#context.events.append({ event: 'checkpoint_saved', step: checkpoint.step, ...saved });

@@ -1,15 +1,27 @@
 /** One run from the queue to its last event: prepare, wait for workers, train, save, tell. */
 import { collectClosedMemory } from '#engine';
 import { forgetInputs } from '#storage';
-import { failpoint, fromEnvelope, isOutsideFailure, RopeteamError, type RunSummary, toEnvelope } from '#training';
+import {
+  failpoint,
+  fromEnvelope,
+  isOutsideFailure,
+  type LocalShape,
+  RopeteamError,
+  type RunShape,
+  type RunSummary,
+  toEnvelope,
+} from '#training';
 import { CheckpointSchedule } from './checkpoint-schedule.js';
 import { finishRun } from './finish-run.js';
+import { liveRun } from './live-run.js';
+import { logEvent } from './log-event.js';
 import { type PreparedRun, prepareRun } from './prepare-run.js';
 import { ReadyWorkers } from './ready-workers.js';
 import type { Resumed } from './resume-run.js';
 import type { RunEntry } from './run-book.js';
 import type { CoordinatorContext, RunContext } from './run-context.js';
 import type { RunOutcome } from './run-outcome.js';
+import { RunTraces } from './run-traces.js';
 import { RunTrainer } from './train-run.js';
 
 /** How soon a worker that waits behind a lost item is noticed. */
@@ -17,7 +29,9 @@ const PROGRESS_CHECK_MS = 25;
 
 export async function conductRun(shared: CoordinatorContext, entry: RunEntry, shutdown: AbortSignal): Promise<void> {
   const log = shared.log.with({ run: entry.run });
-  const context: RunContext = { ...shared, log, events: entry.events };
+  const traces = new RunTraces(entry.run);
+  const context: RunContext = { ...shared, log, events: entry.events, traces };
+  entry.events.listen((event) => logEvent(log, event));
   let mayGoOn = false;
   try {
     update(context, entry, { state: 'preparing' });
@@ -38,6 +52,7 @@ export async function conductRun(shared: CoordinatorContext, entry: RunEntry, sh
     context.metrics.runFailed(known.code);
     entry.events.append({ event: 'run_failed', ...toEnvelope(known) });
   } finally {
+    traces.ended();
     entry.dataset = undefined;
     await entry.eventLog.flush();
     failpoint('before-cleanup');
@@ -66,6 +81,7 @@ async function trainAndFinish(
       update(context, entry, { step: state.version, loss });
       checkpoints.afterStep(state);
     },
+    restoring: (state) => checkpoints.final(state),
     ended: settle,
   });
   const ready = new ReadyWorkers(context, prepared, trainer);
@@ -76,11 +92,16 @@ async function trainAndFinish(
     // Nothing was trained: weights fresh from their initialisation are no model to save.
     ended.throwIfAborted();
     announceStart(context, entry, prepared, ready);
+    entry.live = () => {
+      const moment = { now: performance.now(), wall: Date.now(), goodput: trainer.record.goodput };
+      return liveRun(trainer.state, trainer.record.activity, membership.members, moment);
+    };
     const outcome = await trainUntilSettled(trainer, settled, ended);
     await trainer.queueSettled();
     await checkpoints.settled();
     await prepared.ledger.flush();
     if (outcome.kind === 'failed') {
+      context.log.error('run_failed', { ...outcome.error });
       update(context, entry, { state: 'failed' });
       context.metrics.runFailed(fromEnvelope(outcome.error).code);
       entry.events.append({ event: 'run_failed', ...outcome.error });
@@ -90,6 +111,7 @@ async function trainAndFinish(
     update(context, entry, { state: 'finished', weightsSha256 });
     return outcome.stoppedBy === 'user';
   } finally {
+    entry.live = undefined;
     membership.listen(undefined);
     averages.assign(undefined);
     for (const { session } of membership.members) session.send({ kind: 'run-ended', run, fence });
@@ -159,6 +181,7 @@ function tellStart(context: RunContext, entry: RunEntry, prepared: PreparedRun, 
     samples: dataset.info.samples,
     batch: shape.batch,
     microBatches: shape.microBatches,
+    ...(shape.local === undefined ? {} : { localSteps: localStepsOf(shape, shape.local) }),
     steps: shape.steps,
     epochs: shape.epochs,
     ...context.urls,
@@ -166,6 +189,10 @@ function tellStart(context: RunContext, entry: RunEntry, prepared: PreparedRun, 
     ...(start.initFrom === undefined ? {} : { initFrom: start.initFrom }),
     warnings: [...dataset.info.warnings, ...start.warnings],
   });
+}
+
+function localStepsOf({ microBatches: replicas }: RunShape, { steps, batch }: LocalShape) {
+  return { steps, replicas, batch };
 }
 
 /** Changes what `runs` shows; a field set to undefined is taken away. */

@@ -8,6 +8,7 @@ import {
   isOn,
   isRedisLeftOpen,
   oneOf,
+  oneOfEither,
   redisUrlFrom,
   TLS_CLOSES,
   TOKENS_CLOSE,
@@ -74,7 +75,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       'http-tokens': { type: 'string' },
       'join-tokens': { type: 'string' },
       insecure: { type: 'boolean', default: false },
-      'log-level': { type: 'string', default: 'info' },
+      'log-level': { type: 'string' },
     },
   });
   const tlsFolder = values.tls ?? (environment.ROPETEAM_TLS || undefined);
@@ -119,6 +120,11 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     only: values.only === undefined ? undefined : runId(values.only),
     failpoints: environment.ROPETEAM_FAILPOINTS || undefined,
     production: environment.NODE_ENV === 'production',
-    logLevel: oneOf('--log-level', values['log-level'], LOG_LEVELS),
+    logLevel: oneOfEither(
+      ['--log-level', values['log-level']],
+      ['ROPETEAM_LOG_LEVEL', environment.ROPETEAM_LOG_LEVEL],
+      'info',
+      LOG_LEVELS,
+    ),
   };
 }

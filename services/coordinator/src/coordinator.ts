@@ -3,15 +3,15 @@ import { dirname, join } from 'node:path';
 import { type RefusedHandshake, startCoordinatorServer } from '#protocol';
 import { openWorkQueues } from '#queues';
 import { openAuditLog } from '#storage';
-import { createCoordinatorMetrics, type Logger, packageVersion, startMetricsServer } from '#telemetry';
-import { failpoint, type RopeteamError } from '#training';
+import { createCoordinatorMetrics, type Logger, packageVersion, startMetricsServer, startSpan } from '#telemetry';
+import { failpoint, type RopeteamError, type SessionHandler, type WorkerSession } from '#training';
 import { openAdmission } from './admission.js';
 import { auditCalls } from './audit-calls.js';
 import { AveragesDesk } from './averages-desk.js';
 import { conductRun } from './conduct-run.js';
 import type { CoordinatorConfiguration } from './configuration.js';
+import { httpRoutes } from './http-routes.js';
 import { Leads } from './leads.js';
-import { PAGE_ROLES, pageRoutes, runEventStream } from './live-page.js';
 import { Membership } from './membership.js';
 import { watchQueues } from './queue-watch.js';
 import { RunBook } from './run-book.js';
@@ -19,6 +19,7 @@ import type { CoordinatorContext } from './run-context.js';
 import { scrapeTargets, workerState } from './scrape-targets.js';
 import { seldom } from './seldom.js';
 import { settleKernel } from './settle-kernel.js';
+import { watchSystem } from './system-watch.js';
 import { timeQueues } from './timed-queues.js';
 
 export interface Coordinator {
@@ -75,6 +76,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
   const averages = new AveragesDesk();
   queues.consumeAverages((item, signal) => averages.process(item, signal));
 
+  const system = watchSystem(runsDirectory, log);
   const redis = `${queues.engine.engine} ${queues.engine.version}`;
   let serving = false;
   const http = await startMetricsServer({
@@ -84,14 +86,12 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     ready: () => serving,
     tls: configuration.httpTls,
     tokens: configuration.httpTokens,
-    routes: {
-      ...pageRoutes({ coordinator: name, kernel, redis }, () => book.summaries),
-      '/targets': {
-        for: ['metrics', 'admin'],
-        make: () => ({ contentType: 'application/json', body: scrapeTargets(membership.members) }),
-      },
-    },
-    stream: { for: PAGE_ROLES, open: runEventStream(book) },
+    ...httpRoutes({
+      facts: { coordinator: name, kernel, redis },
+      book,
+      system: () => system.figures,
+      targets: () => scrapeTargets(membership.members),
+    }),
   });
   // Those of one run alone share the folder, and nobody but their starter reaches them.
   const audit =
@@ -100,7 +100,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
           onError: ({ code, message }) => log.error('audit_failed', { code, message }),
         })
       : undefined;
-  const admit = openAdmission(configuration.joinTokens, log);
+  const mayJoin = openAdmission(configuration.joinTokens, log);
   const server = await startCoordinatorServer({
     host,
     port: configuration.port,
@@ -115,8 +115,8 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     onUnexpectedError: (error, method) => log.error('call_failed', { method, error }),
     handlers: {
       workerJoined: (session) => {
-        admit(session);
-        return membership.admit(session);
+        mayJoin(session);
+        return admit(membership, session);
       },
       readShard: (run, split, index) => book.readShard(run, split, index),
       submit: (submission) => book.submit(submission),
@@ -144,7 +144,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     onFenced: (error) => onFenced(error),
     urls: { dashboard: `${http.url}/`, metrics: `${http.url}/metrics` },
   };
-  const endWatch = watchQueues(queues, metrics, log);
+  const endWatch = watchQueues(queues, metrics, log, system.queuesSeen);
 
   return {
     fenced,
@@ -159,6 +159,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     },
     close: async () => {
       endWatch();
+      system.end();
       setServing(false);
       membership.closeAll('the coordinator stops');
       await server.close();
@@ -170,6 +171,19 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
       await leads.releaseAll();
     },
   };
+}
+
+/** In the trace of the worker's own attempt to join. */
+function admit(membership: Membership, session: WorkerSession): SessionHandler {
+  const span = startSpan('admit', { worker: session.hello.worker }, session.trace);
+  try {
+    const handler = membership.admit(session);
+    span.end();
+    return handler;
+  } catch (error) {
+    span.end(error);
+    throw error;
+  }
 }
 
 /** Other coordinators, each with a run of its own, may have theirs in it. */

@@ -1,11 +1,11 @@
 import { checkFence, saveModel, weightsSha256 } from '#storage';
-import { failpoint, type RunEventBody } from '#training';
+import { committedSteps, failpoint, type RunEventBody } from '#training';
 import type { CheckpointSchedule } from './checkpoint-schedule.js';
 import { checkFinite } from './finite.js';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunEntry } from './run-book.js';
 import type { RunContext } from './run-context.js';
-import type { RunOutcome } from './run-outcome.js';
+import { keptBy, type RunOutcome } from './run-outcome.js';
 import type { RunTrainer } from './train-run.js';
 
 /**
@@ -22,8 +22,10 @@ export async function finishRun(
 ): Promise<string> {
   const { shape, engine, dataset, program, model, jobSha256, start, ledger } = prepared;
   const { seconds } = trainer.record;
-  checkFinite(trainer.state.version, engine.weights, outcome.metrics);
-  await checkpoints.final(trainer.state);
+  const steps = committedSteps(trainer.state);
+  const kept = keptBy(trainer.state, prepared);
+  checkFinite(steps, engine.weights, outcome.metrics);
+  if (trainer.state.restored === undefined) await checkpoints.final(trainer.state);
   const hash = await weightsSha256(engine.weights);
   failpoint('before-model');
   await checkFence(entry.folder, shape.fence);
@@ -37,18 +39,20 @@ export async function finishRun(
     jobSha256,
     weightsSha256: hash,
     kernelId: engine.kernelId,
+    ...(kept === undefined ? {} : { kept }),
     ...(start.initFrom === undefined ? {} : { initFrom: start.initFrom }),
   });
   failpoint('after-model');
   const { samplesCommitted, workersLost, blocksReissued, goodput } = trainer.record;
   const finished: RunEventBody = {
     event: 'run_finished',
-    steps: trainer.state.version,
-    epochs: Math.floor(trainer.state.version / shape.stepsPerEpoch),
+    steps,
+    epochs: Math.floor(steps / shape.stepsPerEpoch),
     seconds,
     samplesPerSecond: seconds > 0 ? samplesCommitted / seconds : 0,
     stoppedBy: outcome.stoppedBy,
     ...outcome.metrics,
+    ...(kept === undefined ? {} : { kept }),
     weightsSha256: hash,
     optimizerSha256: await weightsSha256(engine.optimizerState),
     ledgerSha256: ledger.head,

@@ -16,7 +16,7 @@ export async function areFiniteUnhurried(weights: Float32Array): Promise<boolean
 
 /** Whether every figure there is can be written as JSON. */
 export function areFiniteMetrics(metrics: Metrics): boolean {
-  return Object.values(metrics).every(Number.isFinite);
+  return Object.values(metrics).every((figure) => typeof figure !== 'number' || Number.isFinite(figure));
 }
 
 /**

@@ -25,7 +25,7 @@ export type GrainListener = (decision: GrainDecision, workers: number) => void;
 
 /** Measures what steps cost and asks the planner how the next ones are to be leased. */
 export class GrainChooser {
-  readonly #fixed: Pick<GrainInputs, 'wanted' | 'microBatches' | 'exchangedBytes' | 'resultBytes'>;
+  readonly #fixed: Pick<GrainInputs, 'wanted' | 'microBatches' | 'rounds' | 'exchangedBytes' | 'resultBytes'>;
   readonly #told: GrainListener;
   #plan: GrainPlan = { grain: 'run', stepsPerLease: 1 };
   #lastTold: { readonly decision: GrainDecision; readonly workers: number } | undefined;
@@ -34,7 +34,7 @@ export class GrainChooser {
 
   /** @param told hears of every decision that says something new */
   constructor(
-    fixed: Pick<GrainInputs, 'wanted' | 'microBatches' | 'exchangedBytes' | 'resultBytes'>,
+    fixed: Pick<GrainInputs, 'wanted' | 'microBatches' | 'rounds' | 'exchangedBytes' | 'resultBytes'>,
     told: GrainListener,
   ) {
     this.#fixed = fixed;
@@ -81,6 +81,7 @@ export function grainChooserOf(wanted: GrainInputs['wanted'], run: PreparedRun, 
     {
       wanted,
       microBatches: shape.microBatches,
+      rounds: shape.local !== undefined,
       exchangedBytes: engine.wireWeights.byteLength + engine.inbox(0).byteLength,
       resultBytes: engine.weights.byteLength + engine.optimizerState.byteLength,
     },

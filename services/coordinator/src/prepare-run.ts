@@ -4,7 +4,18 @@ import { type AveragerEngine, type AveragerEngineOptions, fitsWithLeases, openAv
 import { formatJob, resolveModel } from '#job';
 import { compileModel, type ModelSpec, type Program } from '#kernel';
 import { type Ledger, type PreparedDataset, prepareDataset, takeFence, wholeDataset } from '#storage';
-import { type JobSpec, type LeaseSettings, RopeteamError, type RunPlan, type RunShape, shapeRun } from '#training';
+import {
+  coordinatorUpdate,
+  effectiveCut,
+  type JobSpec,
+  type LeaseSettings,
+  type LocalSettings,
+  RopeteamError,
+  type RunPlan,
+  type RunShape,
+  shapeRun,
+} from '#training';
+import { BestWeights } from './best-weights.js';
 import { checkKernelMemory, mostBlocks } from './kernel-memory.js';
 import { openResumedLedger, type Resumed, resumeRun } from './resume-run.js';
 import type { RunEntry } from './run-book.js';
@@ -23,6 +34,7 @@ export interface PreparedRun extends AsyncDisposable {
   readonly shape: RunShape;
   readonly plan: RunPlan;
   readonly engine: AveragerEngine;
+  readonly best: BestWeights;
   /** Blocks of a step that the engine can receive at the most: a power of two. */
   readonly mostBlocks: number;
   readonly ledger: Ledger;
@@ -80,18 +92,19 @@ async function open(
     ...(configuration.blasLibrary === undefined ? {} : { blasLibrary: configuration.blasLibrary }),
     threads: configuration.threads,
     model,
-    optimizer: job.train.optimizer,
-    ...(job.train.l2 === undefined ? {} : { l2: job.train.l2 }),
+    ...coordinatorUpdate(job.train),
     microBatches: shape.microBatches,
     wire: job.train.wire,
     seed: job.train.seed,
   };
-  checkKernelMemory(steps, shape);
-  const leases = configuration.grain === 'step' ? undefined : leaseSettings(job, shape, steps);
+  const local = localSettings(job, shape);
+  checkKernelMemory(steps, shape, local);
+  const leases = configuration.grain === 'step' || local !== undefined ? undefined : leaseSettings(job, shape, steps);
   const averager: AveragerEngineOptions = { ...steps, leases: leases !== undefined };
   const engine = await openAveragerEngine(averager);
   opened.push(engine);
-  const resumed = await resumeRun(entry, { fence, engine, program, seed: job.train.seed });
+  const best = new BestWeights();
+  const resumed = await resumeRun(entry, { fence, engine, best, program, seed: job.train.seed });
   const wanted = { program, model, dataset, seed: job.train.seed };
   const start: StartingWeights =
     resumed?.position === undefined
@@ -120,6 +133,7 @@ async function open(
     wire: job.train.wire,
     dataset: dataset.info,
     ...(leases === undefined ? {} : { leases }),
+    ...(local === undefined ? {} : { local }),
   };
   return {
     job,
@@ -130,6 +144,7 @@ async function open(
     shape,
     plan,
     engine,
+    best,
     mostBlocks: mostBlocks(averager),
     ledger,
     start,
@@ -139,12 +154,19 @@ async function open(
 
 /** What workers need to take leases; undefined where the coordinator has no room for what leases leave behind. */
 function leaseSettings(job: JobSpec, shape: RunShape, options: AveragerEngineOptions): LeaseSettings | undefined {
-  if (!fitsWithLeases(options)) return undefined;
-  const { optimizer, schedule, clipNorm, l2 } = job.train;
+  return fitsWithLeases(options) ? { ...ownUpdate(job), steps: shape.steps } : undefined;
+}
+
+/** What workers need to train as replicas; undefined for a job without local steps. */
+function localSettings(job: JobSpec, { local }: RunShape): LocalSettings | undefined {
+  return local === undefined ? undefined : { ...ownUpdate(job), ...local };
+}
+
+/** What a worker updates with when it does so by itself. */
+function ownUpdate({ train: { optimizer, schedule, clipNorm, l2 } }: JobSpec): Omit<LeaseSettings, 'steps'> {
   return {
     optimizer,
     schedule,
-    steps: shape.steps,
     ...(clipNorm === undefined ? {} : { clipNorm }),
     ...(l2 === undefined ? {} : { l2 }),
   };
@@ -156,7 +178,7 @@ function effectiveJob(job: JobSpec, dataset: PreparedDataset, model: ModelSpec, 
     ...job,
     data: { ...job.data, task: dataset.info.task },
     model: { ...job.model, loss: model.loss },
-    train: { ...job.train, batch: shape.batch, microBatches: shape.microBatches },
+    train: { ...job.train, ...effectiveCut(shape) },
   };
 }
 

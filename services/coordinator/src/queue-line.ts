@@ -37,12 +37,12 @@ export class QueueLine {
   }
 
   async #act(effect: QueueEffect): Promise<void> {
-    const { queues, membership } = this.#context;
+    const { queues, membership, traces } = this.#context;
     switch (effect.kind) {
       case 'announce':
         await turnEnd(); // weights that were published in this turn go out first
         failpoint('before-announce');
-        await queues.announce(effect.items);
+        await queues.announce(traces.announced(effect.items));
         failpoint('after-announce');
         return;
       case 'hand-back':

@@ -12,6 +12,7 @@ import {
   RopeteamError,
   type RunPosition,
 } from '#training';
+import type { BestWeights } from './best-weights.js';
 import type { RunEntry } from './run-book.js';
 
 /** Where a run goes on, and what is known of the steps that are made again. */
@@ -36,6 +37,7 @@ export interface Resumed {
 export interface ResumeOptions {
   readonly fence: Fence;
   readonly engine: AveragerEngine;
+  readonly best: BestWeights;
   readonly program: Program;
   readonly seed: number;
 }
@@ -54,12 +56,13 @@ export async function resumeRun(entry: RunEntry, options: ResumeOptions): Promis
   const step = newest?.checkpoint.step ?? 0;
   const initFrom = records[0]?.initFrom;
   const weightsHash = records[step - 1]?.weights;
+  const position = newest === undefined ? undefined : positionFrom(step, newest.checkpoint.progress);
   if (newest !== undefined) loadInto(entry, newest.checkpoint, options);
+  if (newest?.checkpoint.best !== undefined && position?.best !== undefined)
+    options.best.keep(position.best.step, newest.checkpoint.best);
   const { toldSteps, toldEpochs, workersLost, lastAtMs } = earlier;
   return {
-    ...(newest === undefined
-      ? {}
-      : { checkpoint: newest.path, position: positionFrom(step, newest.checkpoint.progress) }),
+    ...(newest === undefined || position === undefined ? {} : { checkpoint: newest.path, position }),
     damaged: damaged.map(({ path }) => path),
     redone: new Map(records.slice(step).map((record) => [record.step, record.weights])),
     ...(weightsHash === undefined ? {} : { weightsHash }),

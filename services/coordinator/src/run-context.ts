@@ -6,6 +6,7 @@ import type { CoordinatorConfiguration } from './configuration.js';
 import type { Leads } from './leads.js';
 import type { Membership } from './membership.js';
 import type { RunEvents } from './run-events.js';
+import type { RunTraces } from './run-traces.js';
 
 /** What every run of a coordinator shares. */
 export interface CoordinatorContext {
@@ -26,4 +27,5 @@ export interface CoordinatorContext {
 
 export interface RunContext extends CoordinatorContext {
   readonly events: RunEvents;
+  readonly traces: RunTraces;
 }

@@ -17,6 +17,7 @@ export class RunEvents {
   /** So many of them may be seen. */
   #written: number;
   #ended = false;
+  #listener: (event: RunEvent) => void = () => undefined;
 
   constructor(run: string, log: Pick<EventLog, 'append' | 'readEvents' | 'onWritten' | 'count'>) {
     this.#run = run;
@@ -29,6 +30,11 @@ export class RunEvents {
     });
   }
 
+  /** From now on this one hears every event as it is appended; it takes the place of the one before. */
+  listen(listener: (event: RunEvent) => void): void {
+    this.#listener = listener;
+  }
+
   append(body: RunEventBody): void {
     if (this.#ended) return;
     const event: RunEvent = { ...body, time: new Date().toISOString(), run: this.#run };
@@ -36,6 +42,7 @@ export class RunEvents {
     this.#recent[this.#count % RECENT_EVENTS] = event;
     this.#count++;
     this.#ended = body.event === 'run_finished' || body.event === 'run_failed';
+    this.#listener(event);
   }
 
   /** Events from number `from`, then live ones, until the run's last event or the signal. */

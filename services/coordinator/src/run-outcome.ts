@@ -1,7 +1,8 @@
 /** How a run ends, and who hears of it. */
 import {
   type ErrorEnvelope,
-  type Metrics,
+  type FinalMetrics,
+  type Kept,
   nameRows,
   RopeteamError,
   type RunEffect,
@@ -16,15 +17,27 @@ export type RunOutcome =
   | {
       readonly kind: 'finished';
       readonly stoppedBy: StoppedBy;
-      readonly metrics: Readonly<Partial<Record<SplitName, Metrics>>>;
+      readonly metrics: Readonly<Partial<Record<SplitName, FinalMetrics>>>;
     }
   | { readonly kind: 'failed'; readonly error: ErrorEnvelope };
 
 export interface TrainerListener {
   /** A step counts; the weights hold still until this returns. */
   committed(state: RunState, loss: number): void;
+  /** No step comes any more, and the weights are about to be replaced by those of the best epoch. */
+  restoring(state: RunState): Promise<void>;
   /** Called once, when the run has finished or failed. */
   ended(outcome: RunOutcome): void;
+}
+
+/** Where the kept weights come from, if they are an epoch's for being its best. */
+export function keptBy(
+  { best, restored, version }: RunState,
+  { job, dataset }: Pick<PreparedRun, 'job' | 'dataset'>,
+): Kept | undefined {
+  if (best === undefined || (restored === undefined && best.step !== version)) return undefined;
+  const split = dataset.info.samples.validation > 0 ? 'validation' : 'train';
+  return { step: best.step, epoch: best.epoch, metric: `${split}.${job.train.metric}`, value: best.value };
 }
 
 /** A step that could not be averaged, adopted or written down: nothing may count after it. */

@@ -1,7 +1,7 @@
 import type { AverageResult, LossSums } from '#engine';
-import { learningRateAt } from '#kernel';
 import {
   blockKey,
+  committedSteps,
   failpoint,
   type GradientReceipt,
   type GrainDecision,
@@ -12,14 +12,17 @@ import {
   type RunEvent,
   type RunEventBody,
   type RunState,
+  rateOfStep,
   type Step,
   samplesOfStep,
 } from '#training';
 import { areFiniteMetrics } from './finite.js';
 import type { PreparedRun } from './prepare-run.js';
+import { RunActivity } from './run-activity.js';
 import type { RunContext } from './run-context.js';
 import { StepTimeline } from './step-timeline.js';
 import type { Arrival } from './uploads.js';
+import { WorkerPace } from './worker-pace.js';
 
 /** The average of the step that is being committed. */
 export type Averaged = Pick<AverageResult, 'gradientNorm' | 'weightsHash'> & { readonly learningRate: number };
@@ -28,9 +31,12 @@ type Timing = Pick<RunEvent & { event: 'step_committed' }, 'durationMs' | 'phase
 
 /** Writes down what a run does: ledger, events, metrics, and the counts its summary needs. */
 export class RunRecord {
+  /** For whoever looks on; nothing of it is written down. */
+  readonly activity: RunActivity;
   readonly #context: RunContext;
   readonly #prepared: PreparedRun;
   readonly #timeline = new StepTimeline();
+  readonly #pace = new WorkerPace();
   #startedAt: number | undefined;
   #epochStart = { at: 0, samples: 0 };
   #workersLost = 0;
@@ -40,6 +46,7 @@ export class RunRecord {
   constructor(context: RunContext, prepared: PreparedRun) {
     this.#context = context;
     this.#prepared = prepared;
+    this.activity = new RunActivity(prepared.shape);
     this.#workersLost = prepared.resumed?.workersLost ?? 0;
   }
 
@@ -68,10 +75,12 @@ export class RunRecord {
     this.#startedAt = performance.now();
     this.#epochStart = { at: this.#startedAt, samples: 0 };
     this.#timeline.begin();
+    this.#pace.begin();
   }
 
   arrived(receipt: GradientReceipt | LeaseReceipt, arrival: Arrival): void {
     this.#timeline.arrived(receipt, arrival);
+    this.activity.arrived(receipt, arrival);
   }
 
   averaged(durationMs: number): void {
@@ -127,13 +136,16 @@ export class RunRecord {
     const samplesLeased = steps.reduce((sum, { sampleCount }) => sum + sampleCount, 0);
     this.#context.metrics.leaseCommitted();
     this.#context.metrics.workerTimed(worker, receipt.computeMs / 1000 / Math.max(1, samplesLeased));
+    this.#pace.computed(worker, samplesLeased, receipt.computeMs);
     let loss = 0;
     for (const record of steps) {
       const { step, sampleCount: samples, lossSum, gradientHash: gradient, gradientNorm, weightsHash } = record;
-      const learningRate = learningRateAt(job.train.schedule, job.train.optimizer, step, shape.steps);
+      const learningRate = rateOfStep(job.train, shape, step);
       const block = { begin: 0, end: shape.microBatches, worker, attempt, samples, lossSum, gradient };
       loss = this.#write(step, record, [block], { ...timing, learningRate, gradientNorm, weightsHash });
     }
+    this.#tellPace();
+    this.#context.traces.committed(receipt.step);
     return loss;
   }
 
@@ -141,8 +153,17 @@ export class RunRecord {
   committed({ step, receipts, sums }: RunEffect & { kind: 'committed' }, figures: Averaged & Timing): number {
     for (const { worker, computeMs, sampleCount } of receipts) {
       this.#context.metrics.workerTimed(worker, computeMs / 1000 / Math.max(1, sampleCount));
+      this.#pace.computed(worker, sampleCount, computeMs);
     }
-    return this.#write(step, sums, receipts.map(ledgerBlock), figures);
+    const loss = this.#write(step, sums, receipts.map(ledgerBlock), figures);
+    this.#tellPace();
+    this.#context.traces.committed(step);
+    return loss;
+  }
+
+  #tellPace(): void {
+    const measured = this.#pace.due();
+    if (measured !== undefined) this.#context.events.append({ event: 'workers_measured', ...measured });
   }
 
   #write(step: Step, sums: LossSums, blocks: readonly LedgerBlock[], figuresOfStep: Averaged & Timing): number {
@@ -181,7 +202,10 @@ export class RunRecord {
     });
   }
 
-  epochFinished({ epoch, train, validation: measured }: RunEffect & { kind: 'epoch-finished' }, state: RunState): void {
+  epochFinished(
+    { epoch, train, validation: measured, best }: RunEffect & { kind: 'epoch-finished' },
+    state: RunState,
+  ): void {
     const now = performance.now();
     const samples = this.#samplesCommitted - this.#epochStart.samples;
     const samplesPerSecond = samples / Math.max(1e-9, (now - this.#epochStart.at) / 1000);
@@ -195,8 +219,9 @@ export class RunRecord {
       event: 'epoch_finished',
       epoch,
       epochs: this.#prepared.shape.epochs,
-      step: state.version,
+      step: committedSteps(state),
       ...metrics,
+      ...(best ? { best } : {}),
       samplesPerSecond,
     });
   }

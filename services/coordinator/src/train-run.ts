@@ -1,10 +1,10 @@
 /** Trains one prepared run: feeds what happens to the step protocol and does what the protocol answers. */
 import { setImmediate as turnEnd } from 'node:timers/promises';
-import { learningRateAt } from '#kernel';
 import { encodeWeights } from '#protocol';
 import {
   type AverageItem,
   advanceRun,
+  averageTerms,
   type EncodedWeights,
   failpoint,
   type GradientProof,
@@ -12,10 +12,10 @@ import {
   gradientKey,
   type LeaseProof,
   type LeaseReceipt,
-  newRun,
   type RunEffect,
   type RunInput,
   type RunState,
+  rateOfStep,
   type Step,
   sumsOfStep,
   toEnvelope,
@@ -23,6 +23,8 @@ import {
   type WorkerMessage,
 } from '#training';
 import { AveragingGate } from './averaging-gate.js';
+import { keepBest, restoreBest } from './best-weights.js';
+import { firstState } from './first-state.js';
 import { GradientInbox, slotOf } from './gradient-inbox.js';
 import { type GrainChooser, type GrainListener, grainChooserOf } from './grain-chooser.js';
 import { LeaseDesk } from './lease-desk.js';
@@ -66,14 +68,7 @@ export class RunTrainer {
     this.#weightsHash = prepared.resumed?.weightsHash;
     const told: GrainListener = (decision, workers) => this.record.grainChosen(decision, workers);
     this.#grain = grainChooserOf(context.configuration.grain, prepared, told);
-    this.#state = newRun({
-      openLeases: prepared.engine.leasePlaces,
-      shape: prepared.shape,
-      rules: prepared.job.train.stop,
-      task: prepared.dataset.info.task,
-      targetCount: prepared.dataset.info.targetCount,
-      ...(prepared.resumed === undefined ? {} : { position: prepared.resumed.position }),
-    });
+    this.#state = firstState(prepared);
   }
 
   get state(): RunState {
@@ -204,7 +199,7 @@ export class RunTrainer {
     else this.#incomplete(itemId, receipt.worker);
   }
 
-  /** A receipt came and not all that it speaks of: somebody has to compute it again. */
+  /** Not all that its receipt speaks of came: somebody has to compute it again. */
   #incomplete(itemId: string, worker: WorkerId): void {
     this.#context.metrics.itemFailed('incomplete');
     this.#context.log.warn('upload_incomplete', { worker, item: itemId });
@@ -216,19 +211,16 @@ export class RunTrainer {
     if (!this.#isOurs(receipt)) return;
     const arrival = this.#inbox.complete(receipt);
     const held = this.#state.items.get(gradientKey(receipt.step, receipt.block));
-    if (held !== undefined && held.receipt === undefined) {
-      if (arrival === undefined) {
-        this.#incomplete(itemId, receipt.worker);
-        return;
-      }
-      this.record.arrived(receipt, arrival);
-    }
-    this.#advance({ kind: 'gradient-received', receipt });
+    const wanted = held !== undefined && held.receipt === undefined;
+    if (wanted && arrival !== undefined) this.record.arrived(receipt, arrival);
+    if (wanted && arrival === undefined) this.#incomplete(itemId, receipt.worker);
+    else this.#advance({ kind: 'gradient-received', receipt });
   }
 
   #advance(input: RunInput): void {
     const [state, effects] = advanceRun(this.#state, input);
     this.#state = state;
+    this.record.activity.saw(input, effects, state);
     const moves = effects.some(
       (effect) => effect.kind === 'publish' || (effect.kind === 'count' && effect.outcome === 'accepted'),
     );
@@ -249,9 +241,7 @@ export class RunTrainer {
         this.#gate.open(effect);
         return;
       case 'adopt':
-        this.#adopt(effect.receipt).catch((error: unknown) => {
-          this.#end({ kind: 'failed', error: toEnvelope(stepFailed(this.#prepared.shape.run, 'adopted', error)) });
-        });
+        this.#adopt(effect.receipt).catch((error: unknown) => this.#fail('adopted', error));
         return;
       case 'distrust':
         // Its place is taken from it in a moment, when this turn of the step protocol is done.
@@ -272,8 +262,13 @@ export class RunTrainer {
       case 'publish':
         this.#publish(effect.version);
         return;
+      case 'restore':
+        this.#restore(effect.best.step).catch((error: unknown) => this.#fail('taken back', error));
+        return;
       case 'epoch-finished':
-        this.#writeRecord();
+        if (effect.best) keepBest(this.#prepared, this.#state);
+        this.#writeRecord(); // a checkpoint of a step before may still need what was the best until now
+        this.#prepared.best.forgetBefore();
         failpoint('epoch-change');
         this.record.epochFinished(effect, this.#state);
         return;
@@ -336,6 +331,13 @@ export class RunTrainer {
     this.#chooseGrain();
   }
 
+  async #restore(step: Step): Promise<void> {
+    this.#writeRecord();
+    await this.#listener.restoring(this.#state);
+    await restoreBest(this.#prepared, step);
+    this.#advance({ kind: 'restored' });
+  }
+
   #writeRecord(): void {
     const write = this.#unrecorded;
     this.#unrecorded = undefined;
@@ -343,8 +345,13 @@ export class RunTrainer {
       write?.();
     } catch (error) {
       // A step that is not in the ledger may not count, and its weights are out.
-      this.#end({ kind: 'failed', error: toEnvelope(stepFailed(this.#prepared.shape.run, 'recorded', error)) });
+      this.#fail('recorded', error);
     }
+  }
+
+  /** What a step could not be; nothing may count after it. */
+  #fail(what: string, cause: unknown): void {
+    this.#end({ kind: 'failed', error: toEnvelope(stepFailed(this.#prepared.shape.run, what, cause)) });
   }
 
   #end(outcome: RunOutcome): void {
@@ -371,22 +378,22 @@ export class RunTrainer {
     failpoint('before-average');
     const startedAt = performance.now();
     const sums = sumsOfStep(receipts, shape.microBatches);
-    const learningRate = learningRateAt(job.train.schedule, job.train.optimizer, step, shape.steps);
+    const { divisor: sampleCount, ...terms } = averageTerms(job.train, shape, step, sums.sampleCount);
     const request = {
       step,
       blocks: receipts.map((receipt) => ({ slot: slotOf(receipt), ...receipt.block })),
-      sampleCount: sums.sampleCount,
-      learningRate,
-      ...(job.train.clipNorm === undefined ? {} : { clipNorm: job.train.clipNorm }),
+      sampleCount,
+      ...terms,
     };
-    const result = await engine.average(request).catch((error: unknown) => {
+    const averaging = this.#context.traces.averaging(step, () => engine.average(request));
+    const result = await averaging.catch((error: unknown) => {
       // Nobody comes for these receipts again, and half an update can't be undone.
-      this.#end({ kind: 'failed', error: toEnvelope(stepFailed(shape.run, `averaged (step ${step})`, error)) });
+      this.#fail(`averaged (step ${step})`, error);
       throw error;
     });
     failpoint('after-average');
     this.record.averaged(performance.now() - startedAt);
-    this.#averaged = { ...result, learningRate };
+    this.#averaged = { ...result, learningRate: rateOfStep(job.train, shape, step) };
     this.#advance({ kind: 'averaged', step, finite: result.finite && Number.isFinite(sums.lossSum) });
     this.#chooseGrain();
     return { step, weights: result.weightsHash };

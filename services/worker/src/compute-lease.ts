@@ -1,6 +1,6 @@
 import type { LeaseEngine } from '#engine';
 import { learningRateAt } from '#kernel';
-import type { WorkerMetrics } from '#telemetry';
+import { inSpan, type WorkerMetrics } from '#telemetry';
 import {
   type CoordinatorSession,
   failpoint,
@@ -47,11 +47,13 @@ export class LeaseWork implements AsyncDisposable {
     const takenAt = performance.now();
     if ((await state.ready(released)) !== 'ready') return 'dropped';
     const waitedMs = Math.max(0, takenAt - weights.currentSince);
-    const { startHash, steps, computeMs } = await weights.hold(async () => {
+    const facts = { run: item.run, kind: item.kind, step: item.step, item: taken.itemId, worker: this.#options.worker };
+    const computing = weights.hold(async () => {
       const result = await engine.run({ epoch: item.epoch, firstStep: item.step, steps: this.#stepsOf(item) });
       state.advance(item.step + result.steps.filter(({ finite }) => finite).length);
       return result;
     });
+    const { startHash, steps, computeMs } = await inSpan('compute', facts, item.trace, () => computing);
     const samples = steps.reduce((sum, { sampleCount }) => sum + sampleCount, 0);
     metrics.leaseComputed({ steps: steps.length, samples, waitedMs, computeMs });
     metrics.weightsReceived(item.step + steps.length);

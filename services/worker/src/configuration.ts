@@ -8,6 +8,7 @@ import {
   isOn,
   isRedisLeftOpen,
   oneOf,
+  oneOfEither,
   redisUrlFrom,
   TLS_CLOSES,
   TOKENS_CLOSE,
@@ -64,7 +65,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       tls: { type: 'string' },
       'http-tokens': { type: 'string' },
       insecure: { type: 'boolean', default: false },
-      'log-level': { type: 'string', default: 'info' },
+      'log-level': { type: 'string' },
     },
   });
   const tlsFolder = values.tls ?? (environment.ROPETEAM_TLS || undefined);
@@ -72,7 +73,9 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
   const tokensFolder = values['http-tokens'] ?? (environment.ROPETEAM_HTTP_TOKENS || undefined);
   const hasTls = tlsFolder !== undefined;
   const redisUrl = redisUrlFrom(environment);
-  const out = { argument: '--coordinator', host: hostOf(values.coordinator), closed: hasTls, hint: TLS_CLOSES };
+  const host = hostOf(values.coordinator);
+  // What is no host:port is refused where it is used.
+  const out = { argument: '--coordinator', host, closed: hasTls || host === '', hint: TLS_CLOSES };
   const metricsHost = values['metrics-host'];
   const metrics = {
     argument: '--metrics-host',
@@ -100,7 +103,12 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     metricsPort: wholeNumber('--metrics-port', values['metrics-port'], 0, 65_535),
     failpoints: environment.ROPETEAM_FAILPOINTS || undefined,
     production: environment.NODE_ENV === 'production',
-    logLevel: oneOf('--log-level', values['log-level'], LOG_LEVELS),
+    logLevel: oneOfEither(
+      ['--log-level', values['log-level']],
+      ['ROPETEAM_LOG_LEVEL', environment.ROPETEAM_LOG_LEVEL],
+      'info',
+      LOG_LEVELS,
+    ),
   };
 }
 

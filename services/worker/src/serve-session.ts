@@ -3,7 +3,7 @@ import { setImmediate as turnEnd } from 'node:timers/promises';
 import type { KernelName } from '#engine';
 import { connectCoordinator } from '#protocol';
 import { openWorkSource } from '#queues';
-import type { Logger, WorkerMetrics } from '#telemetry';
+import { type Logger, startSpan, type WorkerMetrics } from '#telemetry';
 import {
   type CoordinatorMessage,
   type Fence,
@@ -11,6 +11,7 @@ import {
   PROTOCOL_VERSION,
   type RunId,
   type TakenItem,
+  versionOf,
 } from '#training';
 import type { WorkerConfiguration } from './configuration.js';
 import { RunSlot } from './run-slot.js';
@@ -52,7 +53,8 @@ export async function serveSession(
   let deliver = (message: CoordinatorMessage): void => void early.push(message);
 
   failpoint('worker-before-hello');
-  await using session = await connectCoordinator({
+  const joining = startSpan('join', { worker: configuration.name, coordinator: configuration.coordinator });
+  const connecting = connectCoordinator({
     address: configuration.coordinator,
     tls: configuration.tls,
     joinToken: configuration.joinToken,
@@ -67,7 +69,10 @@ export async function serveSession(
     },
     handler: { message: (message) => deliver(message), closed: (reason) => closing.abort(reason) },
     signal: over,
+    trace: joining.context,
   });
+  connecting.then(() => joining.end(), joining.end);
+  await using session = await connecting;
   await using source = await openWorkSource({
     redisUrl: configuration.redisUrl,
     namespace: configuration.namespace,
@@ -124,7 +129,8 @@ export async function serveSession(
       // Without its session, or after its run, a computation fails because it is not wanted any more.
       if (over.aborted || !slot.holds(run)) return 'dropped';
       metrics.itemFailed();
-      log.error('item_failed', { item: taken.itemId, error });
+      const { item } = taken;
+      log.error('item_failed', { run: item.run, step: versionOf(item), item: taken.itemId, error });
       session.send({ kind: 'job-failed', itemId: taken.itemId, code: codeOf(error), message: messageOf(error) });
       // Its first steps may be in the weights already: what is here is of no version, so this worker begins anew.
       if (taken.item.kind === 'lease') closing.abort('a lease failed half way');

@@ -6,7 +6,7 @@ import {
   type WorkerEngineOptions,
   workerFits,
 } from '#engine';
-import type { WorkerMetrics } from '#telemetry';
+import { inSpan, type SpanFacts, type WorkerMetrics } from '#telemetry';
 import {
   type CoordinatorSession,
   type EvaluationItem,
@@ -16,8 +16,10 @@ import {
   type GradientReceipt,
   type LeaseSettings,
   type RunPlan,
+  ratesOfRound,
   type Step,
   type TakenItem,
+  versionOf,
   type WeightsFrame,
   type WorkerId,
   type WorkerItem,
@@ -39,11 +41,11 @@ export interface WorkerRun extends AsyncDisposable {
   /** A piece of the state that a lease begins with. */
   acceptState(frame: WeightsFrame): void;
   /** Computes a taken item and sends what came of it; `dropped` when it was released or is of the past. */
-  compute(
-    taken: TakenItem,
-    signal: AbortSignal,
-  ): Promise<GradientReceipt | EvaluationReceipt | LeaseSummary | 'dropped'>;
+  compute(taken: TakenItem, signal: AbortSignal): Promise<GradientReceipt | Evaluated | LeaseSummary | 'dropped'>;
 }
+
+/** An evaluation's receipt as the queue keeps it. */
+type Evaluated = Omit<EvaluationReceipt, 'tally'>;
 
 export interface WorkerRunOptions {
   readonly configuration: WorkerConfiguration;
@@ -72,6 +74,7 @@ export async function openWorkerRun(
     batch: plan.batch,
     microBatches: plan.microBatches,
     wire: plan.wire,
+    ...(plan.local === undefined ? {} : { local: plan.local }),
   };
   const engine = await openWorkerEngine(withLeases(engineOptions, plan.leases));
   const weights = new WeightsBoard(engine);
@@ -145,9 +148,14 @@ async function computeGradient(
   if ((await weights.until(item.step, released)) !== 'ready') return 'dropped';
   const waitedMs = Math.max(0, takenAt - weights.currentSince);
   const { epoch, firstPosition, endPosition, block } = item;
-  const result = await weights.hold(() =>
-    engine.computeGradient({ step: item.step, epoch, firstPosition, endPosition, begin: block.begin, end: block.end }),
-  );
+  const facts = factsOf(taken, worker);
+  const { local } = plan;
+  const rates =
+    local === undefined
+      ? {}
+      : { learningRates: ratesOfRound({ ...plan, local }, item.step, endPosition - firstPosition) };
+  const part = { step: item.step, epoch, firstPosition, endPosition, ...block, ...rates };
+  const result = await inSpan('compute', facts, item.trace, () => weights.hold(() => engine.computeGradient(part)));
   const receipt: GradientReceipt = {
     ...{ run: item.run, fence: item.fence, step: item.step, block },
     worker,
@@ -159,7 +167,9 @@ async function computeGradient(
   };
   failpoint('worker-after-compute');
   const computedAt = performance.now();
-  await session.sendGradient({ itemId: taken.itemId, receipt }, result.gradient);
+  await inSpan('upload', facts, item.trace, () =>
+    session.sendGradient({ itemId: taken.itemId, receipt }, result.gradient),
+  );
   const uploadMs = performance.now() - computedAt;
   metrics.weightsReceived(item.step);
   metrics.payload('sent', result.gradient.byteLength);
@@ -172,14 +182,16 @@ async function evaluate(
   taken: TakenItem,
   item: EvaluationItem,
   released: AbortSignal,
-): Promise<EvaluationReceipt | 'dropped'> {
+): Promise<Evaluated | 'dropped'> {
   const { split, begin, end, part, version } = item;
   await shards.need(split, begin, end);
   if ((await weights.until(version, released)) !== 'ready') return 'dropped';
   const begunAt = performance.now();
-  const result = await weights.hold(() => engine.evaluate({ split, begin, end }));
+  const result = await inSpan('compute', factsOf(taken, worker), item.trace, () =>
+    weights.hold(() => engine.evaluate({ split, begin, end })),
+  );
   metrics.evaluated(performance.now() - begunAt);
-  const receipt: EvaluationReceipt = {
+  const receipt: Evaluated = {
     run: item.run,
     fence: item.fence,
     version,
@@ -188,8 +200,13 @@ async function evaluate(
     worker,
     ...sums(result),
   };
-  session.send({ kind: 'evaluation-receipt', itemId: taken.itemId, receipt });
+  session.send({ kind: 'evaluation-receipt', itemId: taken.itemId, receipt: { ...receipt, tally: result.tally } });
   return receipt;
+}
+
+/** What a span of this item says of it. */
+function factsOf({ item, itemId, attempt }: TakenItem, worker: WorkerId): SpanFacts {
+  return { run: item.run, kind: item.kind, step: versionOf(item), item: itemId, attempt, worker };
 }
 
 function sums(result: Omit<GradientResult, 'gradient' | 'gradientHash' | 'computeMs'>) {

@@ -4,13 +4,14 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { type LeaseEngine, offeredKernels, openWorkerEngine, type WorkerEngine } from '#engine';
 import { resolveModel } from '#job';
-import { compileModel, initialWeights, learningRateAt, type ModelSpec } from '#kernel';
+import { compileModel, initialWeights, type ModelSpec } from '#kernel';
 import { decodeShard, loadCheckpoint, type PreparedDataset } from '#storage';
 import {
   type JobSpec,
   type LedgerRecord,
   RopeteamError,
   type RunShape,
+  rateOf,
   samplesOfStep,
   shapeRun,
   fence as toFence,
@@ -117,20 +118,30 @@ async function computeStep(run: Computation, step: number, blockwise: boolean): 
     const result = await engine.computeGradient({ step, ...cut, begin, end });
     problems.push(
       ...differs(`the gradient of block ${begin}-${end}`, result.gradientHash, block.gradient),
-      ...differs(`the loss of block ${begin}-${end}`, result.lossSum, block.lossSum),
+      ...differs(`the loss of block ${begin}-${end}`, finiteOrZero(result.lossSum), block.lossSum),
     );
   }
-  const { schedule, optimizer } = job.train;
-  const learningRate = learningRateAt(schedule, optimizer, step, shape.steps);
+  const learningRate = rateOf(job.train, record.rollbacks ?? [], step, shape.steps);
   const made = await lease.run({ epoch: cut.epoch, firstStep: step, steps: [{ ...cut, learningRate }] });
   const [result] = made.steps;
   if (result === undefined) throw new Error(`the engine made no step ${step}`);
+  if (record.skipped !== undefined) {
+    const before = records[step - 1]?.weights ?? made.startHash;
+    return [
+      ...problems,
+      ...(result.finite ? differs('the update', 'finite', 'left out as not finite') : []),
+      ...differs('the hash of the weights, which were left as they were,', before, record.weights),
+    ];
+  }
   return [
     ...problems,
     ...differs('the gradient’s norm', result.gradientNorm, record.gradientNorm),
     ...differs('the hash of the weights', result.weightsHash, record.weights),
   ];
 }
+
+/** What the ledger writes of a figure that is not finite. */
+const finiteOrZero = (figure: number): number => (Number.isFinite(figure) ? figure : 0);
 
 async function begin(
   { engine, lease, job }: Computation,

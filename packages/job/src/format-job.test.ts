@@ -105,6 +105,8 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
     ),
     optimizer,
     schedule: fc.record({ warmup: whole(0, 1000), after }),
+    onNonFinite: fc.constantFrom('stop' as const, 'skip' as const),
+    verify: share,
     clipNorm: fc.option(positive, { nil: undefined }),
     l2: fc.option(size, { nil: undefined }),
     tolerance: fc.option(belowOne, { nil: undefined }),
@@ -148,6 +150,8 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
         ...(one.tolerance === undefined ? {} : { tolerance: one.tolerance }),
         ...(one.patience === undefined ? {} : { patience: one.patience }),
       },
+      onNonFinite: one.onNonFinite,
+      verify: one.verify,
       shuffle: one.shuffle,
       seed: one.seed,
     },
@@ -198,6 +202,8 @@ train:
   optimizer: { adam: { learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } }
   schedule: { warmup: 0, constant: {} }
   stop: {}
+  onNonFinite: stop
+  verify: 0
   shuffle: true
   seed: 7
 checkpoint:

@@ -64,6 +64,8 @@ function toJobFile(job: JobSpec): JobFileInput {
       ...(train.clipNorm === undefined ? {} : { clipNorm: train.clipNorm }),
       ...(train.l2 === undefined ? {} : { l2: train.l2 }),
       stop: train.stop,
+      onNonFinite: train.onNonFinite,
+      verify: train.verify,
       shuffle: train.shuffle,
       seed: train.seed,
     },

@@ -11,6 +11,7 @@ export function modelConflicts(settings: Settings): Conflict[] {
     ...cuts(settings),
     ...warmup(settings),
     ...twoDecays(settings),
+    ...rollbackTarget(settings),
   ];
 }
 
@@ -55,6 +56,19 @@ function size(settings: Settings): Conflict[] {
   if (large === undefined) return [];
   const { message, bytes } = large;
   return [{ path: ['model', 'layers'], message, hint: 'make the dense layers smaller', tooLargeBytes: bytes }];
+}
+
+/** Checkpoints by the clock lie elsewhere in every run: going back to one would make the weights depend on time. */
+function rollbackTarget(settings: Settings): Conflict[] {
+  if (settings('train', 'onNonFinite') !== 'rollback' || settings('checkpoint', 'everySteps') !== undefined) return [];
+  return [
+    {
+      path: ['train', 'onNonFinite'],
+      message:
+        'train.onNonFinite: rollback needs checkpoint.everySteps: where the run goes back to may not depend on time',
+      hint: 'set checkpoint.everySteps, for example 1000, or choose skip or stop',
+    },
+  ];
 }
 
 function cuts(settings: Settings): Conflict[] {

@@ -44,6 +44,8 @@ test('every form of the contract is read into its spec', () => {
       schedule: { warmup: 50, after: { kind: 'cosine', to: 0 } },
       clipNorm: 1,
       stop: { tolerance: 1e-6, patience: 5 },
+      onNonFinite: 'stop',
+      verify: 0,
       shuffle: true,
       seed: 7,
     },
@@ -67,6 +69,8 @@ test('what a job file leaves out is filled in', () => {
     optimizer: { kind: 'adam', learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
     schedule: { warmup: 0, after: { kind: 'constant' } },
     stop: {},
+    onNonFinite: 'stop',
+    verify: 0,
     shuffle: true,
     seed: 7,
   });

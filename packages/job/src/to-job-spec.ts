@@ -47,6 +47,8 @@ export function toJobSpec(file: JobFile): JobSpec {
         ...(train.stop.tolerance === undefined ? {} : { tolerance: train.stop.tolerance }),
         ...(train.stop.patience === undefined ? {} : { patience: train.stop.patience }),
       },
+      onNonFinite: train.onNonFinite,
+      verify: train.verify,
       shuffle: train.shuffle,
       seed: train.seed,
     },

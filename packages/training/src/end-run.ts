@@ -1,10 +1,9 @@
-/** How epochs are judged and runs end: the last measurement, the user's stop, a gradient that is not finite. */
+/** How epochs are judged and runs end: the last measurement, the user's stop. */
 
 import type { LossSums } from '#kernel';
 import { addLossSums } from '#kernel';
 import type { SplitName } from './dataset.js';
 import { metricsOf, NO_SUMS } from './epoch-metrics.js';
-import { RopeteamError, toEnvelope } from './errors.js';
 import type { Metrics } from './events.js';
 import { evaluationItems } from './run-shape.js';
 import type { ItemState, RunEffect, RunState } from './run-state.js';
@@ -87,20 +86,6 @@ export function endAtOnce(now: RunState): Advance {
       ...releaseAll(now),
       { kind: 'finish', stoppedBy: 'user', metrics: train === undefined ? {} : { train } },
     ],
-  ];
-}
-
-/** A mean gradient with NaN or an infinity never reaches the weights: the run ends before the update. */
-export function failNonFinite(now: RunState): Advance {
-  const error = new RopeteamError(
-    'RUN.NONFINITE',
-    { step: now.version },
-    `the mean gradient of step ${now.version} holds NaN or an infinity; the weights were left as they were before it`,
-    { hint: 'lower the learning rate, or set train.clipNorm' },
-  );
-  return [
-    { ...now, phase: 'ended', items: new Map() },
-    [{ kind: 'withdraw' }, ...releaseAll(now), { kind: 'fail', error: toEnvelope(error) }],
   ];
 }
 

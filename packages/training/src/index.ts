@@ -11,7 +11,7 @@ export { exitCodeOf, fromEnvelope, isOutsideFailure, RopeteamError, toEnvelope }
 export { startEventLimit } from './event-limit.js';
 export type { Metrics, RunEvent, RunEventBody, RunSummary, StepPhases, StoppedBy } from './events.js';
 export type { FailpointName } from './failpoints.js';
-export { armFailpoints, FAILPOINTS, failpoint } from './failpoints.js';
+export { armFailpoints, FAILPOINTS, failpoint, spoils } from './failpoints.js';
 export type { Grain, GrainDecision, GrainInputs, GrainPlan } from './grain.js';
 export { GRAIN_CHOICES, isNews, planGrain } from './grain.js';
 export { takesGradients } from './held-items.js';
@@ -40,6 +40,8 @@ export type {
   WorkerMessage,
 } from './messages.js';
 export { FRAME_BYTES, PROTOCOL_VERSION } from './messages.js';
+export { describe as describeNonFinite, rateOf } from './non-finite.js';
+export { normOutlier, withNorm } from './norm-watch.js';
 export type {
   CoordinatorHandlers,
   CoordinatorSession,
@@ -58,7 +60,16 @@ export { foldTree } from './reduction-tree.js';
 export { positionFrom, progressOf } from './run-progress.js';
 export type { RunShape, StepSamples } from './run-shape.js';
 export { evaluationItems, samplesOfLeaseStep, samplesOfStep, shapeRun } from './run-shape.js';
-export type { RunEffect, RunInput, RunPosition, RunStart, RunState } from './run-state.js';
+export type {
+  CopyReason,
+  NonFinite,
+  NonFinitePolicy,
+  RunEffect,
+  RunInput,
+  RunPosition,
+  RunStart,
+  RunState,
+} from './run-state.js';
 export { newRun } from './run-state.js';
 export type { StopRules } from './stop-rules.js';
 export { nameRows } from './suspect-rows.js';
@@ -81,3 +92,5 @@ export {
   leaseKey,
   versionOf,
 } from './work-items.js';
+export type { Conducts, Misconduct } from './worker-conduct.js';
+export { behaved, isShutOut, misbehaved } from './worker-conduct.js';

@@ -6,7 +6,7 @@ import type { Fence, RunId, Step, WorkerId } from './identities.js';
 import type { Block } from './work-items.js';
 
 /** Raised on every change of the stream that an older peer would misread. */
-export const PROTOCOL_VERSION = 5;
+export const PROTOCOL_VERSION = 6;
 
 /** Payload bytes of one frame of weights, gradient or shard. Measured best from 4 MB up (architecture, the wire). */
 export const FRAME_BYTES = 1 << 20;
@@ -50,6 +50,8 @@ export interface LeaseSettings {
   readonly steps: number;
   readonly clipNorm?: number;
   readonly l2?: number;
+  /** Steps from which on the rate is half of what it was, once for each: the run went back to them. Absent: none. */
+  readonly rollbacks?: readonly number[];
 }
 
 /** Proof of one computed block. Small: the gradient itself travels in frames before it. */

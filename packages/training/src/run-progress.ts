@@ -9,13 +9,14 @@ import { FRESH_STOP_STATE, type StopState } from './stop-rules.js';
 type Progress = Readonly<Record<string, unknown>>;
 
 /** What a checkpoint keeps of a run besides weights, optimizer state and step. A loss that is not yet known is left out. */
-export function progressOf({ epochSums, stop, lastEpoch, judging, stoppedBy }: RunState): Progress {
+export function progressOf({ epochSums, stop, lastEpoch, judging, stoppedBy, skippedInARow }: RunState): Progress {
   const known = Object.entries(stop).filter(([, value]) => Number.isFinite(value));
   return {
     epochSums,
     stop: Object.fromEntries(known),
     ...(lastEpoch === undefined ? {} : { lastEpoch }),
     judging,
+    ...(skippedInARow === 0 ? {} : { skippedInARow }),
     // The user's own end is no reason not to go on.
     ...(stoppedBy === undefined || stoppedBy === 'user' ? {} : { stoppedBy }),
   };
@@ -23,7 +24,7 @@ export function progressOf({ epochSums, stop, lastEpoch, judging, stoppedBy }: R
 
 /** The inverse of `progressOf`. @throws RangeError when it can't be what that wrote */
 export function positionFrom(version: number, progress: Progress): RunPosition {
-  const { lastEpoch, judging, stoppedBy } = progress;
+  const { lastEpoch, judging, stoppedBy, skippedInARow } = progress;
   if (typeof judging !== 'boolean') throw new RangeError('its progress does not say whether an epoch is being judged');
   return {
     version: toStep(version),
@@ -31,6 +32,7 @@ export function positionFrom(version: number, progress: Progress): RunPosition {
     stop: numbersLike<StopState>(FRESH_STOP_STATE, progress.stop),
     judging,
     ...(isEpoch(lastEpoch) ? { lastEpoch } : {}),
+    ...(typeof skippedInARow === 'number' ? { skippedInARow } : {}),
     ...(stoppedBy === 'tolerance' || stoppedBy === 'patience' ? { stoppedBy } : {}),
   };
 }

@@ -31,7 +31,7 @@ export interface RunShape {
 export function shapeRun(
   run: RunId,
   fence: Fence,
-  train: JobSpec['train'],
+  train: Pick<JobSpec['train'], 'batch' | 'limit' | 'microBatches'>,
   samples: DatasetInfo['samples'],
   parameterCount: number,
   saveEverySteps?: number,

@@ -16,6 +16,8 @@ export interface Member {
   readonly hello: WorkerHello;
   /** The run it said to be ready for. */
   readyFor: { readonly run: RunId; readonly fence: Fence; readonly takesLeases: boolean } | undefined;
+  /** It gets no work for a while. */
+  heldBack: boolean;
   /** It said that it is leaving: its end is no loss. */
   draining: string | undefined;
   /** Another process of the same name, in whose place it is. */
@@ -87,6 +89,7 @@ export class Membership {
       session,
       hello,
       readyFor: undefined,
+      heldBack: false,
       draining: undefined,
       replaced: whomItReplaces(before, hello),
     };

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { type AveragerEngine, type AveragerEngineOptions, fitsWithLeases, openAveragerEngine } from '#engine';
 import { formatJob, resolveModel } from '#job';
 import { compileModel, type ModelSpec, type Program } from '#kernel';
-import { type Ledger, type PreparedDataset, prepareDataset, takeFence, wholeDataset } from '#storage';
+import { type Ledger, type PreparedDataset, prepareDataset, readRollbacks, takeFence, wholeDataset } from '#storage';
 import { type JobSpec, type LeaseSettings, RopeteamError, type RunPlan, type RunShape, shapeRun } from '#training';
 import { checkKernelMemory, mostBlocks } from './kernel-memory.js';
 import { openResumedLedger, type Resumed, resumeRun } from './resume-run.js';
@@ -27,6 +27,8 @@ export interface PreparedRun extends AsyncDisposable {
   readonly mostBlocks: number;
   readonly ledger: Ledger;
   readonly start: StartingWeights;
+  /** Steps it went back to because a later one was not finite, oldest first. */
+  readonly rollbacks: readonly number[];
   /** Present: an earlier coordinator had begun it. */
   readonly resumed?: Resumed;
 }
@@ -87,7 +89,8 @@ async function open(
     seed: job.train.seed,
   };
   checkKernelMemory(steps, shape);
-  const leases = configuration.grain === 'step' ? undefined : leaseSettings(job, shape, steps);
+  const rollbacks = (await readRollbacks(entry.folder)).map(({ to }) => to);
+  const leases = configuration.grain === 'step' ? undefined : leaseSettings(job, shape, steps, rollbacks);
   const averager: AveragerEngineOptions = { ...steps, leases: leases !== undefined };
   const engine = await openAveragerEngine(averager);
   opened.push(engine);
@@ -133,12 +136,18 @@ async function open(
     mostBlocks: mostBlocks(averager),
     ledger,
     start,
+    rollbacks,
     ...(resumed === undefined ? {} : { resumed }),
   };
 }
 
 /** What workers need to take leases; undefined where the coordinator has no room for what leases leave behind. */
-function leaseSettings(job: JobSpec, shape: RunShape, options: AveragerEngineOptions): LeaseSettings | undefined {
+function leaseSettings(
+  job: JobSpec,
+  shape: RunShape,
+  options: AveragerEngineOptions,
+  rollbacks: readonly number[],
+): LeaseSettings | undefined {
   if (!fitsWithLeases(options)) return undefined;
   const { optimizer, schedule, clipNorm, l2 } = job.train;
   return {
@@ -147,6 +156,7 @@ function leaseSettings(job: JobSpec, shape: RunShape, options: AveragerEngineOpt
     steps: shape.steps,
     ...(clipNorm === undefined ? {} : { clipNorm }),
     ...(l2 === undefined ? {} : { l2 }),
+    ...(rollbacks.length === 0 ? {} : { rollbacks }),
   };
 }
 

@@ -1,6 +1,5 @@
 /** Trains one prepared run: feeds what happens to the step protocol and does what the protocol answers. */
 import { setImmediate as turnEnd } from 'node:timers/promises';
-import { learningRateAt } from '#kernel';
 import { encodeWeights } from '#protocol';
 import {
   type AverageItem,
@@ -17,21 +16,23 @@ import {
   type RunInput,
   type RunState,
   type Step,
-  sumsOfStep,
   toEnvelope,
   type WorkerId,
   type WorkerMessage,
 } from '#training';
+import { averageBlocks } from './average-blocks.js';
 import { AveragingGate } from './averaging-gate.js';
-import { GradientInbox, slotOf } from './gradient-inbox.js';
+import { GradientInbox } from './gradient-inbox.js';
 import { type GrainChooser, type GrainListener, grainChooserOf } from './grain-chooser.js';
 import { LeaseDesk } from './lease-desk.js';
 import type { Member } from './membership.js';
 import type { PreparedRun } from './prepare-run.js';
+import { Quarantine } from './quarantine.js';
 import { QueueLine } from './queue-line.js';
 import type { RunContext } from './run-context.js';
 import { errorWithRows, type RunOutcome, stepFailed, type TrainerListener } from './run-outcome.js';
 import { type Averaged, RunRecord } from './run-record.js';
+import { SecondLooks } from './second-looks.js';
 
 /** Without any progress for so long, what the queue was given is announced again: it may have been emptied. */
 const STALL_MS = 3_000;
@@ -44,6 +45,8 @@ export class RunTrainer {
   readonly #inbox: GradientInbox;
   readonly #leases: LeaseDesk;
   readonly #grain: GrainChooser;
+  readonly #looks: SecondLooks;
+  readonly quarantine: Quarantine;
   readonly #gate = new AveragingGate();
   readonly #queue: QueueLine;
   #state: RunState;
@@ -63,6 +66,8 @@ export class RunTrainer {
     this.#inbox = new GradientInbox(prepared.engine);
     this.#leases = new LeaseDesk(context, prepared);
     this.#queue = new QueueLine(context, prepared, (itemId) => this.#advance({ kind: 'hand-back-refused', itemId }));
+    this.quarantine = new Quarantine(context);
+    this.#looks = new SecondLooks(context, prepared, this.quarantine);
     this.#weightsHash = prepared.resumed?.weightsHash;
     const told: GrainListener = (decision, workers) => this.record.grainChosen(decision, workers);
     this.#grain = grainChooserOf(context.configuration.grain, prepared, told);
@@ -70,6 +75,11 @@ export class RunTrainer {
       openLeases: prepared.engine.leasePlaces,
       shape: prepared.shape,
       rules: prepared.job.train.stop,
+      onNonFinite: prepared.job.train.onNonFinite,
+      rollbacks: prepared.rollbacks.length,
+      ...(prepared.job.train.verify === 0
+        ? {}
+        : { verify: { share: prepared.job.train.verify, seed: prepared.job.train.seed } }),
       task: prepared.dataset.info.task,
       targetCount: prepared.dataset.info.targetCount,
       ...(prepared.resumed === undefined ? {} : { position: prepared.resumed.position }),
@@ -99,6 +109,7 @@ export class RunTrainer {
 
   /** A worker is ready for this run: it gets the current weights and counts for the steps announced from now on. */
   joined(member: Member): void {
+    this.quarantine.joined(member.hello.worker);
     this.#countWorkers();
     if (this.#published !== undefined) member.session.sendWeights(this.#published);
   }
@@ -111,6 +122,7 @@ export class RunTrainer {
     this.#advance({ kind: 'worker-lost', worker });
     this.#countWorkers();
     if (member.draining === undefined) {
+      this.quarantine.lost(worker, reason);
       const blocksReissued = this.record.blocksReissued - before;
       this.record.workerLost({ worker, pid, reason, blocksReissued, detectedInMs });
     } else this.#context.events.append({ event: 'worker_left', worker, pid, reason: member.draining });
@@ -133,7 +145,7 @@ export class RunTrainer {
     } else if (message.kind === 'job-failed') {
       this.#context.metrics.itemFailed('failed');
       this.#context.log.warn('item_failed', { worker, item: message.itemId, message: message.message });
-      this.#advance({ kind: 'item-failed', itemId: message.itemId, worker, message: message.message });
+      this.#failed(message.itemId, worker, message.message);
     }
   }
 
@@ -159,7 +171,7 @@ export class RunTrainer {
     const { failure } = this.#prepared.ledger;
     // What is trained without a ledger would have to be trained again.
     if (failure?.code === 'STORAGE.WRITE') this.#end({ kind: 'failed', error: toEnvelope(failure) });
-    this.#advance({ kind: 'tick' });
+    this.#advance({ kind: 'tick', atMs: performance.now() });
     const waitsForQueue = this.#state.phase !== 'ended' && this.#state.workers > 0;
     if (!waitsForQueue || performance.now() - this.#lastMoveAt < STALL_MS) return;
     this.#lastMoveAt = performance.now();
@@ -183,6 +195,7 @@ export class RunTrainer {
     // More of them stand by: a step is not cut into more blocks than there is room to receive.
     const workers = Math.min(this.#readyMembers.length, this.#prepared.mostBlocks);
     this.#advance({ kind: 'workers-changed', workers });
+    this.#looks.workersChanged(workers);
     this.#chooseGrain();
   }
 
@@ -200,7 +213,8 @@ export class RunTrainer {
 
   #receiveLease({ itemId, receipt }: LeaseProof): void {
     if (!this.#isOurs(receipt)) this.#context.metrics.gradientReceived('stale');
-    else if (this.#leases.received(this.#state, receipt)) this.#advance({ kind: 'lease-received', receipt });
+    else if (this.#leases.received(this.#state, receipt))
+      this.#advance({ kind: 'lease-received', receipt, atMs: performance.now() });
     else this.#incomplete(itemId, receipt.worker);
   }
 
@@ -208,13 +222,19 @@ export class RunTrainer {
   #incomplete(itemId: string, worker: WorkerId): void {
     this.#context.metrics.itemFailed('incomplete');
     this.#context.log.warn('upload_incomplete', { worker, item: itemId });
-    this.#advance({ kind: 'item-failed', itemId, worker, message: 'its result did not arrive whole' });
+    this.#failed(itemId, worker, 'its result did not arrive whole');
+  }
+
+  #failed(itemId: string, worker: WorkerId, message: string): void {
+    this.#advance({ kind: 'item-failed', itemId, worker, message });
+    const { membership } = this.#context;
+    if (this.quarantine.failed(worker, message)) queueMicrotask(() => membership.dismiss(worker, message));
   }
 
   #receiveGradient({ itemId, receipt }: GradientProof): void {
     if (!this.#isOurs(receipt)) this.#context.metrics.gradientReceived('stale');
     if (!this.#isOurs(receipt)) return;
-    const arrival = this.#inbox.complete(receipt);
+    const arrival = this.#inbox.complete(this.#state, receipt);
     const held = this.#state.items.get(gradientKey(receipt.step, receipt.block));
     if (held !== undefined && held.receipt === undefined) {
       if (arrival === undefined) {
@@ -223,21 +243,24 @@ export class RunTrainer {
       }
       this.record.arrived(receipt, arrival);
     }
-    this.#advance({ kind: 'gradient-received', receipt });
+    this.#advance({ kind: 'gradient-received', receipt, atMs: performance.now() });
   }
 
   #advance(input: RunInput): void {
     const [state, effects] = advanceRun(this.#state, input);
     this.#state = state;
     const moves = effects.some(
-      (effect) => effect.kind === 'publish' || (effect.kind === 'count' && effect.outcome === 'accepted'),
+      (effect) =>
+        effect.kind === 'publish' ||
+        effect.kind === 'copy' ||
+        (effect.kind === 'count' && effect.outcome === 'accepted'),
     );
     if (moves) this.#lastMoveAt = performance.now();
     for (const effect of effects) this.#perform(effect);
   }
 
   #perform(effect: RunEffect): void {
-    const { membership, metrics } = this.#context;
+    const { membership } = this.#context;
     switch (effect.kind) {
       case 'announce':
       case 'hand-back':
@@ -253,9 +276,13 @@ export class RunTrainer {
           this.#end({ kind: 'failed', error: toEnvelope(stepFailed(this.#prepared.shape.run, 'adopted', error)) });
         });
         return;
+      case 'copy':
+      case 'verified':
       case 'distrust':
-        // Its place is taken from it in a moment, when this turn of the step protocol is done.
-        queueMicrotask(() => membership.dismiss(effect.worker, effect.reason));
+        this.#looks.perform(effect);
+        return;
+      case 'roll-back':
+        this.#end({ kind: 'rolled-back', step: effect.step, to: effect.to, trouble: effect.trouble });
         return;
       case 'send-state':
         membership.sendWeights(effect.worker, this.#leases.encodedState(effect.version));
@@ -280,7 +307,7 @@ export class RunTrainer {
       case 'count':
         if (effect.outcome === 'accepted') failpoint('after-first-gradient');
         if (effect.outcome === 'reissued') this.record.reissued();
-        else metrics.gradientReceived(effect.outcome);
+        else this.#context.metrics.gradientReceived(effect.outcome);
         return;
       case 'gradients-disagree':
         this.record.gradientsDisagree(effect);
@@ -302,15 +329,18 @@ export class RunTrainer {
    */
   #commit(effect: RunEffect & { kind: 'committed' }): void {
     const { step } = effect;
+    for (const { worker } of effect.receipts) this.quarantine.accepted(worker);
     if (this.#averaged === undefined) throw new Error(`step ${step} was committed without an average`);
     const figures = { ...this.#averaged, ...this.record.published() };
     this.#weightsHash = figures.weightsHash;
-    this.#grain.shared({ ...figures, blocksMs: effect.receipts.map(({ computeMs }) => computeMs) });
+    if (effect.skipped === undefined)
+      this.#grain.shared({ ...figures, blocksMs: effect.receipts.map(({ computeMs }) => computeMs) });
     this.#recordSoon(() => this.record.committed(effect, figures));
   }
 
   #commitLease(effect: RunEffect & { kind: 'lease-committed' }): void {
     const timing = this.record.published(effect.steps.length);
+    this.quarantine.accepted(effect.receipt.worker);
     this.#weightsHash = effect.steps.at(-1)?.weightsHash;
     this.#grain.leased(effect.receipt);
     this.#recordSoon(() => this.record.leaseCommitted(effect, timing));
@@ -366,29 +396,22 @@ export class RunTrainer {
   }
 
   async #averageStep(step: Step, receipts: readonly GradientReceipt[]): Promise<unknown> {
-    const { engine, job, shape } = this.#prepared;
     this.#writeRecord(); // of the step before, whose weights are about to change
     failpoint('before-average');
     const startedAt = performance.now();
-    const sums = sumsOfStep(receipts, shape.microBatches);
-    const learningRate = learningRateAt(job.train.schedule, job.train.optimizer, step, shape.steps);
-    const request = {
-      step,
-      blocks: receipts.map((receipt) => ({ slot: slotOf(receipt), ...receipt.block })),
-      sampleCount: sums.sampleCount,
-      learningRate,
-      ...(job.train.clipNorm === undefined ? {} : { clipNorm: job.train.clipNorm }),
-    };
-    const result = await engine.average(request).catch((error: unknown) => {
+    const suspected = this.#state.confirming === step;
+    const result = await averageBlocks(this.#prepared, step, receipts, suspected).catch((error: unknown) => {
       // Nobody comes for these receipts again, and half an update can't be undone.
-      this.#end({ kind: 'failed', error: toEnvelope(stepFailed(shape.run, `averaged (step ${step})`, error)) });
+      const { run } = this.#prepared.shape;
+      this.#end({ kind: 'failed', error: toEnvelope(stepFailed(run, `averaged (step ${step})`, error)) });
       throw error;
     });
     failpoint('after-average');
     this.record.averaged(performance.now() - startedAt);
-    this.#averaged = { ...result, learningRate };
-    this.#advance({ kind: 'averaged', step, finite: result.finite && Number.isFinite(sums.lossSum) });
+    const { averaged, finite, trouble } = result;
+    this.#averaged = averaged;
+    this.#advance({ kind: 'averaged', step, finite, ...(trouble === undefined ? {} : { trouble }) });
     this.#chooseGrain();
-    return { step, weights: result.weightsHash };
+    return { step, weights: averaged.weightsHash };
   }
 }

@@ -99,9 +99,8 @@ describe('F37 a step that is not finite', { timeout: DEADLINE_MS }, () => {
   });
 
   test('brings the run back to a saved step with half the rate: the same bits step by step and in leases', async () => {
-    const rate = 1.3e4;
     const back = job(
-      `epochs: 4, onNonFinite: rollback, optimizer: { sgd: { learningRate: ${rate} } }, schedule: { exponential: { factor: 0.9 } }`,
+      'epochs: 12, onNonFinite: rollback, optimizer: { sgd: { learningRate: 3 } }',
       'sound.csv',
       'checkpoint: { everySteps: 5 }',
     );

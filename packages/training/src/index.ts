@@ -70,7 +70,7 @@ export type {
   RunStart,
   RunState,
 } from './run-state.js';
-export { newRun } from './run-state.js';
+export { isProgress, newRun } from './run-state.js';
 export type { StopRules } from './stop-rules.js';
 export { nameRows } from './suspect-rows.js';
 export type {

@@ -311,3 +311,10 @@ export function releaseAll(now: RunState): readonly RunEffect[] {
 export function othersAreThere(now: RunState, workers: Iterable<WorkerId>): boolean {
   return now.workers > new Set(workers).size;
 }
+
+/** Whether an effect shows that a run moves, and that its queue has not lost everything. */
+export function isProgress(effect: RunEffect): boolean {
+  return (
+    effect.kind === 'publish' || effect.kind === 'copy' || (effect.kind === 'count' && effect.outcome === 'accepted')
+  );
+}

@@ -24,6 +24,7 @@ const QUIET_EVENTS = 300;
 export function runSimulation(options: SimulationOptions): Simulated {
   return new SimulatedCluster(options).run();
 }
+const isFirst = ({ name }: SimulatedWorker): boolean => name === 'w0';
 
 class SimulatedCluster {
   readonly #options: SimulationOptions;
@@ -303,7 +304,7 @@ class SimulatedCluster {
 
   #compute(worker: SimulatedWorker, taken: Taken): boolean {
     const { item } = taken;
-    if (this.#isFirst(worker) && this.#chance(1 - 1 / (this.#options.slow ?? 1))) return false;
+    if (isFirst(worker) && this.#chance(1 - 1 / (this.#options.slow ?? 1))) return false;
     if (item.kind === 'lease') return this.#computeLease(worker, taken, item);
     if (versionOf(item) > worker.version) return false;
     this.#finish(worker, taken);
@@ -326,17 +327,13 @@ class SimulatedCluster {
     const broken = this.#options.nonFinite?.steps.find((at) => at >= item.step && at < item.end);
     worker.version = broken ?? item.end;
     worker.stateVersion = worker.version;
-    const { microBatches } = this.#options;
-    worker.outbox.push(leaseReceiptOf(item, workerId(worker.name), microBatches, broken, this.#hashOf(worker)));
+    const by = workerId(worker.name);
+    worker.outbox.push(leaseReceiptOf(item, by, this.#options.microBatches, broken, this.#hashOf(worker)));
     return true;
   }
 
-  #isFirst({ name }: SimulatedWorker): boolean {
-    return name === 'w0';
-  }
-
   #hashOf(worker: SimulatedWorker): string | undefined {
-    return this.#options.liar === true && this.#isFirst(worker) ? LIE : undefined;
+    return this.#options.liar === true && isFirst(worker) ? LIE : undefined;
   }
 
   /** The worker is done with an item: its job completes, if it still holds the lock. */
@@ -378,7 +375,7 @@ class SimulatedCluster {
   }
 
   #join(): void {
-    const back = this.#options.liar === true && this.#born > 0 && !this.#workers.some((one) => this.#isFirst(one));
+    const back = this.#options.liar === true && this.#born > 0 && !this.#workers.some((one) => isFirst(one));
     const name = back ? 'w0' : `w${this.#born++}`;
     const worker: SimulatedWorker = { name, inbox: [], outbox: [], holds: undefined, version: -1, stateVersion: -1 };
     if (this.#published !== undefined) worker.inbox.push({ kind: 'weights', version: this.#published });

@@ -9,9 +9,9 @@ import {
   type GradientProof,
   type GradientReceipt,
   gradientKey,
+  isProgress,
   type LeaseProof,
   type LeaseReceipt,
-  newRun,
   type RunEffect,
   type RunInput,
   type RunState,
@@ -22,6 +22,7 @@ import {
 } from '#training';
 import { averageBlocks } from './average-blocks.js';
 import { AveragingGate } from './averaging-gate.js';
+import { beginRun } from './begin-run.js';
 import { GradientInbox } from './gradient-inbox.js';
 import { type GrainChooser, type GrainListener, grainChooserOf } from './grain-chooser.js';
 import { LeaseDesk } from './lease-desk.js';
@@ -71,19 +72,7 @@ export class RunTrainer {
     this.#weightsHash = prepared.resumed?.weightsHash;
     const told: GrainListener = (decision, workers) => this.record.grainChosen(decision, workers);
     this.#grain = grainChooserOf(context.configuration.grain, prepared, told);
-    this.#state = newRun({
-      openLeases: prepared.engine.leasePlaces,
-      shape: prepared.shape,
-      rules: prepared.job.train.stop,
-      onNonFinite: prepared.job.train.onNonFinite,
-      rollbacks: prepared.rollbacks.length,
-      ...(prepared.job.train.verify === 0
-        ? {}
-        : { verify: { share: prepared.job.train.verify, seed: prepared.job.train.seed } }),
-      task: prepared.dataset.info.task,
-      targetCount: prepared.dataset.info.targetCount,
-      ...(prepared.resumed === undefined ? {} : { position: prepared.resumed.position }),
-    });
+    this.#state = beginRun(prepared);
   }
 
   get state(): RunState {
@@ -249,13 +238,7 @@ export class RunTrainer {
   #advance(input: RunInput): void {
     const [state, effects] = advanceRun(this.#state, input);
     this.#state = state;
-    const moves = effects.some(
-      (effect) =>
-        effect.kind === 'publish' ||
-        effect.kind === 'copy' ||
-        (effect.kind === 'count' && effect.outcome === 'accepted'),
-    );
-    if (moves) this.#lastMoveAt = performance.now();
+    if (effects.some(isProgress)) this.#lastMoveAt = performance.now();
     for (const effect of effects) this.#perform(effect);
   }
 

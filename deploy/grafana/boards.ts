@@ -220,6 +220,17 @@ const faults: Board = {
       ['ropeteam_blocks_reissued_total', 'reissued'],
       ['ropeteam_items_failed_total', '{{reason}}'],
       ['ropeteam_worker_items_failed_total', '{{worker}} failed'],
+      ['ropeteam_blocks_copied_total', 'copied: {{reason}}'],
+    ),
+    lines(
+      'Numbers and bits',
+      'short',
+      'Blocks that two workers computed, workers shut out, steps left out, runs gone back, gradients far too long.',
+      ['ropeteam_blocks_verified_total', 'two computed: {{outcome}}'],
+      ['ropeteam_workers_quarantined_total', 'shut out: {{reason}}'],
+      ['ropeteam_steps_skipped_total', 'steps left out'],
+      ['ropeteam_rollbacks_total', 'rollbacks'],
+      ['ropeteam_gradient_outliers_total', 'gradient outliers'],
     ),
     lines('Goodput', 'percentunit', 'Share of the run’s time not lost to workers that died.', [
       'ropeteam_goodput_ratio',

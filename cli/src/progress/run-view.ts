@@ -60,6 +60,12 @@ export function advanceView(view: RunView, event: RunEvent): RunView {
     case 'worker_lost':
     case 'worker_left':
     case 'workers_measured':
+    case 'step_skipped':
+    case 'run_rolled_back':
+    case 'worker_quarantined':
+    case 'verification_idle':
+    case 'block_copied':
+    case 'gradient_outlier':
       return now;
     case 'run_started':
       return { ...now, state: 'training', started: event, window: [mark(event.time, 0, 0)] };
@@ -236,6 +242,18 @@ export function noticeOf(event: RunEvent): string | undefined {
       return `checkpoint at step ${event.step} saved in ${formatMilliseconds(event.durationMs)} ms`;
     case 'checkpoint_failed':
       return `checkpoint could not be saved: ${event.message}`;
+    case 'step_skipped':
+      return `step ${event.step} left out, it is not finite: ${event.reason}`;
+    case 'run_rolled_back':
+      return `back to step ${event.toStep} with half the learning rate: step ${event.step} is not finite (${event.reason})`;
+    case 'worker_quarantined':
+      return `${event.worker} gets no work for ${formatSeconds(event.seconds)}: ${event.reason}`;
+    case 'verification_idle':
+      return event.reason;
+    case 'block_copied':
+      return `${event.item} given to a second worker: ${event.worker} had it for too long`;
+    case 'gradient_outlier':
+      return `gradient norm ${formatSignificant(event.gradientNorm)} at step ${event.step}, usually ${formatSignificant(event.usual)}`;
     case 'run_stopping':
       return `stopping: ${event.reason}`;
     case 'run_failed':

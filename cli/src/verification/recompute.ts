@@ -109,16 +109,27 @@ async function computeStep(run: Computation, step: number, blockwise: boolean): 
     const result = await replay.gradient(step, block);
     problems.push(
       ...differs(`the gradient of block ${begin}-${end}`, result.gradientHash, block.gradient),
-      ...differs(`the loss of block ${begin}-${end}`, result.lossSum, block.lossSum),
+      ...differs(`the loss of block ${begin}-${end}`, finiteOrZero(result.lossSum), block.lossSum),
     );
   }
-  const result = await replay.make(step);
+  const result = await replay.make(step, record.rollbacks ?? []);
+  if (record.skipped !== undefined) {
+    const before = records[step - 1]?.weights ?? result.startHash;
+    return [
+      ...problems,
+      ...(result.finite ? differs('the update', 'finite', 'left out as not finite') : []),
+      ...differs('the hash of the weights, which were left as they were,', before, record.weights),
+    ];
+  }
   return [
     ...problems,
     ...differs('the gradient’s norm', result.gradientNorm, record.gradientNorm),
     ...differs('the hash of the weights', result.weightsHash, record.weights),
   ];
 }
+
+/** What the ledger writes of a figure that is not finite. */
+const finiteOrZero = (figure: number): number => (Number.isFinite(figure) ? figure : 0);
 
 async function begin(
   { replay, job }: Computation,

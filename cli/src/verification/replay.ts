@@ -20,6 +20,14 @@ export interface ReplayOptions {
   readonly shape: RunShape;
 }
 
+export interface MadeStep {
+  readonly finite: boolean;
+  readonly gradientNorm: number;
+  readonly weightsHash: string;
+  /** Of the weights before it; asked for where they were left as they were. */
+  readonly startHash: string;
+}
+
 /** A run's state, and the steps that lead on from it. */
 export interface Replay extends AsyncDisposable {
   readonly kernelId: string;
@@ -31,7 +39,7 @@ export interface Replay extends AsyncDisposable {
   /** A block of step `step`, which is the one after the current state. */
   gradient(step: number, block: Block): Promise<Pick<GradientResult, 'gradientHash' | 'lossSum'>>;
   /** Makes it, and leaves the state after it. */
-  make(step: number): Promise<{ readonly gradientNorm: number; readonly weightsHash: string }>;
+  make(step: number, rollbacks: readonly number[]): Promise<MadeStep>;
 }
 
 export function openReplay(options: ReplayOptions): Promise<Replay> {
@@ -56,13 +64,13 @@ async function replaySteps(options: ReplayOptions): Promise<Replay> {
       lease.adoptReceived();
     },
     gradient: (step, { begin, end }) => engine.computeGradient({ step, ...samplesOfStep(shape, step), begin, end }),
-    async make(step) {
+    async make(step, rollbacks) {
       const { epoch, ...cut } = samplesOfStep(shape, step);
-      const steps = [{ ...cut, learningRate: rateOfStep(train, shape, step) }];
+      const steps = [{ ...cut, learningRate: rateOfStep(train, shape, step, rollbacks) }];
       const made = await lease.run({ epoch, firstStep: step, steps });
       const [result] = made.steps;
       if (result === undefined) throw new Error(`the engine made no step ${step}`);
-      return result;
+      return { ...result, startHash: made.startHash };
     },
     [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
   };
@@ -111,14 +119,16 @@ async function replayRounds(options: ReplayOptions, local: NonNullable<RunShape[
       publish();
     },
     gradient,
-    async make(step) {
+    async make(step, rollbacks) {
       const whole = { begin: 0, end: microBatches };
       const sum = await gradient(step, whole);
       averager.inbox(0).set(sum.gradient);
-      const { divisor: sampleCount, ...terms } = averageTerms(train, shape, step, sum.sampleCount);
-      const made = await averager.average({ step, blocks: [{ slot: 0, ...whole }], sampleCount, ...terms });
+      const { divisor: sampleCount, ...terms } = averageTerms(train, shape, step, sum.sampleCount, rollbacks);
+      const leaveOut = !Number.isFinite(sum.lossSum);
+      const blocks = [{ slot: 0, ...whole }];
+      const made = await averager.average({ step, blocks, sampleCount, leaveOut, ...terms });
       publish();
-      return made;
+      return { ...made, startHash: made.weightsHash };
     },
     async [Symbol.asyncDispose]() {
       await worker[Symbol.asyncDispose]();

@@ -218,6 +218,8 @@ export interface AverageRequest {
   readonly learningRate: number;
   /** Largest allowed norm of the mean gradient; absent: no clipping. */
   readonly clipNorm?: number;
+  /** The step is not to count, for its loss is not finite: the mean is taken and nothing is updated. */
+  readonly leaveOut?: boolean;
 }
 
 export interface AverageResult {

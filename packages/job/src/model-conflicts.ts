@@ -15,6 +15,7 @@ export function modelConflicts(settings: Settings): Conflict[] {
     ...watched(settings),
     ...warmup(settings),
     ...twoDecays(settings),
+    ...rollbackTarget(settings),
   ];
 }
 
@@ -81,6 +82,25 @@ function size(settings: Settings): Conflict[] {
   if (large === undefined) return [];
   const { message, bytes } = large;
   return [{ path: ['model', 'layers'], message, hint: 'make the dense layers smaller', tooLargeBytes: bytes }];
+}
+
+/** Checkpoints by the clock lie elsewhere in every run: going back to one would make the weights depend on time. */
+function rollbackTarget(settings: Settings): Conflict[] {
+  if (settings('train', 'onNonFinite') !== 'rollback') return [];
+  const path = ['train', 'onNonFinite'];
+  if (settings('train', 'localSteps') !== undefined) {
+    const message = 'train.onNonFinite: rollback lowers the rate of steps, and with train.localSteps a step is a round';
+    return [{ path, message, hint: 'choose skip or stop' }];
+  }
+  if (settings('checkpoint', 'everySteps') !== undefined) return [];
+  return [
+    {
+      path,
+      message:
+        'train.onNonFinite: rollback needs checkpoint.everySteps: where the run goes back to may not depend on time',
+      hint: 'set checkpoint.everySteps, for example 1000, or choose skip or stop',
+    },
+  ];
 }
 
 function cuts(settings: Settings): Conflict[] {

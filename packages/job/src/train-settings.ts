@@ -268,6 +268,26 @@ export const trainSettings = z
           'go on from the last step either way.',
         examples: ['best'],
       }),
+    onNonFinite: z
+      .enum(['stop', 'rollback', 'skip'])
+      .default('stop')
+      .meta({
+        description:
+          'When the mean gradient or loss of a step is NaN or an infinity, after other workers found the same: `stop` ends the ' +
+          'run, `skip` leaves the update of that step out, `rollback` goes back to the last step of `checkpoint.everySteps` ' +
+          'with half the learning rate, twice at the most. Such numbers never reach the weights.',
+      }),
+    verify: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0)
+      .meta({
+        description:
+          'Share of blocks that a second worker computes too, drawn from the seed; of leases, that share of leases. Where two ' +
+          'workers differ a third decides, and the one that is wrong is named and shut out. Changes no bit of the result.',
+        examples: [0.05],
+      }),
     shuffle: z.boolean().default(true).meta({
       description: 'Draw the order of samples anew for every epoch; `false` takes them as they stand in the file.',
     }),

@@ -60,6 +60,7 @@ const answers: { readonly [Code in ErrorCode]: Answer } = {
   'COORD.FENCED': notThere,
   'COORD.CRASH_LOOP': wrongState,
   'INTEGRITY.REPLAY': wrongState,
+  'INTEGRITY.DISAGREEMENT': wrongState,
   'WORKER.KERNEL_MISMATCH': wrongState,
   'WORKER.PROTOCOL_MISMATCH': wrongState,
   'WORKER.REPLACED': wrongState,

@@ -23,6 +23,7 @@ export { loadModel, MODEL_FILES, saveModel, type TrainedModel } from './model-fi
 export { type PrepareOptions, prepareDataset } from './prepare-dataset.js';
 export { openPreparedDataset, type PreparedDataset, wholeDataset } from './prepared-dataset.js';
 export { resolveInside } from './resolve-inside.js';
+export { addRollback, dropCheckpointsBeyond, type Rollback, readRollbacks, standing } from './rollbacks.js';
 export {
   checkFence,
   createRunFolder,

@@ -29,7 +29,13 @@ export interface ErrorFacts {
   'MODEL.TOO_LARGE': { readonly bytes: number };
   'RUN.UNKNOWN': { readonly run: string };
   'RUN.EXISTS': { readonly run: string };
-  'RUN.NONFINITE': { readonly step: number };
+  'RUN.NONFINITE': {
+    readonly step: number;
+    /** The first block and the first parameter that hold such a number, where they are known. */
+    readonly block?: string;
+    readonly tensor?: string;
+    readonly learningRate?: number;
+  };
   'RUN.POISON_BLOCK': {
     readonly step: number;
     readonly block: string;
@@ -58,6 +64,8 @@ export interface ErrorFacts {
   'COORD.CRASH_LOOP': { readonly times: number };
   /** A step that was made again after a crash has other weights than the ledger recorded. */
   'INTEGRITY.REPLAY': { readonly step: number };
+  /** Workers compute different bits for the same item, and no two of them agree. */
+  'INTEGRITY.DISAGREEMENT': { readonly step: number; readonly block: string; readonly workers: string };
   'WORKER.KERNEL_MISMATCH': { readonly expected: string; readonly found: string };
   'WORKER.PROTOCOL_MISMATCH': { readonly expected: string; readonly found: string };
   'WORKER.REPLACED': { readonly worker: string };
@@ -165,5 +173,12 @@ export function exitCodeOf(code: ErrorCode): 1 | 2 | 3 {
 export function isOutsideFailure(code: string): boolean {
   const [area] = code.split('.', 1);
   if (area === 'RUN') return code === 'RUN.FAILED' || code === 'RUN.POISON_BLOCK' || code === 'RUN.STOPPED';
-  return area === 'STORAGE' || area === 'REDIS' || area === 'COORD' || area === 'COORDINATOR' || area === 'ENVIRONMENT';
+  return (
+    code === 'INTEGRITY.DISAGREEMENT' ||
+    area === 'STORAGE' ||
+    area === 'REDIS' ||
+    area === 'COORD' ||
+    area === 'COORDINATOR' ||
+    area === 'ENVIRONMENT'
+  );
 }

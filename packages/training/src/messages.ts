@@ -53,6 +53,8 @@ export interface LeaseSettings {
   readonly steps: number;
   readonly clipNorm?: number;
   readonly l2?: number;
+  /** Steps from which on the rate is half of what it was, once for each: the run went back to them. Absent: none. */
+  readonly rollbacks?: readonly number[];
 }
 
 /** Proof of one computed block. Small: the gradient itself travels in frames before it. */

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { type AveragerEngine, type AveragerEngineOptions, fitsWithLeases, openAveragerEngine } from '#engine';
 import { formatJob, resolveModel } from '#job';
 import { compileModel, type ModelSpec, type Program } from '#kernel';
-import { type Ledger, type PreparedDataset, prepareDataset, takeFence, wholeDataset } from '#storage';
+import { type Ledger, type PreparedDataset, prepareDataset, readRollbacks, takeFence, wholeDataset } from '#storage';
 import {
   coordinatorUpdate,
   effectiveCut,
@@ -39,6 +39,8 @@ export interface PreparedRun extends AsyncDisposable {
   readonly mostBlocks: number;
   readonly ledger: Ledger;
   readonly start: StartingWeights;
+  /** Steps it went back to because a later one was not finite, oldest first. */
+  readonly rollbacks: readonly number[];
   /** Present: an earlier coordinator had begun it. */
   readonly resumed?: Resumed;
 }
@@ -99,7 +101,9 @@ async function open(
   };
   const local = localSettings(job, shape);
   checkKernelMemory(steps, shape, local);
-  const leases = configuration.grain === 'step' || local !== undefined ? undefined : leaseSettings(job, shape, steps);
+  const rollbacks = (await readRollbacks(entry.folder)).map(({ to }) => to);
+  const leases =
+    configuration.grain === 'step' || local !== undefined ? undefined : leaseSettings(job, shape, steps, rollbacks);
   const averager: AveragerEngineOptions = { ...steps, leases: leases !== undefined };
   const engine = await openAveragerEngine(averager);
   opened.push(engine);
@@ -148,13 +152,20 @@ async function open(
     mostBlocks: mostBlocks(averager),
     ledger,
     start,
+    rollbacks,
     ...(resumed === undefined ? {} : { resumed }),
   };
 }
 
 /** What workers need to take leases; undefined where the coordinator has no room for what leases leave behind. */
-function leaseSettings(job: JobSpec, shape: RunShape, options: AveragerEngineOptions): LeaseSettings | undefined {
-  return fitsWithLeases(options) ? { ...ownUpdate(job), steps: shape.steps } : undefined;
+function leaseSettings(
+  job: JobSpec,
+  shape: RunShape,
+  options: AveragerEngineOptions,
+  rollbacks: readonly number[],
+): LeaseSettings | undefined {
+  if (!fitsWithLeases(options)) return undefined;
+  return { ...ownUpdate(job), steps: shape.steps, ...(rollbacks.length === 0 ? {} : { rollbacks }) };
 }
 
 /** What workers need to train as replicas; undefined for a job without local steps. */

@@ -25,7 +25,7 @@ export interface RunEntry {
   /** Aborted with a reason when somebody asks the run to stop. */
   readonly stopping: AbortController;
   /** Present: a coordinator before this one had it, or it had ended and is taken up again. */
-  readonly earlier?: EarlierLife;
+  earlier?: EarlierLife;
   summary: RunSummary;
   /** Once it is taken: this coordinator's for this run. */
   fence: Fence | undefined;

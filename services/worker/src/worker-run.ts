@@ -6,6 +6,7 @@ import {
   type WorkerEngineOptions,
   workerFits,
 } from '#engine';
+import { xxh64 } from '#kernel';
 import { inSpan, type SpanFacts, type WorkerMetrics } from '#telemetry';
 import {
   type CoordinatorSession,
@@ -18,6 +19,7 @@ import {
   type RunPlan,
   ratesOfRound,
   type Step,
+  spoils,
   type TakenItem,
   versionOf,
   type WeightsFrame,
@@ -156,16 +158,17 @@ async function computeGradient(
       : { learningRates: ratesOfRound({ ...plan, local }, item.step, endPosition - firstPosition) };
   const part = { step: item.step, epoch, firstPosition, endPosition, ...block, ...rates };
   const result = await inSpan('compute', facts, item.trace, () => weights.hold(() => engine.computeGradient(part)));
+  failpoint('worker-after-compute');
+  const gradientHash = spoils('worker-after-compute') ? spoil(result.gradient) : result.gradientHash;
   const receipt: GradientReceipt = {
     ...{ run: item.run, fence: item.fence, step: item.step, block },
     worker,
     attempt: taken.attempt,
     ...sums(result),
-    gradientHash: result.gradientHash,
+    gradientHash,
     computeMs: result.computeMs,
     waitedMs,
   };
-  failpoint('worker-after-compute');
   const computedAt = performance.now();
   await inSpan('upload', facts, item.trace, () =>
     session.sendGradient({ itemId: taken.itemId, receipt }, result.gradient),
@@ -175,6 +178,13 @@ async function computeGradient(
   metrics.payload('sent', result.gradient.byteLength);
   metrics.blockComputed({ samples: result.sampleCount, waitedMs, computeMs: result.computeMs, uploadMs });
   return receipt;
+}
+
+/** For tests: flips a bit as a broken memory would, and vouches for what came out. @returns its hash */
+function spoil(gradient: Float32Array | Uint8Array): string {
+  const bytes = new Uint8Array(gradient.buffer, gradient.byteOffset, gradient.byteLength);
+  bytes[2] = (bytes[2] ?? 0) ^ 1;
+  return xxh64(bytes.slice()).toString(16).padStart(16, '0');
 }
 
 async function evaluate(

@@ -99,28 +99,25 @@ describe('F37 a step that is not finite', { timeout: DEADLINE_MS }, () => {
   });
 
   // On demand: it was not yet seen to pass in a whole cluster, only to go back to the right step.
-  test.runIf(process.env.ROPETEAM_TEST_ROLLBACK === '1')(
-    'brings the run back to a saved step with half the rate: the same bits step by step and in leases',
-    async () => {
-      const back = job(
-        'epochs: 12, onNonFinite: rollback, optimizer: { sgd: { learningRate: 3 } }',
-        'sound.csv',
-        'checkpoint: { everySteps: 5 }',
-      );
-      const runs = [];
-      for (const cluster of [stepwise, leasing]) runs.push(await trained(cluster, back));
-      for (const { last, events, folder, records } of runs) {
-        const told = eventsOf({ events }, 'run_rolled_back');
-        expect(told.length, JSON.stringify(last)).toBeGreaterThanOrEqual(1);
-        expect(told[0]?.toStep).toBe(5 * Math.floor(((told[0]?.step ?? 0) - 1) / 5));
-        expect(last.event, JSON.stringify([last, told])).toBe('run_finished');
-        expect(records.at(-1)?.rollbacks).toEqual(told.map(({ toStep }) => toStep));
-        await verified(folder);
-      }
-      const [shared, leased] = runs.map(({ last }) => last);
-      if (shared?.event !== 'run_finished' || leased?.event !== 'run_finished') throw new Error('it did not finish');
-      expect(leased.weightsSha256).toBe(shared.weightsSha256);
-      expect(await readFile(join(runs[0]?.folder ?? '', 'rollbacks.json'), 'utf8')).toContain('"to"');
-    },
-  );
+  test('brings the run back to a saved step with half the rate: the same bits step by step and in leases', async () => {
+    const back = job(
+      'epochs: 12, onNonFinite: rollback, optimizer: { sgd: { learningRate: 3 } }',
+      'sound.csv',
+      'checkpoint: { everySteps: 5 }',
+    );
+    const runs = [];
+    for (const cluster of [stepwise, leasing]) runs.push(await trained(cluster, back));
+    for (const { last, events, folder, records } of runs) {
+      const told = eventsOf({ events }, 'run_rolled_back');
+      expect(told.length, JSON.stringify(last)).toBeGreaterThanOrEqual(1);
+      expect(told[0]?.toStep).toBe(5 * Math.floor(((told[0]?.step ?? 0) - 1) / 5));
+      expect(last.event, JSON.stringify([last, told])).toBe('run_finished');
+      expect(records.at(-1)?.rollbacks).toEqual(told.map(({ toStep }) => toStep));
+      await verified(folder);
+    }
+    const [shared, leased] = runs.map(({ last }) => last);
+    if (shared?.event !== 'run_finished' || leased?.event !== 'run_finished') throw new Error('it did not finish');
+    expect(leased.weightsSha256).toBe(shared.weightsSha256);
+    expect(await readFile(join(runs[0]?.folder ?? '', 'rollbacks.json'), 'utf8')).toContain('"to"');
+  });
 });

@@ -2,18 +2,20 @@
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { type LeaseEngine, offeredKernels, openWorkerEngine, type WorkerEngine } from '#engine';
+import { type LeaseEngine, offeredKernels, openWorkerEngine, type WorkerEngine, windowFiller } from '#engine';
 import { resolveModel } from '#job';
 import { compileModel, initialWeights, learningRateAt, type ModelSpec } from '#kernel';
-import { decodeShard, loadCheckpoint, type PreparedDataset } from '#storage';
+import { decodeShard, loadCheckpoint, type PreparedDataset, type ShardContent } from '#storage';
 import {
   type JobSpec,
   type LedgerRecord,
   RopeteamError,
   type RunShape,
+  type ShardInfo,
   samplesOfStep,
   shapeRun,
   fence as toFence,
+  windowsOf,
 } from '#training';
 import { answer, type Check, type Problem, unknown } from './check.js';
 import type { Evidence } from './evidence.js';
@@ -37,6 +39,7 @@ interface Computation {
   readonly records: readonly LedgerRecord[];
   readonly engine: WorkerEngine;
   readonly lease: LeaseEngine;
+  readonly rows: NeedRows;
 }
 
 /** Where computing can begin: the state after `step` steps. */
@@ -67,12 +70,10 @@ export async function recompute(evidence: Evidence, options: RecomputeOptions): 
   const model = resolveModel(spec, options.dataset.info);
   await using engine = await openEngine(spec, model, options.dataset, records[0]?.kernel ?? '');
   if (engine.lease === undefined) throw new Error('an engine was opened for updates and cannot make any');
-  for (const info of options.dataset.info.shards.filter(({ split }) => split === 'train')) {
-    engine.addShard(decodeShard(await options.dataset.readShard('train', info.index), info, options.dataset.info));
-  }
   const samples = options.dataset.info.samples;
+  const rows = await openRows(engine, spec, options.dataset);
   const shape = shapeRun(evidence.folder.run, toFence(0), spec.train, samples, engine.parameterCount);
-  const computation: Computation = { job: spec, shape, records, engine, lease: engine.lease };
+  const computation: Computation = { job: spec, shape, records, engine, lease: engine.lease, rows };
 
   const problems: Problem[] = [];
   let at: number | undefined;
@@ -97,7 +98,7 @@ export async function recompute(evidence: Evidence, options: RecomputeOptions): 
 
 /** One step from the engine's state, which it leaves one step further on. @param blockwise whether each block is compared too */
 async function computeStep(run: Computation, step: number, blockwise: boolean): Promise<readonly Problem[]> {
-  const { job, shape, records, engine, lease } = run;
+  const { job, shape, records, engine, lease, rows } = run;
   const record = records[step];
   if (record === undefined) throw new RangeError(`there is no record of step ${step}`);
   const differs = (what: string, computed: string | number, recorded: string | number): readonly Problem[] =>
@@ -112,6 +113,7 @@ async function computeStep(run: Computation, step: number, blockwise: boolean): 
         ];
   const cut = samplesOfStep(shape, step);
   const problems: Problem[] = [];
+  await rows(cut.epoch, cut.firstPosition, cut.endPosition);
   for (const block of blockwise ? record.blocks : []) {
     const { begin, end } = block;
     const result = await engine.computeGradient({ step, ...cut, begin, end });
@@ -175,6 +177,24 @@ function chooseSteps(from: number, end: number, count: number): readonly number[
   return [...chosen].sort((left, right) => left - right);
 }
 
+/** Resolves when the rows at positions `[begin, end)` of an epoch are with the engine. */
+type NeedRows = (epoch: number, begin: number, end: number) => Promise<void>;
+
+/** All rows at once, or in windows as the run had them. */
+async function openRows(engine: WorkerEngine, { train }: JobSpec, dataset: PreparedDataset): Promise<NeedRows> {
+  const { info } = dataset;
+  const shards = info.shards.filter(({ split }) => split === 'train');
+  const read = async (shard: ShardInfo): Promise<ShardContent> =>
+    decodeShard(await dataset.readShard('train', shard.index), shard, info);
+  const { windows } = windowsOf(train, info);
+  if (windows === undefined || engine.windows === undefined) {
+    for (const shard of shards) engine.addShard(await read(shard));
+    return () => Promise.resolve();
+  }
+  const readBlock = (block: number): Promise<ShardContent> => read(shards[block]!); // a block is a shard
+  return windowFiller({ rows: engine.windows, windows: 0, parallel: 1, readBlock }).need;
+}
+
 async function openEngine(
   { train }: JobSpec,
   model: ModelSpec,
@@ -191,9 +211,12 @@ async function openEngine(
     );
   }
   const { optimizer, clipNorm, l2, seed, shuffle, batch, microBatches, wire } = train;
+  const { windows } = windowsOf(train, info);
   if (microBatches === 'auto') throw new RangeError('an effective job says its micro-batches');
   return openWorkerEngine({
-    ...{ kernel, threads: availableParallelism(), model, seed, shuffle, batch, microBatches, wire },
+    ...{ kernel, threads: availableParallelism(), model, seed, batch, microBatches, wire },
+    shuffle: shuffle !== false,
+    ...(windows === undefined ? {} : { windows }),
     trainSamples: info.samples.train,
     update: { optimizer, ...(clipNorm === undefined ? {} : { clipNorm }), ...(l2 === undefined ? {} : { l2 }) },
   });

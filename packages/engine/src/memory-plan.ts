@@ -5,7 +5,9 @@ import {
   type ModelSpec,
   ORDER_KEYS,
   optimizerSlots,
+  type WindowCut,
   weightBytes,
+  windowRows,
 } from '#kernel';
 import type { AveragerEngineOptions, WorkerEngineOptions } from './engine.js';
 import { ModelTooLargeError } from './engine-errors.js';
@@ -74,12 +76,24 @@ export interface ThreadAddresses {
   readonly indexes: number;
 }
 
-/** Byte addresses of all rows of the training split, in the order of their indexes. */
+/** Byte addresses of all rows of the training split, in the order of their indexes; in windows, of two of those. */
 export interface TrainingRowAddresses {
   /** [N, F] */
   readonly features: number;
   /** [N, T] */
   readonly targets: number;
+}
+
+/** The part of them that is one of the two windows. */
+export function windowAddresses(
+  { features, targets }: TrainingRowAddresses,
+  windows: WindowCut,
+  place: number,
+  inputs: number,
+  targetCount: number,
+): TrainingRowAddresses {
+  const before = place * windowRows(windows);
+  return { features: features + 4 * inputs * before, targets: targets + 4 * targetCount * before };
 }
 
 export interface WorkerMemoryPlan {
@@ -203,11 +217,17 @@ export function planWorkerMemory(options: WorkerEngineOptions): WorkerMemoryPlan
   return withTrainingRows(plan, options);
 }
 
-/** The training split may take all that the model leaves of WebAssembly's memory: nothing else of a worker grows. */
-function withTrainingRows(plan: WorkerMemoryPlan, { model, trainSamples }: WorkerEngineOptions): WorkerMemoryPlan {
+/**
+ * The training split may take all that the model leaves of WebAssembly's memory: nothing else of a worker grows. In windows,
+ * two of them must fit.
+ */
+function withTrainingRows(plan: WorkerMemoryPlan, options: WorkerEngineOptions): WorkerMemoryPlan {
+  const { model, trainSamples, windows } = options;
+  const rows = windows === undefined ? trainSamples : 2 * windowRows(windows);
   const features = plan.bytes;
-  const targets = features + aligned(4 * trainSamples * model.inputs);
-  const bytes = targets + aligned(4 * trainSamples * compileModel(model).targetCount);
+  const targets = features + aligned(4 * rows * model.inputs);
+  const bytes = targets + aligned(4 * rows * compileModel(model).targetCount);
+  if (windows !== undefined) checkAddressable(bytes, `a worker with two windows of ${rows / 2} samples`, model);
   return bytes > MAX_BYTES ? plan : { ...plan, bytes, trainingRows: { features, targets } };
 }
 

@@ -9,6 +9,7 @@ export function modelConflicts(settings: Settings): Conflict[] {
     ...firstWeights(settings),
     ...size(settings),
     ...cuts(settings),
+    ...windows(settings),
     ...warmup(settings),
     ...twoDecays(settings),
   ];
@@ -35,6 +36,16 @@ function lossForTask(settings: Settings): Conflict[] {
     return [{ path, message, hint: 'keep one target column, or set model.loss: meanSquaredError' }];
   }
   return [];
+}
+
+function windows(settings: Settings): Conflict[] {
+  const window = settings('train', 'shuffle', 'window');
+  const given = settings('train', 'batch');
+  const batch = typeof given === 'number' ? given : defaultBatch;
+  if (typeof window !== 'number' || window >= 2 * batch) return [];
+  const message = `a window of ${window} samples has no room for two batches of ${batch}`;
+  const hint = `set train.shuffle.window to at least ${2 * batch}, or make train.batch smaller`;
+  return [{ path: ['train', 'shuffle', 'window'], message, hint }];
 }
 
 function firstWeights(settings: Settings): Conflict[] {

@@ -1,5 +1,5 @@
 /** `RunPlan` and the model in it as messages of plan.proto, both ways. */
-import type { InitSpec, LayerSpec, LossSpec, ModelSpec, WireFormat } from '#kernel';
+import type { InitSpec, LayerSpec, LossSpec, ModelSpec, WindowCut, WireFormat } from '#kernel';
 import type { RunPlan } from '#training';
 import { datasetFromMessage, datasetToMessage } from './dataset-message.js';
 import { type Fields, invalidField, inverted } from './fields.js';
@@ -39,9 +39,11 @@ export function planToMessage(plan: RunPlan): PlainMessage {
     parameterCount: plan.parameterCount,
     seed: plan.seed,
     inFileOrder: !plan.shuffle,
+    epochs: plan.epochs,
     batch: plan.batch,
     microBatches: plan.microBatches,
     wire: inverted(wires)[plan.wire],
+    ...(plan.windows === undefined ? {} : { windows: plan.windows }),
     dataset: datasetToMessage(plan.dataset),
     ...(plan.leases === undefined ? {} : { leases: leasesToMessage(plan.leases) }),
   };
@@ -56,12 +58,18 @@ export function planFromMessage(fields: Fields): RunPlan {
     parameterCount: fields.positive('parameterCount'),
     seed: fields.natural('seed'),
     shuffle: !fields.flag('inFileOrder'),
+    epochs: fields.positive('epochs'),
     batch: fields.positive('batch'),
     microBatches: fields.positive('microBatches'),
     wire: fields.choice('wire', wires),
+    ...(fields.has('windows') ? { windows: windowsFromMessage(fields.message('windows')) } : {}),
     dataset: datasetFromMessage(fields.message('dataset')),
     ...(fields.has('leases') ? { leases: leasesFromMessage(fields.message('leases')) } : {}),
   };
+}
+
+function windowsFromMessage(fields: Fields): WindowCut {
+  return { blockRows: fields.positive('blockRows'), blocks: fields.positive('blocks') };
 }
 
 function modelToMessage(model: ModelSpec): PlainMessage {

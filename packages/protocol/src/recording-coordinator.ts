@@ -114,6 +114,8 @@ export const examplePlan: RunPlan = {
   parameterCount: 2410,
   seed: 7,
   shuffle: false,
+  windows: { blockRows: 100, blocks: 4 },
+  epochs: 30,
   batch: 256,
   microBatches: 16,
   wire: 'bfloat16',

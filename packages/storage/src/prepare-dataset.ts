@@ -1,7 +1,7 @@
 /** From the files a job names to encoded, split, checksummed shards. */
 import { mkdir } from 'node:fs/promises';
-import type { DataSpec, DatasetInfo, ShardInfo, SplitName } from '#training';
-import { RopeteamError } from '#training';
+import type { DataSpec, DatasetInfo, JobSpec, ShardInfo, SplitName } from '#training';
+import { RopeteamError, resolveWindows } from '#training';
 import { type DatasetReading, type ReadingOptions, readDataset, type Samples } from './dataset-reading.js';
 import { countFeatures, encodeSample, fitPreprocessing } from './fit-preprocessing.js';
 import { openPreparedDataset, type PreparedDataset, writeDatasetInfo, writeShards } from './prepared-dataset.js';
@@ -11,6 +11,8 @@ export interface PrepareOptions {
   readonly spec: DataSpec;
   /** Of the split: a whole number in [0, 2⁵³). */
   readonly seed: number;
+  /** How training samples will be ordered: decides their shards. Absent: as for a set that is held whole. */
+  readonly order?: Pick<JobSpec['train'], 'shuffle' | 'batch'>;
   /** A path as the job writes it -> a file that can be read. May refuse by throwing. */
   resolve(path: string): string | Promise<string>;
   /** Where the shard files go; made when missing. */
@@ -51,7 +53,13 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
   const shards: ShardInfo[] = [];
   for (const split of SPLITS) {
     const { loaded, rows } = samples[split];
-    const written = await writeShards(directory, options.shardBytes ?? DEFAULT_SHARD_BYTES, signal, {
+    const { order } = options;
+    const rowFloats = featureCount + targetCount;
+    const windows =
+      split === 'train' && order !== undefined ? resolveWindows(order, rows.length, rowFloats).windows : undefined;
+    const shardRows =
+      windows?.blockRows ?? Math.max(1, Math.floor((options.shardBytes ?? DEFAULT_SHARD_BYTES) / (rowFloats * 4)));
+    const written = await writeShards(directory, shardRows, signal, {
       split,
       samples: rows.length,
       featureCount,

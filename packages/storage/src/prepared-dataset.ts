@@ -65,19 +65,18 @@ export async function wholeDataset(directory: string): Promise<PreparedDataset |
   }
 }
 
-/** Writes the shards of one split, none larger than `shardBytes` unless a single sample is. */
+/** Writes the shards of one split, all but the last of so many rows. */
 export async function writeShards(
   directory: string,
-  shardBytes: number,
+  shardRows: number,
   signal: AbortSignal | undefined,
   source: ShardSource,
 ): Promise<readonly ShardInfo[]> {
   const { split, samples, featureCount, targetCount } = source;
-  const perShard = Math.max(1, Math.floor(shardBytes / ((featureCount + targetCount) * 4)));
   const shards: ShardInfo[] = [];
-  for (let begin = 0; begin < samples; begin += perShard) {
+  for (let begin = 0; begin < samples; begin += shardRows) {
     signal?.throwIfAborted();
-    const end = Math.min(samples, begin + perShard);
+    const end = Math.min(samples, begin + shardRows);
     const features = new Float32Array((end - begin) * featureCount);
     const targets = new Float32Array((end - begin) * targetCount);
     for (let sample = begin; sample < end; sample++) source.encode(sample, features, targets, sample - begin);

@@ -60,6 +60,14 @@ export type { RunShape, StepSamples } from './run-shape.js';
 export { evaluationItems, samplesOfLeaseStep, samplesOfStep, shapeRun } from './run-shape.js';
 export type { RunEffect, RunInput, RunPosition, RunStart, RunState } from './run-state.js';
 export { newRun } from './run-state.js';
+export {
+  askedWindows,
+  cutOfWindow,
+  MOST_WHOLE_BYTES,
+  resolveWindows,
+  type SampleWindows,
+  windowsOf,
+} from './sample-windows.js';
 export type { StopRules } from './stop-rules.js';
 export { nameRows } from './suspect-rows.js';
 export type {

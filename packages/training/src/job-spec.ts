@@ -63,8 +63,11 @@ export interface JobSpec {
       /** Epochs without a new best validation loss (training loss where there is no validation split). */
       readonly patience?: number;
     };
-    /** Whether every epoch has an order of its own; else samples come in that of the training split. */
-    readonly shuffle: boolean;
+    /**
+     * Whether every epoch has an order of its own; else samples come in that of the training split. `window`: samples that are
+     * mixed at a time.
+     */
+    readonly shuffle: boolean | { readonly window: number };
     readonly seed: number;
   };
   readonly checkpoint: {

@@ -1,12 +1,12 @@
 /** What coordinator and worker say to each other on a worker's one long-lived gRPC stream. */
 
-import type { LossSums, ModelSpec, OptimizerSpec, ScheduleSpec, WireFormat } from '#kernel';
+import type { LossSums, ModelSpec, OptimizerSpec, ScheduleSpec, WindowCut, WireFormat } from '#kernel';
 import type { DatasetInfo, SplitName } from './dataset.js';
 import type { Fence, RunId, Step, WorkerId } from './identities.js';
 import type { Block } from './work-items.js';
 
 /** Raised on every change of the stream that an older peer would misread. */
-export const PROTOCOL_VERSION = 5;
+export const PROTOCOL_VERSION = 6;
 
 /** Payload bytes of one frame of weights, gradient or shard. Measured best from 4 MB up (architecture, the wire). */
 export const FRAME_BYTES = 1 << 20;
@@ -34,6 +34,10 @@ export interface RunPlan {
   readonly seed: number;
   /** Whether every epoch has an order of its own. */
   readonly shuffle: boolean;
+  /** Absent: every worker holds the whole training split. */
+  readonly windows?: WindowCut;
+  /** Epochs at the most. */
+  readonly epochs: number;
   readonly batch: number;
   readonly microBatches: number;
   readonly wire: WireFormat;

@@ -1,10 +1,11 @@
 /** How a run's samples fall into epochs, steps and micro-batches: a pure function of job and data, never of workers. */
-import { autoMicroBatches } from '#kernel';
+import { autoMicroBatches, type WindowCut } from '#kernel';
 import type { DatasetInfo, SplitName } from './dataset.js';
 import type { Fence, RunId, Step } from './identities.js';
 import { step as toStep } from './identities.js';
 import type { JobSpec } from './job-spec.js';
 import type { RunPlan } from './messages.js';
+import { askedWindows } from './sample-windows.js';
 import type { EvaluationItem } from './work-items.js';
 
 /** Samples in one evaluation item. Fixed, so that sums of metrics are added in the same order for any worker count. */
@@ -24,6 +25,8 @@ export interface RunShape {
   /** Epochs at the most; the last may be cut short by `steps`. */
   readonly epochs: number;
   readonly limitedBy: 'epochs' | 'steps';
+  /** Absent: an epoch's order is one of the whole training split. */
+  readonly windows?: WindowCut;
   /** After every so many steps the weights are saved: no lease goes beyond. */
   readonly saveEverySteps?: number;
 }
@@ -37,6 +40,7 @@ export function shapeRun(
   saveEverySteps?: number,
 ): RunShape {
   const batch = Math.min(train.batch, samples.train);
+  const windows = askedWindows(train.shuffle, samples.train);
   const stepsPerEpoch = stepsOfEpoch(samples.train, batch);
   const steps = train.limit.kind === 'steps' ? train.limit.steps : train.limit.epochs * stepsPerEpoch;
   return {
@@ -49,6 +53,7 @@ export function shapeRun(
     steps,
     epochs: Math.ceil(steps / stepsPerEpoch),
     limitedBy: train.limit.kind,
+    ...(windows === undefined ? {} : { windows }),
     ...(saveEverySteps === undefined ? {} : { saveEverySteps }),
   };
 }

@@ -4,7 +4,15 @@ import { type AveragerEngine, type AveragerEngineOptions, fitsWithLeases, openAv
 import { formatJob, resolveModel } from '#job';
 import { compileModel, type ModelSpec, type Program } from '#kernel';
 import { type Ledger, type PreparedDataset, prepareDataset, takeFence, wholeDataset } from '#storage';
-import { type JobSpec, type LeaseSettings, RopeteamError, type RunPlan, type RunShape, shapeRun } from '#training';
+import {
+  type JobSpec,
+  type LeaseSettings,
+  RopeteamError,
+  type RunPlan,
+  type RunShape,
+  shapeRun,
+  windowsOf,
+} from '#training';
 import { checkKernelMemory, mostBlocks } from './kernel-memory.js';
 import { openResumedLedger, type Resumed, resumeRun } from './resume-run.js';
 import type { RunEntry } from './run-book.js';
@@ -41,6 +49,7 @@ export async function prepareRun(context: RunContext, entry: RunEntry, signal: A
     const whole = entry.earlier === undefined ? undefined : await wholeDataset(directory);
     const prepare = {
       spec: entry.job.data,
+      order: entry.job.train,
       seed: entry.job.train.seed,
       resolve: (path: string) => uploadedFile(entry, path),
       directory,
@@ -66,15 +75,17 @@ async function open(
   const fence = await takeFence(entry.folder, await queues.nextFence(entry.run));
   entry.fence = fence;
   await queues.claimFence(entry.run, fence);
-  const shape = shapeRun(
+  const { windows, shuffle } = windowsOf(entry.job.train, dataset.info);
+  const cut = shapeRun(
     entry.run,
     fence,
-    entry.job.train,
+    { ...entry.job.train, shuffle },
     dataset.info.samples,
     program.parameterCount,
     entry.job.checkpoint.everySteps,
   );
-  const job = effectiveJob(entry.job, dataset, model, shape);
+  const shape: RunShape = windows === undefined ? cut : { ...cut, windows };
+  const job = effectiveJob(entry.job, dataset, model, shape, shuffle);
   const steps: AveragerEngineOptions = {
     kernel: kernel.name,
     ...(configuration.blasLibrary === undefined ? {} : { blasLibrary: configuration.blasLibrary }),
@@ -114,7 +125,9 @@ async function open(
     model,
     parameterCount: program.parameterCount,
     seed: job.train.seed,
-    shuffle: job.train.shuffle,
+    shuffle: job.train.shuffle !== false,
+    ...(windows === undefined ? {} : { windows }),
+    epochs: shape.epochs,
     batch: shape.batch,
     microBatches: shape.microBatches,
     wire: job.train.wire,
@@ -151,12 +164,18 @@ function leaseSettings(job: JobSpec, shape: RunShape, options: AveragerEngineOpt
 }
 
 /** The job with what the data decided written out, so that `job.yaml` in the run's folder leaves nothing open. */
-function effectiveJob(job: JobSpec, dataset: PreparedDataset, model: ModelSpec, shape: RunShape): JobSpec {
+function effectiveJob(
+  job: JobSpec,
+  dataset: PreparedDataset,
+  model: ModelSpec,
+  shape: RunShape,
+  shuffle: JobSpec['train']['shuffle'],
+): JobSpec {
   return {
     ...job,
     data: { ...job.data, task: dataset.info.task },
     model: { ...job.model, loss: model.loss },
-    train: { ...job.train, batch: shape.batch, microBatches: shape.microBatches },
+    train: { ...job.train, batch: shape.batch, microBatches: shape.microBatches, shuffle },
   };
 }
 

@@ -1,6 +1,7 @@
 import {
   type GradientResult,
   type KernelName,
+  type LossSums,
   openWorkerEngine,
   type WorkerEngine,
   type WorkerEngineOptions,
@@ -17,6 +18,7 @@ import {
   type LeaseSettings,
   type RunPlan,
   type Step,
+  samplesOfLeaseStep,
   type TakenItem,
   type WeightsFrame,
   type WorkerId,
@@ -68,6 +70,7 @@ export async function openWorkerRun(
     model: plan.model,
     seed: plan.seed,
     shuffle: plan.shuffle,
+    ...(plan.windows === undefined ? {} : { windows: plan.windows }),
     trainSamples: plan.dataset.samples.train,
     batch: plan.batch,
     microBatches: plan.microBatches,
@@ -76,8 +79,8 @@ export async function openWorkerRun(
   const engine = await openWorkerEngine(withLeases(engineOptions, plan.leases));
   const weights = new WeightsBoard(engine);
   const state = new LeaseState(engine, weights);
-  const shards = openShardCache({ plan, session, engine, metrics, signal });
-  const context: Context = { plan, session, engine, metrics, weights, shards, worker: configuration.name };
+  const shards = openShardCache({ plan, session, engine, metrics, signal, memoryBytes: configuration.dataMemoryBytes });
+  const context: Context = { session, engine, metrics, weights, shards, worker: configuration.name };
   const { leases: settings } = plan;
   const leases =
     settings === undefined || engine.lease === undefined
@@ -97,7 +100,8 @@ export async function openWorkerRun(
       if (item.kind === 'gradient') return computeGradient(context, taken, item, released);
       if (item.kind === 'evaluation') return evaluate(context, taken, item, released);
       if (leases === undefined) throw new Error('a lease came to a worker that takes none');
-      await shards.need('train', 0, plan.dataset.samples.train);
+      const { epoch, firstPosition } = samplesOfLeaseStep(plan, item.step);
+      await shards.needTraining(epoch, firstPosition, samplesOfLeaseStep(plan, item.end - 1).endPosition);
       return leases.compute(taken, item, released);
     },
     [Symbol.asyncDispose]: async () => {
@@ -124,7 +128,6 @@ function withLeases(options: WorkerEngineOptions, leases: LeaseSettings | undefi
 }
 
 interface Context {
-  readonly plan: RunPlan;
   readonly session: CoordinatorSession;
   readonly engine: WorkerEngine;
   readonly metrics: WorkerMetrics;
@@ -134,14 +137,13 @@ interface Context {
 }
 
 async function computeGradient(
-  { plan, session, engine, metrics, weights, shards, worker }: Context,
+  { session, engine, metrics, weights, shards, worker }: Context,
   taken: TakenItem,
   item: GradientItem,
   released: AbortSignal,
 ): Promise<GradientReceipt | 'dropped'> {
   const takenAt = performance.now();
-  // The epoch's permutation scatters a step over the whole split.
-  await shards.need('train', 0, plan.dataset.samples.train);
+  await shards.needTraining(item.epoch, item.firstPosition, item.endPosition);
   if ((await weights.until(item.step, released)) !== 'ready') return 'dropped';
   const waitedMs = Math.max(0, takenAt - weights.currentSince);
   const { epoch, firstPosition, endPosition, block } = item;
@@ -174,11 +176,16 @@ async function evaluate(
   released: AbortSignal,
 ): Promise<EvaluationReceipt | 'dropped'> {
   const { split, begin, end, part, version } = item;
-  await shards.need(split, begin, end);
-  if ((await weights.until(version, released)) !== 'ready') return 'dropped';
-  const begunAt = performance.now();
-  const result = await weights.hold(() => engine.evaluate({ split, begin, end }));
-  metrics.evaluated(performance.now() - begunAt);
+  const letGo = await shards.needStored(split, begin, end);
+  let result: LossSums;
+  try {
+    if ((await weights.until(version, released)) !== 'ready') return 'dropped';
+    const begunAt = performance.now();
+    result = await weights.hold(() => engine.evaluate({ split, begin, end }));
+    metrics.evaluated(performance.now() - begunAt);
+  } finally {
+    letGo();
+  }
   const receipt: EvaluationReceipt = {
     run: item.run,
     fence: item.fence,

@@ -82,7 +82,7 @@ export async function writeShards(
     for (let sample = begin; sample < end; sample++) source.encode(sample, features, targets, sample - begin);
     const { info, bytes } = encodeShard(shards.length, { split, begin, end, features, targets });
     const path = join(directory, shardFileName(split, info.index));
-    await writeFile(path, bytes, { flush: true }).catch((cause: unknown) => {
+    await writeFile(path, bytes).catch((cause: unknown) => {
       throw writeError(path, cause);
     });
     shards.push(info);

@@ -39,7 +39,7 @@ export function renderLine(view: RunView): string {
 
 function headline(view: RunView, barCells: number): readonly Piece[] {
   const { started, latest } = view;
-  if (started === undefined) return [{ text: view.run === '' ? 'starting' : `${view.run}: preparing`, style: 'dim' }];
+  if (started === undefined) return [{ text: beforeStart(view), style: 'dim' }];
   const done = latest === undefined ? 0 : committedSteps(latest);
   const share = started.steps === 0 ? 0 : Math.min(1, done / started.steps);
   const epoch = latest === undefined ? 1 : epochNumber(latest);
@@ -113,4 +113,9 @@ function join(pieces: readonly Piece[], columns: number, paint: Paint): string {
 
 function clip(text: string, columns: number): string {
   return text.length <= columns ? text : `${text.slice(0, Math.max(0, columns - 1))}…`;
+}
+
+function beforeStart({ run, rowsRead }: RunView): string {
+  if (run === '') return 'starting';
+  return rowsRead === undefined ? `${run}: preparing` : `${run}: reading the data, ${plural(rowsRead, 'row')} so far`;
 }

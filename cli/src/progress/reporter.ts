@@ -2,6 +2,7 @@
 
 import { createLogUpdate } from 'log-update';
 import type { RunEvent } from '#training';
+import { plural } from '../plain-numbers.js';
 import type { Terminal } from '../terminal.js';
 import { renderBlock, renderLine } from './progress-block.js';
 import { advanceView, emptyView, epochNumber, formatMetrics, noticeOf, type RunView, remarksOf } from './run-view.js';
@@ -83,7 +84,7 @@ function lineReporter(terminal: Terminal): Reporter {
       view = advanceView(view, event);
       const text = lineFor(view, event, Date.parse(event.time) - lineAtMs >= LINE_MS);
       if (text === undefined) return;
-      if (event.event === 'step_committed') lineAtMs = Date.parse(event.time);
+      if (event.event === 'step_committed' || event.event === 'data_progressed') lineAtMs = Date.parse(event.time);
       terminal.say(text);
       for (const remark of remarksOf(event)) terminal.say(remark);
     },
@@ -104,6 +105,8 @@ export function lineFor(view: RunView, event: RunEvent, due: boolean): string | 
       const validation = event.validation === undefined ? '' : `  val ${formatMetrics(event.validation)}`;
       return `epoch ${number}/${event.epochs}  train ${formatMetrics(event.train)}${validation}`;
     }
+    case 'data_progressed':
+      return due ? `reading the data: ${plural(event.rows, 'row')} so far` : undefined;
     case 'checkpoint_saved':
       return undefined;
     default:

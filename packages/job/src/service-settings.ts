@@ -21,16 +21,10 @@ const BYTE_UNITS: Readonly<Record<string, number>> = {
 
 /** Bytes as people write them: `500MB`, `2GiB`, `1048576`. */
 export function byteCount(argument: string, text: string): number {
-  const bytes = readBytes(text);
-  if (bytes !== undefined) return bytes;
-  throw refused(argument, `${argument} is ${JSON.stringify(text)}; it must be a size such as 500MB, 2GiB or 1048576`);
-}
-
-/** Undefined for what is no size. */
-export function readBytes(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?) ?([KMG]i?B|)$/.exec(text);
   const bytes = Math.floor(Number(match?.[1]) * (BYTE_UNITS[match?.[2] ?? ''] ?? Number.NaN));
-  return Number.isSafeInteger(bytes) ? bytes : undefined;
+  if (Number.isSafeInteger(bytes)) return bytes;
+  throw refused(argument, `${argument} is ${JSON.stringify(text)}; it must be a size such as 500MB, 2GiB or 1048576`);
 }
 
 /** One of a few words. */

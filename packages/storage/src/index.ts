@@ -12,6 +12,7 @@ export {
   type SavedCheckpoint,
   saveCheckpoint,
 } from './checkpoint.js';
+export { type DatasetCache, prepareCached } from './dataset-cache.js';
 export { type EventLog, eventsOf, newestEvent, openEventLog } from './event-log.js';
 export type { SourceFile } from './file-bytes.js';
 export { checkInitialWeights, type InitialWeightsFile, readInitialWeights } from './initial-weights-file.js';

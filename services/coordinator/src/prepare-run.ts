@@ -3,17 +3,10 @@ import { writeFile } from 'node:fs/promises';
 import { type AveragerEngine, type AveragerEngineOptions, fitsWithLeases, openAveragerEngine } from '#engine';
 import { formatJob, resolveModel } from '#job';
 import { compileModel, type ModelSpec, type Program } from '#kernel';
-import { type Ledger, type PreparedDataset, prepareDataset, takeFence, wholeDataset } from '#storage';
-import {
-  type JobSpec,
-  type LeaseSettings,
-  RopeteamError,
-  type RunPlan,
-  type RunShape,
-  shapeRun,
-  windowsOf,
-} from '#training';
+import { type Ledger, type PreparedDataset, takeFence } from '#storage';
+import { type JobSpec, type LeaseSettings, type RunPlan, type RunShape, shapeRun, windowsOf } from '#training';
 import { checkKernelMemory, mostBlocks } from './kernel-memory.js';
+import { prepareRows } from './prepare-rows.js';
 import { openResumedLedger, type Resumed, resumeRun } from './resume-run.js';
 import type { RunEntry } from './run-book.js';
 import type { RunContext } from './run-context.js';
@@ -40,22 +33,12 @@ export interface PreparedRun extends AsyncDisposable {
 }
 
 export async function prepareRun(context: RunContext, entry: RunEntry, signal: AbortSignal): Promise<PreparedRun> {
-  const directory = entry.folder.dataPath;
   const opened: AsyncDisposable[] = [];
   const close = async (): Promise<void> => {
     for (const resource of opened.reverse()) await resource[Symbol.asyncDispose]();
   };
   try {
-    const whole = entry.earlier === undefined ? undefined : await wholeDataset(directory);
-    const prepare = {
-      spec: entry.job.data,
-      order: entry.job.train,
-      seed: entry.job.train.seed,
-      resolve: (path: string) => uploadedFile(entry, path),
-      directory,
-      signal,
-    };
-    const dataset = whole ?? (await prepareDataset(prepare));
+    const dataset = await prepareRows(context, entry, signal);
     return { ...(await open(context, entry, dataset, opened, signal)), [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
@@ -177,14 +160,4 @@ function effectiveJob(
     model: { ...job.model, loss: model.loss },
     train: { ...job.train, batch: shape.batch, microBatches: shape.microBatches, shuffle },
   };
-}
-
-/** Where the bytes of a file that the job names were put when it was submitted. */
-function uploadedFile(entry: RunEntry, path: string): string {
-  const file = entry.files.find((candidate) => candidate.path === path);
-  if (file !== undefined) return file.storedAt;
-  const message = `the job names the file ${JSON.stringify(path)}, which was not uploaded with it`;
-  throw new RopeteamError('DATA.FILE', { file: path }, message, {
-    hint: 'submit the job with `ropeteam submit`, which uploads the files it names',
-  });
 }

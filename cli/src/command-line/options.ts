@@ -106,7 +106,7 @@ function sizeOption(flags: string, description: string): Option {
 export function dataMemoryOption(): Option {
   return sizeOption(
     '--data-memory <size>',
-    'rows each worker holds at the most (default: 256 MiB, or 1/8 of the memory)',
+    'rows each worker holds at the most (default: 192 MiB, or 1/8 of the memory)',
   );
 }
 

@@ -45,6 +45,7 @@ export function planToMessage(plan: RunPlan): PlainMessage {
     wire: inverted(wires)[plan.wire],
     ...(plan.windows === undefined ? {} : { windows: plan.windows }),
     dataset: datasetToMessage(plan.dataset),
+    ...(plan.dataPath === undefined ? {} : { dataPath: plan.dataPath }),
     ...(plan.leases === undefined ? {} : { leases: leasesToMessage(plan.leases) }),
   };
 }
@@ -64,6 +65,7 @@ export function planFromMessage(fields: Fields): RunPlan {
     wire: fields.choice('wire', wires),
     ...(fields.has('windows') ? { windows: windowsFromMessage(fields.message('windows')) } : {}),
     dataset: datasetFromMessage(fields.message('dataset')),
+    ...(fields.has('dataPath') ? { dataPath: fields.text('dataPath', 4096) } : {}),
     ...(fields.has('leases') ? { leases: leasesFromMessage(fields.message('leases')) } : {}),
   };
 }

@@ -116,6 +116,7 @@ export const examplePlan: RunPlan = {
   shuffle: false,
   windows: { blockRows: 100, blocks: 4 },
   epochs: 30,
+  dataPath: '/runs/digits-1/data',
   batch: 256,
   microBatches: 16,
   wire: 'bfloat16',

@@ -21,7 +21,7 @@ export { type Lead, takeLead } from './lead.js';
 export { type Ledger, type LedgerOptions, type LedgerScan, openLedger, readLedger, scanLedger } from './ledger.js';
 export { loadModel, MODEL_FILES, saveModel, type TrainedModel } from './model-file.js';
 export { type PrepareOptions, prepareDataset } from './prepare-dataset.js';
-export { openPreparedDataset, type PreparedDataset, wholeDataset } from './prepared-dataset.js';
+export { openPreparedDataset, type PreparedDataset, readNearbyShard, wholeDataset } from './prepared-dataset.js';
 export { resolveInside } from './resolve-inside.js';
 export {
   checkFence,

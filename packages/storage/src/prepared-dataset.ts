@@ -74,6 +74,20 @@ export async function wholeDataset(directory: string, check?: 'all'): Promise<Pr
   }
 }
 
+/**
+ * A shard's bytes, if they can be read from this folder; undefined where it is none of this machine. Nothing but a regular
+ * file of the right size is read: the folder's name came from somebody else.
+ */
+export async function readNearbyShard(directory: string, shard: ShardInfo): Promise<Uint8Array | undefined> {
+  const path = join(directory, shardFileName(shard.split, shard.index));
+  try {
+    const status = await stat(path);
+    return status.isFile() && status.size === shard.bytes ? await readFile(path) : undefined;
+  } catch {
+    return undefined; // it is fetched instead, and whoever has it says what is wrong with it
+  }
+}
+
 /** Undefined for a file that is not there. */
 async function sizeOf(path: string): Promise<number | undefined> {
   try {

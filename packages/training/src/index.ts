@@ -63,7 +63,7 @@ export { newRun } from './run-state.js';
 export {
   askedWindows,
   cutOfWindow,
-  MOST_WHOLE_BYTES,
+  DEFAULT_DATA_BYTES,
   resolveWindows,
   type SampleWindows,
   windowsOf,

@@ -42,6 +42,8 @@ export interface RunPlan {
   readonly microBatches: number;
   readonly wire: WireFormat;
   readonly dataset: DatasetInfo;
+  /** Where the shards lie on the coordinator's machine: workers that can read them there need not fetch them. */
+  readonly dataPath?: string;
   /** Present: leases of whole steps may come, and with them what an update needs. */
   readonly leases?: LeaseSettings;
 }

@@ -4,11 +4,13 @@ import type { DatasetInfo } from './dataset.js';
 import type { JobSpec } from './job-spec.js';
 
 /** Encoded training rows up to which each worker holds them all, and every epoch mixes the whole split. */
-export const MOST_WHOLE_BYTES = 256 * 2 ** 20;
+const MOST_WHOLE_BYTES = 256 * 2 ** 20;
+/** What a worker holds at the most unless it is told otherwise, and the machine is not smaller. */
+export const DEFAULT_DATA_BYTES = 192 * 2 ** 20;
 /** Of the window of a larger split. Each worker holds two: the one in use, and the next. */
-export const WINDOW_BYTES = 64 * 2 ** 20;
+const WINDOW_BYTES = 64 * 2 ** 20;
 /** A window mixes rows from so many places of the split. */
-export const WINDOW_BLOCKS = 64;
+const WINDOW_BLOCKS = 64;
 
 /** How the training split is ordered and held. */
 export interface SampleWindows {

@@ -115,6 +115,7 @@ async function open(
     microBatches: shape.microBatches,
     wire: job.train.wire,
     dataset: dataset.info,
+    dataPath: entry.folder.dataPath,
     ...(leases === undefined ? {} : { leases }),
   };
   return {

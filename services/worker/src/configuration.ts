@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { KERNEL_CHOICES, type KernelChoice } from '#engine';
 import { byteCount, oneOf, redisUrlFrom, wholeNumber } from '#job';
 import { LOG_LEVELS, type LogLevel } from '#telemetry';
-import { MOST_WHOLE_BYTES, RopeteamError, type WorkerId, workerId } from '#training';
+import { DEFAULT_DATA_BYTES, RopeteamError, type WorkerId, workerId } from '#training';
 
 export interface WorkerConfiguration {
   /** `host:port` */
@@ -66,10 +66,10 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
   };
 }
 
-/** An eighth of the memory of this machine or container, up to what a data set takes that is held whole. */
+/** An eighth of the memory of this machine or container, up to 192 MiB. */
 function defaultDataMemory(): number {
   const limit = process.constrainedMemory() || totalmem(); // 0 where nothing limits it
-  return Math.min(MOST_WHOLE_BYTES, Math.floor(Math.min(limit, totalmem()) / 8));
+  return Math.min(DEFAULT_DATA_BYTES, Math.floor(Math.min(limit, totalmem()) / 8));
 }
 
 function nameFrom(text: string): WorkerId {

@@ -1,10 +1,10 @@
 import { type BlockRows, type WorkerEngine, windowFiller } from '#engine';
 import { countWindows, windowRows } from '#kernel';
-import { decodeShard, type ShardContent } from '#storage';
+import { decodeShard, readNearbyShard, type ShardContent } from '#storage';
 import type { WorkerMetrics } from '#telemetry';
 import { type CoordinatorSession, RopeteamError, type RunPlan, type ShardInfo, type SplitName } from '#training';
 
-/** Shards fetched at the same time: one on the wire while another is checked and handed to the kernel threads. */
+/** Shards read at the same time: one on the wire while another is checked and handed to the kernel threads. */
 const PARALLEL_FETCHES = 2;
 /** A shard whose checksum is wrong is fetched so often in all: once is the wire's fault, three times the file's. */
 const MOST_FETCHES = 3;
@@ -93,6 +93,19 @@ function fetcher({ plan, session, metrics, signal }: ShardCacheOptions): Fetch {
     if (running < PARALLEL_FETCHES) running++;
     else await new Promise<void>((resolve) => waiting.push(resolve));
   };
+  let isNearby = plan.dataPath !== undefined;
+  /** A copy that is damaged, or of another run of that name, is no copy. */
+  const nearby = async (shard: ShardInfo): Promise<ShardContent | undefined> => {
+    if (!isNearby || plan.dataPath === undefined) return undefined;
+    const bytes = await readNearbyShard(plan.dataPath, shard);
+    isNearby = bytes !== undefined;
+    try {
+      return bytes === undefined ? undefined : decodeShard(bytes, shard, plan.dataset);
+    } catch (error) {
+      if (error instanceof RopeteamError && error.code === 'DATA.SHARD') return undefined;
+      throw error;
+    }
+  };
   const attempt = async (shard: ShardInfo): Promise<ShardContent> => {
     const bytes = await session.fetchShard(plan.run, shard.split, shard.index, signal);
     metrics.shardFetched(bytes.byteLength);
@@ -101,6 +114,8 @@ function fetcher({ plan, session, metrics, signal }: ShardCacheOptions): Fetch {
   return async (shard) => {
     await turn();
     try {
+      const found = await nearby(shard);
+      if (found !== undefined) return found;
       for (let fetches = 1; ; fetches++) {
         try {
           return await attempt(shard);

@@ -1,8 +1,8 @@
 /** What training a job takes, worked out from the job and its data without training anything. */
 import { fitsWithLeases, ModelTooLargeError, workerFits } from '#engine';
 import { modelTooLarge } from '#job';
-import { compileModel, gradientBytes, type ModelSpec, weightBytes } from '#kernel';
-import { type DatasetInfo, fence, type InitFrom, type JobSpec, runId, shapeRun } from '#training';
+import { compileModel, gradientBytes, type ModelSpec, weightBytes, windowRows } from '#kernel';
+import { type DatasetInfo, fence, type InitFrom, type JobSpec, runId, shapeRun, windowsOf } from '#training';
 import { type CoordinatorMemory, coordinatorMemory, type WorkerMemory, workerMemory } from './memory-forecast.js';
 import { formatBytes, formatCount, plural } from './plain-numbers.js';
 import type { Paint } from './terminal.js';
@@ -19,6 +19,8 @@ export interface JobPlan {
   readonly parameters: number;
   readonly batch: number;
   readonly microBatches: number;
+  /** Samples that an epoch mixes at a time; absent: the whole training split. */
+  readonly windowSamples?: number;
   readonly stepsPerEpoch: number;
   readonly epochs: number;
   readonly steps: number;
@@ -56,7 +58,9 @@ export function planJob(
   start: PlannedStart,
 ): JobPlan {
   const { parameters, parameterCount } = compileModel(model);
-  const shape = shapeRun(runId(job.name), fence(0), job.train, data.samples, parameterCount);
+  const { windows, shuffle } = windowsOf(job.train, data);
+  const held = windows === undefined ? {} : { windows };
+  const shape = shapeRun(runId(job.name), fence(0), { ...job.train, shuffle }, data.samples, parameterCount);
   const { batch, microBatches, stepsPerEpoch, epochs, steps } = shape;
   const { workers, threads, coordinatorThreads } = cluster;
   const kernel = 'wasm' as const;
@@ -66,6 +70,7 @@ export function planJob(
     model,
     seed: job.train.seed,
     trainSamples: data.samples.train,
+    ...held,
     batch,
     microBatches,
     wire: job.train.wire,
@@ -81,7 +86,7 @@ export function planJob(
   const leases = fitsWithLeases(averager);
   // One worker may be given leases of whole steps, and then updates by itself.
   const leasing = { ...engine, update: { optimizer: job.train.optimizer } };
-  const run = { samples: data.samples, floats: data.featureCount + data.targetCount, steps, workers };
+  const run = { samples: data.samples, floats: data.featureCount + data.targetCount, steps, workers, ...held };
   return {
     job: job.name,
     task: data.task,
@@ -93,6 +98,7 @@ export function planJob(
     parameters: parameterCount,
     batch,
     microBatches,
+    ...(windows === undefined ? {} : { windowSamples: windowRows(windows) }),
     stepsPerEpoch,
     epochs,
     steps,
@@ -142,6 +148,14 @@ export function renderPlan(path: string, plan: JobPlan, paint: Paint): string {
         `batches of ${plan.batch} in ${plural(plan.microBatches, 'micro-batch', 'micro-batches')}`,
     ],
     ['wire', `${formatBytes(wire.down)} to and ${formatBytes(wire.up)} from each worker, each step`],
+    ...(plan.windowSamples === undefined
+      ? []
+      : [
+          [
+            'windows',
+            `an epoch mixes ${plural(plan.windowSamples, 'sample')} at a time, and each worker holds two such windows`,
+          ] as const,
+        ]),
     [
       'memory',
       `${formatBytes(worker.peakBytes)} at the peak in each of ${plural(plan.workers, 'worker')} with ${plural(plan.threads, 'thread')}:`,

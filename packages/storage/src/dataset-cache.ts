@@ -6,7 +6,7 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { link, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type DatasetInfo, RopeteamError, windowsOf } from '#training';
 import { errorCodeOf } from './atomic-file.js';
 import { type PrepareOptions, prepareDataset } from './prepare-dataset.js';
@@ -127,6 +127,7 @@ async function moveFolder(
   into: string,
   prepare: (into: string) => Promise<PreparedDataset>,
 ): Promise<void> {
+  await mkdir(dirname(into), { recursive: true });
   try {
     await rename(from, into);
   } catch (error) {

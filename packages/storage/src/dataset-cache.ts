@@ -36,6 +36,7 @@ export interface CachedDataset {
 const PREPARATION = 'ropeteam-preparation/1';
 const HASHES = '.hashes';
 const MAKING = '.making-';
+const ABANDONED_MS = 24 * 3_600_000;
 
 /**
  * As `prepareDataset`, but what an earlier run prepared of the same files is taken instead.
@@ -151,6 +152,7 @@ async function trimCache({ directory, maxBytes }: DatasetCache, except: string):
   const entries: { readonly path: string; readonly bytes: number; readonly usedMs: number }[] = [];
   for (const name of await readdir(directory)) {
     const path = join(directory, name);
+    if (name.startsWith(MAKING)) await removeAbandoned(path);
     if (name.startsWith('.')) continue;
     try {
       const { info } = await openPreparedDataset(path);
@@ -170,6 +172,13 @@ async function trimCache({ directory, maxBytes }: DatasetCache, except: string):
     await rm(path, { recursive: true, force: true });
     total -= bytes;
   }
+}
+
+/** What somebody was making when it died; those at work touch their folder with every shard. */
+async function removeAbandoned(path: string): Promise<void> {
+  const status = await stat(path).catch(ignoreMissing);
+  if (status === undefined || Date.now() - status.mtimeMs < ABANDONED_MS) return;
+  await rm(path, { recursive: true, force: true });
 }
 
 const bytesOf = ({ shards }: DatasetInfo): number => shards.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -35,13 +35,13 @@ export function splitSamples(request: SplitRequest): Readonly<Record<SplitName, 
   const part = new Uint8Array(samples); // 0 training, 1 validation, 2 test
   const sizes = [samples, 0, 0];
   if (validationCount + testCount > 0) {
-    const key = philoxKey(seed);
+    const keyOf = keysOf(samples, philoxKey(seed));
     const drawn = counts.map((_, index) => validation[index]! + test[index]!);
-    const smallest = smallestKeys(classes, counts, drawn, key);
+    const smallest = smallestKeys(classes, counts, drawn, keyOf);
     for (let sample = 0; sample < samples; sample++) {
       const index = classes[sample]!;
       const sorted = smallest[index]!;
-      const own = drawKey(sample, key);
+      const own = keyOf(sample);
       const validationBelow = sorted[validation[index]!] ?? Number.POSITIVE_INFINITY;
       const testBelow = sorted[drawn[index]!] ?? Number.POSITIVE_INFINITY;
       const chosen = own < validationBelow ? 1 : own < testBelow ? 2 : 0;
@@ -86,20 +86,30 @@ function allot(counts: readonly number[], available: readonly number[], total: n
   return given;
 }
 
+/** Up to so many keys are kept, 32 MB, instead of worked out twice: drawing them is a third of a split. */
+const MOST_KEPT_KEYS = 2 ** 22;
+
+function keysOf(samples: number, key: PhiloxKey): (sample: number) => number {
+  if (samples > MOST_KEPT_KEYS) return (sample) => drawKey(sample, key);
+  const keys = new Float64Array(samples);
+  for (let sample = 0; sample < samples; sample++) keys[sample] = drawKey(sample, key);
+  return (sample) => keys[sample]!;
+}
+
 /** Of 2⁵³ equally likely ones. */
 const MOST_KEY = 2 ** 53;
 
 /**
  * By class, the smallest keys of its samples, sorted: one more than are drawn, or all there are.
  *
- * Keys are worked out when they are needed and hardly one is kept that is not among the smallest: a split of 100 million
- * samples would else take a gigabyte. How many lie below a bound is a matter of chance; too few, and the bound goes up.
+ * Hardly one is kept that is not among the smallest: a split of 100 million samples would else take a gigabyte. How many lie
+ * below a bound is a matter of chance; too few, and the bound goes up.
  */
 function smallestKeys(
   classes: ClassIndexes,
   counts: readonly number[],
   drawn: readonly number[],
-  key: PhiloxKey,
+  keyOf: (sample: number) => number,
 ): readonly Float64Array[] {
   for (let generosity = 1; ; generosity *= 4) {
     const bounds = counts.map((count, index) => {
@@ -112,7 +122,7 @@ function smallestKeys(
     const sizes = counts.map(() => 0);
     for (let sample = 0; sample < classes.length; sample++) {
       const index = classes[sample]!;
-      const own = drawKey(sample, key);
+      const own = keyOf(sample);
       if (own < bounds[index]! && sizes[index]! < found[index]!.length) found[index]![sizes[index]!++] = own;
     }
     const isEnough = counts.every(

@@ -95,6 +95,8 @@ export interface PunctualConnection extends AsyncDisposable {
    * @throws REDIS.UNREACHABLE after 5 s, REDIS.OUT_OF_MEMORY at once
    */
   call<Result>(purpose: string, operation: () => Promise<Result>): Promise<Result>;
+  /** What an operation sends before it first waits for an answer goes to the socket together. */
+  inOneWrite<Result>(operation: () => Promise<Result>): Promise<Result>;
 }
 
 export function openPunctualConnection(url: string, report: (error: unknown) => void): PunctualConnection {
@@ -113,6 +115,12 @@ export function openPunctualConnection(url: string, report: (error: unknown) => 
   return {
     client,
     call: (purpose, operation) => callInTime(client, maskPassword(url), purpose, operation),
+    inOneWrite(operation) {
+      const { stream } = client; // a later one, after a reconnection, is not corked
+      stream.cork();
+      setImmediate(() => stream.uncork());
+      return operation();
+    },
     async [Symbol.asyncDispose]() {
       await closeClient(client);
     },

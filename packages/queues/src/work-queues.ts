@@ -82,13 +82,15 @@ export async function openWorkQueues(options: WorkQueuesOptions): Promise<WorkQu
   return {
     engine: { engine, version },
     async announce(items) {
-      await connection.call('announcing work', () => requireHighest(items));
       for (let begin = 0; begin < items.length; begin += ITEMS_PER_CALL) {
         const some = items.slice(begin, begin + ITEMS_PER_CALL);
         const gradients = some.filter(({ kind }) => kind !== 'average');
         const averages = some.filter(({ kind }) => kind === 'average');
+        // Answered before the items are taken in, and one write: a question asked first would wake Redis twice.
         await connection.call('announcing work', () =>
-          Promise.all([add('gradients', gradients), add('averages', averages)]),
+          connection.inOneWrite(() =>
+            Promise.all([requireHighest(some), add('gradients', gradients), add('averages', averages)]),
+          ),
         );
       }
     },

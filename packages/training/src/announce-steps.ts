@@ -11,8 +11,11 @@ import { itemKey } from './work-items.js';
 
 /** Steps announced ahead of the committed ones at the most. Hides dispatch and completion behind computing. */
 export const WINDOW_STEPS = 4;
-/** So few steps ahead, the window is filled again: several steps in one call cost the queue hardly more than one. */
-const REFILL_AT_STEPS = 2;
+/**
+ * So few steps ahead, the window is filled again: several steps in one call cost the queue hardly more than one, and every
+ * call takes a core from the step under way for half a millisecond.
+ */
+const REFILL_AT_STEPS = 1;
 
 /** The gradient items of one step, cut for so many workers. */
 export function gradientItems(shape: RunShape, step: number, workers: number): readonly GradientItem[] {
@@ -64,11 +67,12 @@ export function fillWindow(state: RunState): readonly [RunState, readonly RunEff
     }
   } else if (announced - state.version <= REFILL_AT_STEPS) {
     const end = Math.min(state.version + WINDOW_STEPS, state.shape.steps);
+    const begin = announced;
     for (; announced < end; announced++) {
       openEvaluation();
       for (const item of gradientItems(state.shape, announced, state.workers)) open(item);
-      added.push(averageItem(state.shape, toStep(announced)));
     }
+    if (announced > begin) added.push(averageItem(state.shape, toStep(announced - 1)));
   }
   if (added.length === 0) return [state, []];
   return [{ ...state, items, announced }, [{ kind: 'announce', items: added }]];

@@ -1,6 +1,6 @@
 /** What happens to an item whose holder died, failed or must make room. */
 import { RopeteamError, toEnvelope } from './errors.js';
-import type { WorkerId } from './identities.js';
+import { step as toStep, type WorkerId } from './identities.js';
 import type { ItemState, RunEffect, RunInput, RunState } from './run-state.js';
 import { averageItem, releaseAll, withItem, withoutHolder } from './run-state.js';
 import { sendWhatIsMissing } from './send-versions.js';
@@ -84,8 +84,8 @@ export function announceAgain(now: RunState): Advance {
   }
   const later = free.map(({ item }) => item).filter((item) => !isUrgent(now, item));
   // A lease has no average of its own.
-  const steps = new Set([...now.items.values()].flatMap(({ item }) => (item.kind === 'gradient' ? [item.step] : [])));
-  const averages = [...steps].sort((left, right) => left - right).map((step) => averageItem(now.shape, step));
+  const steps = [...now.items.values()].flatMap(({ item }) => (item.kind === 'gradient' ? [item.step] : []));
+  const averages = steps.length === 0 ? [] : [averageItem(now.shape, toStep(Math.max(...steps)))];
   return [state, [...effects, { kind: 'announce', items: [...later, ...averages] }]];
 }
 

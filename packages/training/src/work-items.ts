@@ -50,7 +50,7 @@ export interface EvaluationItem {
   readonly issue: number;
 }
 
-/** Queue `averages`: fold the blocks of one step, update, publish. */
+/** Queue `averages`: fold the blocks of each step up to this one, in order, update, publish. One for steps announced together. */
 export interface AverageItem {
   readonly kind: 'average';
   readonly run: RunId;

@@ -5,7 +5,7 @@
  * not taken from anybody, whoever removes it and when.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { link, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { link, mkdir, readdir, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type DatasetInfo, RopeteamError, windowsOf } from '#training';
 import { errorCodeOf } from './atomic-file.js';
@@ -147,7 +147,7 @@ async function keep(making: string, entry: string, cache: DatasetCache): Promise
   await trimCache(cache, entry);
 }
 
-/** Removes what was not used for longest until the rest is small enough. */
+/** Removes what was not used for longest until the rest is small enough, also beside what is free on the disk. */
 async function trimCache({ directory, maxBytes }: DatasetCache, except: string): Promise<void> {
   const entries: { readonly path: string; readonly bytes: number; readonly usedMs: number }[] = [];
   for (const name of await readdir(directory)) {
@@ -166,8 +166,11 @@ async function trimCache({ directory, maxBytes }: DatasetCache, except: string):
     }
   }
   let total = entries.reduce((sum, { bytes }) => sum + bytes, 0);
+  // Checkpoints need the disk more than the cache does.
+  const { bavail, bsize } = await statfs(directory);
+  const limit = Math.min(maxBytes, (total + bavail * bsize) / 2);
   for (const { path, bytes } of entries.toSorted((a, b) => a.usedMs - b.usedMs)) {
-    if (total <= maxBytes) return;
+    if (total <= limit) return;
     if (path === except) continue;
     await rm(path, { recursive: true, force: true });
     total -= bytes;

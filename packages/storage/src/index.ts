@@ -1,3 +1,4 @@
+export { type Artifact, listArtifacts, type OpenArtifact, openArtifact } from './artifacts.js';
 export { writeFileAtomically } from './atomic-file.js';
 export { type Cell, explainNotANumber, readCell } from './cell.js';
 export {

@@ -13,10 +13,11 @@ export {
 } from './coordinator-metrics.js';
 export { createLogger, LOG_LEVELS, type LogFields, type Logger, type LoggerOptions, type LogLevel } from './logger.js';
 export {
-  type EventStream,
+  type Found,
   type MetricsServer,
   type MetricsServerOptions,
   type Page,
+  type StreamedEvent,
   startMetricsServer,
 } from './metrics-server.js';
 export { packageVersion } from './package-version.js';

@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { type MetricsServerOptions, startMetricsServer } from './metrics-server.js';
 import { createWorkerMetrics } from './worker-metrics.js';
@@ -87,6 +88,61 @@ test('an unhealthy service says 503, and a page that fails says 500 without the 
   const broken = await fetch(`${url}/broken`);
   expect([broken.status, await broken.text()]).toEqual([500, expect.not.stringContaining('secret')]);
   expect(failures).toEqual([['/broken', new Error('secret detail')]]);
+});
+
+test('a reader of a stream that takes nothing is let go of, and the source of the stream is told', async () => {
+  let ended: () => void = () => undefined;
+  const over = new Promise<void>((resolve) => {
+    ended = resolve;
+  });
+  async function* endless() {
+    try {
+      for (let id = 0; ; id++) yield { id, data: 'x'.repeat(1 << 16) };
+    } finally {
+      ended();
+    }
+  }
+  const { url } = await served({
+    slowReaderMs: 50,
+    find: (path) => (path === '/stream' ? { kind: 'events', follow: endless } : undefined),
+  });
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  opened.push(async () => void socket.destroy());
+  socket.write('GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  socket.pause();
+  await over;
+});
+
+test('a file is served whole, as something to save, and HEAD tells its size alone', async () => {
+  let open = 0;
+  const file = {
+    name: 'r-"quoted"/../ledger.ndjson',
+    bytes: 6,
+    read: async function* () {
+      yield Buffer.from('abc');
+      yield Buffer.from('def');
+    },
+    [Symbol.asyncDispose]: async () => void open--,
+  };
+  const opens = async () => {
+    open++;
+    return file;
+  };
+  const { url } = await served({
+    find: (path) => {
+      if (path === '/none') return { kind: 'file', open: async () => undefined };
+      return path === '/file' ? { kind: 'file', open: opens } : undefined;
+    },
+  });
+  const got = await fetch(`${url}/file`);
+  expect(await got.text()).toBe('abcdef');
+  expect(got.headers.get('content-disposition')).toBe('attachment; filename="r-_quoted__.._ledger.ndjson"');
+  expect(got.headers.get('x-content-type-options')).toBe('nosniff');
+  const head = await fetch(`${url}/file`, { method: 'HEAD' });
+  expect([head.headers.get('content-length'), await head.text()]).toEqual(['6', '']);
+  expect((await fetch(`${url}/file`, { method: 'DELETE' })).status).toBe(405);
+  expect((await fetch(`${url}/none`)).status).toBe(404);
+  expect(open).toBe(0);
 });
 
 test('a port that is taken is an error with a hint, and closing frees it', async () => {

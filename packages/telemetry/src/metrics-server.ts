@@ -1,6 +1,7 @@
 /** A small HTTP server for /metrics, /healthz, /readyz and whatever pages the service adds. Read only. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { pipeline } from 'node:stream/promises';
 import { RopeteamError } from '#training';
 import type { MetricsRegistry } from './registry.js';
 
@@ -11,13 +12,28 @@ export interface Page {
 
 /** One event of a stream, by its number. */
 export interface StreamedEvent {
-  readonly id: number;
+  /** Absent: it leaves the number that a reader comes back with as it is. */
+  readonly id?: number;
   /** One line. */
   readonly data: string;
 }
 
-/** Server-sent events at a path, from number `from` until they end or the signal; undefined: there are none. */
-export type EventStream = (path: string, from: number, signal: AbortSignal) => AsyncIterable<StreamedEvent> | undefined;
+/** A file to be taken away. */
+export interface ServedFile extends AsyncDisposable {
+  /** As it is saved. */
+  readonly name: string;
+  readonly bytes: number;
+  /** Exactly so many bytes. */
+  read(): AsyncIterable<Uint8Array>;
+}
+
+/** What is at a path that is none of the fixed pages. */
+export type Found =
+  | { readonly kind: 'page'; readonly make: () => Page | Promise<Page> }
+  /** Server-sent events, from number `from` until they end or the signal. */
+  | { readonly kind: 'events'; readonly follow: (from: number, signal: AbortSignal) => AsyncIterable<StreamedEvent> }
+  /** Undefined: there is none after all. */
+  | { readonly kind: 'file'; readonly open: () => Promise<ServedFile | undefined> };
 
 export interface MetricsServerOptions {
   readonly host: string;
@@ -26,8 +42,10 @@ export interface MetricsServerOptions {
   readonly registry: MetricsRegistry;
   /** More pages by path, for example `/`. Scripts and styles need paths of their own: inline ones are blocked. */
   readonly routes?: Readonly<Record<string, () => Page | Promise<Page>>>;
-  /** Paths that are none of the pages. */
-  readonly stream?: EventStream;
+  /** Looks up paths that are none of the pages; undefined: there is nothing. */
+  readonly find?: (path: string) => Found | undefined;
+  /** A stream's reader that takes nothing for so long is let go of. Default: 15 s. */
+  readonly slowReaderMs?: number;
   /** What /healthz answers: 200 or 503. Default: 200 while the event loop turns. */
   readonly healthy?: () => boolean;
   /** What /readyz answers, likewise. Default: as /healthz. */
@@ -45,7 +63,7 @@ export interface MetricsServer {
 
 /** Throws ENVIRONMENT.PROCESS if the port cannot be had. */
 export async function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
-  const { registry, healthy = () => true, ready = healthy, onError = warn } = options;
+  const { registry, healthy = () => true, ready = healthy, onError = warn, slowReaderMs = SLOW_READER_MS } = options;
   const probes: Readonly<Record<string, () => boolean>> = { '/healthz': healthy, '/readyz': ready };
   const pages: Readonly<Record<string, () => Page | Promise<Page>>> = {
     ...options.routes,
@@ -53,20 +71,32 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   };
   const onLoopback = isLoopback(options.host);
 
-  const answer = async (request: IncomingMessage, response: ServerResponse) => {
+  /** Every request passes here: who may have what is decided before anything is looked up. */
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     if (onLoopback && !namesLoopback(request.headers.host)) return send(response, 403, text('wrong Host header\n'));
     const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
-    const make = Object.hasOwn(pages, path) ? pages[path] : undefined;
     const probe = Object.hasOwn(probes, path) ? probes[path] : undefined;
-    if (make === undefined && probe === undefined) {
-      if (options.stream !== undefined && request.method === 'GET' && (await follow(request, response, path))) return;
-      return send(response, 404, text('not found\n'));
-    }
+    const make = Object.hasOwn(pages, path) ? pages[path] : undefined;
+    const found: Found | undefined = make === undefined ? options.find?.(path) : { kind: 'page', make };
+    if (found === undefined && probe === undefined) return send(response, 404, text('not found\n'));
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       return send(response, 405, text('only GET and HEAD\n'), { Allow: 'GET, HEAD' });
     }
-    if (make === undefined)
+    if (found === undefined)
       return probe?.() ? send(response, 200, text('ok\n')) : send(response, 503, text('not ok\n'));
+    switch (found.kind) {
+      case 'page':
+        return await show(response, path, found.make);
+      case 'events':
+        return await follow(request, response, found.follow);
+      case 'file':
+        return await give(request, response, await found.open());
+      default:
+        found satisfies never;
+    }
+  };
+
+  const show = async (response: ServerResponse, path: string, make: () => Page | Promise<Page>): Promise<void> => {
     let page: Page;
     try {
       page = await make();
@@ -78,29 +108,48 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   };
 
   let streams = 0;
-  /** @returns false when there is no stream at this path, and nothing was answered */
-  const follow = async (request: IncomingMessage, response: ServerResponse, path: string): Promise<boolean> => {
+  const follow = async (
+    request: IncomingMessage,
+    response: ServerResponse,
+    start: (from: number, signal: AbortSignal) => AsyncIterable<StreamedEvent>,
+  ): Promise<void> => {
+    if (streams >= MOST_STREAMS) return send(response, 503, text('too many pages are open\n'), { 'Retry-After': '10' });
     const gone = new AbortController();
-    response.on('close', () => gone.abort());
-    if (streams >= MOST_STREAMS) {
-      send(response, 503, text('too many pages are open\n'), { 'Retry-After': '10' });
-      return true;
-    }
-    // What a browser that lost its connection has seen last.
-    const seen = Number(request.headers['last-event-id'] ?? -1);
-    const events = options.stream?.(path, Number.isSafeInteger(seen) ? seen + 1 : 0, gone.signal);
-    if (events === undefined) return false;
     streams++;
-    response.on('close', () => streams--);
+    response.on('close', () => {
+      streams--;
+      gone.abort();
+    });
     response.writeHead(200, { ...securityHeaders, 'Content-Type': 'text/event-stream; charset=utf-8' });
     response.flushHeaders();
-    for await (const { id, data } of events) {
+    if (request.method === 'HEAD') return void response.end();
+    // What a browser that lost its connection has seen last.
+    const seen = Number(request.headers['last-event-id'] ?? -1);
+    for await (const { id, data } of start(Number.isSafeInteger(seen) ? seen + 1 : 0, gone.signal)) {
       if (gone.signal.aborted) break;
-      // A reader that is slow is waited for; it holds up nobody but itself.
-      if (!response.write(`id: ${id}\ndata: ${data}\n\n`)) await drained(response, gone.signal);
+      // A reader that is slow is waited for, not for ever; it holds up nobody but itself.
+      if (response.write(`${id === undefined ? '' : `id: ${id}\n`}data: ${data}\n\n`)) continue;
+      if (!(await drained(response, AbortSignal.any([gone.signal, AbortSignal.timeout(slowReaderMs)])))) break;
     }
-    response.end();
-    return true;
+    if (response.writableNeedDrain) response.destroy();
+    else response.end();
+  };
+
+  const give = async (
+    request: IncomingMessage,
+    response: ServerResponse,
+    file: ServedFile | undefined,
+  ): Promise<void> => {
+    if (file === undefined) return send(response, 404, text('not found\n'));
+    await using given = file;
+    response.writeHead(200, {
+      ...securityHeaders,
+      'Content-Type': 'application/octet-stream',
+      'Content-Length': given.bytes,
+      'Content-Disposition': `attachment; filename="${given.name.replace(/[^\w.-]/g, '_')}"`,
+    });
+    if (request.method === 'HEAD') return void response.end();
+    await pipeline(given.read(), response);
   };
 
   const server = createServer({ requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 5000 });
@@ -108,7 +157,8 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   server.on('request', (request, response) => {
     request.resume(); // nobody reads bodies here
     answer(request, response).catch((error: unknown) => {
-      onError(error, request.url ?? '');
+      // Whoever hung up in the middle of a file is no trouble of ours.
+      if (!response.destroyed) onError(error, request.url ?? '');
       response.destroy();
     });
   });
@@ -143,6 +193,8 @@ function bound(server: ReturnType<typeof createServer>, { host, port }: MetricsS
   });
 }
 
+/** A page in a tab that sleeps is let go of; when it wakes, it comes back and goes on where it was. */
+const SLOW_READER_MS = 15_000;
 /** Pages that are open; scrapes and probes have the rest of the connections. */
 const MOST_STREAMS = 64;
 
@@ -171,15 +223,16 @@ function send(
   response.end(body); // Node leaves the body out for HEAD
 }
 
-function drained(response: ServerResponse, gone: AbortSignal): Promise<void> {
+/** @returns false when the signal came first */
+function drained(response: ServerResponse, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     const done = (): void => {
       response.off('drain', done);
-      gone.removeEventListener('abort', done);
-      resolve();
+      signal.removeEventListener('abort', done);
+      resolve(!signal.aborted);
     };
     response.once('drain', done);
-    gone.addEventListener('abort', done, { once: true });
+    signal.addEventListener('abort', done, { once: true });
   });
 }
 

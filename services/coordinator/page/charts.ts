@@ -11,6 +11,18 @@ export interface Curve {
   readonly sparse?: boolean;
   /** On the axis to the right. */
   readonly right?: boolean;
+  readonly dashed?: boolean;
+  /** Behind another curve. */
+  readonly faint?: boolean;
+  /** What is said under the cursor, where that is not the curve's own height. */
+  readonly told?: readonly number[];
+}
+
+/** Something that happened at a step. */
+export interface ChartMark {
+  readonly step: number;
+  /** A dashed line with a head; a small triangle on the axis. */
+  readonly kind: 'fault' | 'checkpoint';
 }
 
 export interface Picture {
@@ -19,8 +31,11 @@ export interface Picture {
   readonly log?: boolean;
   /** Where the axis ends, when a few outliers would press the rest down; else it fits all. */
   readonly most?: number;
-  /** Steps to mark with a line. */
-  readonly marks?: readonly number[];
+  /** The axis begins with 0. */
+  readonly fromZero?: boolean;
+  readonly marks?: readonly ChartMark[];
+  /** Where the axis of steps ends: at the same step in all charts, so that the cursor is at one place in all. */
+  readonly mostStep: number;
 }
 
 export interface Chart {
@@ -33,7 +48,9 @@ const HEIGHT = 210;
 export function createChart(element: HTMLElement, group: string): Chart {
   let plot: uPlot | undefined;
   let shape = '';
-  let marks: readonly number[] = [];
+  let marks: readonly ChartMark[] = [];
+  let mostStep = 0;
+  let told: readonly (readonly number[] | undefined)[] = [];
 
   const size = (): { width: number; height: number } => ({
     width: Math.max(200, element.clientWidth),
@@ -49,15 +66,15 @@ export function createChart(element: HTMLElement, group: string): Chart {
     return colour;
   };
 
-  const build = ({ curves, log, most }: Picture, data: uPlot.AlignedData): uPlot => {
+  const build = ({ curves, log, most, fromZero }: Picture, data: uPlot.AlignedData): uPlot => {
     const [text, line, bad] = [resolved('--quiet'), resolved('--line'), resolved('--bad')];
     const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
     const options: uPlot.Options = {
       ...size(),
       cursor: { sync: { key: group }, y: false },
       scales: {
-        x: { time: false },
-        y: { distr: log === true ? 3 : 1, ...(most === undefined ? {} : { range: [0, most] }) },
+        x: { time: false, range: () => [0, Math.max(1, mostStep)] },
+        y: { distr: log === true ? 3 : 1, ...rangeOf(most, fromZero) },
         right: {},
       },
       axes: [
@@ -70,15 +87,19 @@ export function createChart(element: HTMLElement, group: string): Chart {
       series: [
         { label: 'step' },
         ...curves.map(
-          ({ label, colour, values, filled, sparse, right }): uPlot.Series => ({
+          ({ label, colour, values, filled, sparse, right, dashed, faint }, index): uPlot.Series => ({
             label,
-            stroke: colour,
-            width: filled ? 1 : 1.5,
+            stroke: faint ? `${colour}55` : colour,
+            width: filled || faint ? 1 : 1.75,
+            ...(dashed ? { dash: [6, 3] } : {}),
             scale: right ? 'right' : 'y',
-            ...(filled ? { fill: `${colour}99` } : {}),
+            ...(filled ? { fill: colour } : {}),
             spanGaps: true,
             points: { show: sparse === true && FEW_POINTS > present(values), size: 5 },
-            value: (_plot, value) => (value === null ? '–' : Number(value.toPrecision(5)).toString()),
+            value: (_plot, value, _series, at) => {
+              const said = at === null ? value : (told[index]?.[at] ?? value);
+              return said === null || said === undefined ? '–' : Number(said.toPrecision(4)).toString();
+            },
           }),
         ),
       ],
@@ -86,15 +107,7 @@ export function createChart(element: HTMLElement, group: string): Chart {
         draw: [
           (drawn) => {
             drawn.ctx.save();
-            drawn.ctx.strokeStyle = bad;
-            drawn.ctx.setLineDash([4, 4]);
-            for (const mark of marks) {
-              const x = Math.round(drawn.valToPos(mark, 'x', true));
-              drawn.ctx.beginPath();
-              drawn.ctx.moveTo(x, drawn.bbox.top);
-              drawn.ctx.lineTo(x, drawn.bbox.top + drawn.bbox.height);
-              drawn.ctx.stroke();
-            }
+            for (const mark of marks) drawMark(drawn, mark, bad, text);
             drawn.ctx.restore();
           },
         ],
@@ -107,6 +120,8 @@ export function createChart(element: HTMLElement, group: string): Chart {
   const show = (picture: Picture): void => {
     latest = picture;
     marks = picture.marks ?? [];
+    mostStep = picture.mostStep;
+    told = picture.curves.map((curve) => curve.told);
     if (picture.steps.length === 0) return;
     const data = [
       [...picture.steps],
@@ -115,6 +130,7 @@ export function createChart(element: HTMLElement, group: string): Chart {
     const wanted = [
       ...picture.curves.map(({ label, values }) => `${label} ${FEW_POINTS > present(values)}`),
       picture.most,
+      picture.log,
     ].join();
     if (plot !== undefined && wanted === shape) {
       plot.setData(data);
@@ -134,13 +150,48 @@ export function createChart(element: HTMLElement, group: string): Chart {
   return { show };
 }
 
+function rangeOf(most: number | undefined, fromZero: boolean | undefined): Pick<uPlot.Scale, 'range'> {
+  if (most !== undefined) return { range: [0, most] };
+  return fromZero ? { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } : {};
+}
+
+function drawMark({ ctx, bbox, valToPos }: uPlot, { step, kind }: ChartMark, fault: string, checkpoint: string): void {
+  const x = Math.round(valToPos(step, 'x', true));
+  const bottom = bbox.top + bbox.height;
+  const size = 5 * devicePixelRatio;
+  ctx.beginPath();
+  if (kind === 'checkpoint') {
+    ctx.fillStyle = checkpoint;
+    ctx.moveTo(x, bottom - size * 1.6);
+    ctx.lineTo(x - size * 0.8, bottom);
+    ctx.lineTo(x + size * 0.8, bottom);
+    ctx.fill();
+    return;
+  }
+  ctx.strokeStyle = fault;
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
+  ctx.moveTo(x, bbox.top);
+  ctx.lineTo(x, bottom);
+  ctx.stroke();
+  ctx.beginPath();
+  ctx.fillStyle = fault;
+  ctx.moveTo(x, bbox.top + size * 1.4);
+  ctx.lineTo(x - size, bbox.top);
+  ctx.lineTo(x + size, bbox.top);
+  ctx.fill();
+}
+
 /** More are drawn as a line alone. */
 const FEW_POINTS = 60;
 const present = (values: readonly (number | null)[]): number => values.filter((value) => value !== null).length;
 
-/** Of a logarithmic axis only the powers of ten get a line and a number. */
-const decades = (_plot: uPlot, splits: readonly number[]): (number | null)[] =>
-  splits.map((value) => (Number.isInteger(Math.log10(value)) ? value : null));
+/** Of a logarithmic axis the powers of ten get a line and a number; where it has less than two of them, 2 and 5 too. */
+const decades = (_plot: uPlot, splits: readonly number[]): (number | null)[] => {
+  const digitOf = (value: number): number => Math.round(value / 10 ** Math.floor(Math.log10(value) + 1e-9));
+  const few = splits.filter((value) => digitOf(value) === 1).length < 2;
+  return splits.map((value) => ([1, ...(few ? [2, 5] : [])].includes(digitOf(value)) ? value : null));
+};
 const DECADES: Pick<uPlot.Axis, 'filter'> = { filter: decades };
 
 const shortly = (value: number | null): string => {

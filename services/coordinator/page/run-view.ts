@@ -1,5 +1,9 @@
 /** What the page shows of one run, gathered from its events in order. Knows nothing of the page itself. */
-import type { Metrics, RunEvent, StepPhases } from '../../../packages/training/src/events.js';
+
+import type { ClassFigures } from '../../../packages/training/src/class-report.js';
+import type { Metrics, RunEvent, RunSummary, StepPhases } from '../../../packages/training/src/events.js';
+import type { LiveRun, PageFrame, StepRow, StepRows } from './messages.js';
+import { counted, elapsed } from './words.js';
 
 /** How an entry of the log is meant. */
 export type Tone = 'plain' | 'good' | 'warn' | 'bad';
@@ -15,7 +19,9 @@ export interface StepPoint {
   readonly loss: number;
   readonly learningRate: number;
   readonly gradientNorm: number;
-  readonly durationMs: number;
+  /** Means over the steps the point stands for. */
+  readonly ms: number;
+  readonly samplesPerSecond: number;
   readonly phases: StepPhases;
 }
 
@@ -35,6 +41,21 @@ export interface WorkerRow {
   readonly since: string;
 }
 
+/** Where something happened, on the axis of steps. */
+export interface Mark {
+  readonly step: number;
+  readonly kind: 'fault' | 'checkpoint';
+}
+
+/** Which classes were taken for which, of a split. */
+export interface ClassCounts {
+  /** `test split` or `validation split`. */
+  readonly of: string;
+  readonly figures: readonly ClassFigures[];
+  /** Row: the class of the sample; column: what it was taken for. */
+  readonly confusion: readonly (readonly number[])[];
+}
+
 type Started = RunEvent & { readonly event: 'run_started' };
 type Finished = RunEvent & { readonly event: 'run_finished' };
 
@@ -45,20 +66,24 @@ export interface RunView {
   stopping: string | undefined;
   steps: StepPoint[];
   epochs: EpochPoint[];
-  /** Steps at which something was lost or taken up again. */
-  marks: number[];
+  marks: Mark[];
   readonly workers: Map<string, WorkerRow>;
   /** Newest first. */
   log: LogEntry[];
   grain: string | undefined;
   samplesPerSecond: number | undefined;
-  lastEventAt: number | undefined;
-  lastStepAt: number | undefined;
   checkpointStep: number | undefined;
+  grainEvent: (RunEvent & { readonly event: 'grain_chosen' }) | undefined;
+  /** Of a classification, once it was measured by class. */
+  classes: ClassCounts | undefined;
+  summary: RunSummary | undefined;
+  live: LiveRun | undefined;
+  /** When that came, on the page's own clock. */
+  liveAt: number;
 }
 
-/** Points kept; more are thinned to every other one. A screen has fewer columns. */
-const MOST_POINTS = 4_000;
+/** Epochs kept; more are thinned to every other one. A screen has fewer columns. */
+const MOST_EPOCHS = 2_000;
 const MOST_LOG_ENTRIES = 300;
 const MOST_MARKS = 200;
 
@@ -75,15 +100,40 @@ export function emptyView(): RunView {
     log: [],
     grain: undefined,
     samplesPerSecond: undefined,
-    lastEventAt: undefined,
-    lastStepAt: undefined,
     checkpointStep: undefined,
+    grainEvent: undefined,
+    classes: undefined,
+    summary: undefined,
+    live: undefined,
+    liveAt: 0,
   };
 }
 
-/** Takes in the next event. */
-export function advanceView(view: RunView, event: RunEvent): void {
-  view.lastEventAt = Date.parse(event.time);
+/** Takes in a message of the coordinator. @param now on the page's own clock, milliseconds */
+export function applyFrame(view: RunView, { events, steps, live, summary }: PageFrame, now: number): void {
+  for (const { step, event } of events) advanceView(view, event, step);
+  if (steps !== undefined) applySteps(view, steps);
+  view.summary = summary;
+  view.live = live;
+  view.liveAt = now;
+}
+
+export function applySteps(view: RunView, { from, rows }: StepRows): void {
+  const before = view.steps.findIndex(({ step }) => step >= from);
+  view.steps = [...(before < 0 ? view.steps : view.steps.slice(0, before)), ...rows.map(pointOf)];
+}
+
+function pointOf(row: StepRow): StepPoint {
+  const [step = 0, loss = 0, learningRate = 0, gradientNorm = 0, ms = 0, samplesPerSecond = 0, ...phases] = row;
+  const [broadcastMs = 0, computeMs = 0, uploadMs = 0, waitMs = 0, averageMs = 0, commitMs = 0] = phases;
+  return {
+    ...{ step, loss, learningRate, gradientNorm, ms, samplesPerSecond },
+    phases: { broadcastMs, computeMs, uploadMs, waitMs, averageMs, commitMs },
+  };
+}
+
+/** Takes in the next event. @param step how many steps were committed by then */
+export function advanceView(view: RunView, event: RunEvent, step: number): void {
   const say = (text: string, tone: Tone = 'plain'): void => {
     view.log.unshift({ time: event.time, text, tone });
     if (view.log.length > MOST_LOG_ENTRIES) view.log.length = MOST_LOG_ENTRIES;
@@ -104,10 +154,7 @@ export function advanceView(view: RunView, event: RunEvent): void {
       break;
     case 'run_resumed':
       Object.assign(view, { finished: undefined, failed: undefined, stopping: undefined });
-      mark(view, event.step);
-      // What comes after is made again.
-      view.steps = view.steps.filter(({ step }) => step < event.step);
-      view.epochs = view.epochs.filter(({ step }) => step <= event.step);
+      mark(view, event.step, 'fault');
       say(
         `a coordinator took the run up again at step ${event.step}; ${counted(event.redoneSteps, 'step')} made again`,
         'warn',
@@ -119,9 +166,9 @@ export function advanceView(view: RunView, event: RunEvent): void {
       break;
     case 'worker_lost':
       markWorker(view, event, 'lost');
-      mark(view, view.steps.at(-1)?.step ?? 0);
+      mark(view, step, 'fault');
       say(
-        `${event.worker} lost (${event.reason}), noticed in ${seconds(event.detectedInMs)}: ${counted(event.blocksReissued, 'block')} handed to others`,
+        `${event.worker} lost (${event.reason}), noticed in ${elapsed(event.detectedInMs)}: ${counted(event.blocksReissued, 'block')} handed to others`,
         'bad',
       );
       break;
@@ -130,20 +177,21 @@ export function advanceView(view: RunView, event: RunEvent): void {
       say(`${event.worker} left: ${event.reason}`);
       break;
     case 'step_committed':
-      addStep(view, event);
-      break;
+      break; // steps come as a curve
     case 'epoch_finished':
       view.samplesPerSecond = event.samplesPerSecond;
-      view.epochs = kept([...view.epochs, event]);
+      view.epochs = kept([...view.epochs.filter((known) => known.step < event.step), event]);
       break;
     case 'checkpoint_saved':
       view.checkpointStep = event.step;
-      say(`checkpoint of step ${event.step} saved in ${seconds(event.durationMs)}`);
+      mark(view, event.step, 'checkpoint');
+      say(`checkpoint of step ${event.step} saved in ${elapsed(event.durationMs)}`);
       break;
     case 'checkpoint_failed':
       say(`checkpoint failed: ${event.message}; training goes on, the last good one is kept`, 'bad');
       break;
     case 'grain_chosen':
+      view.grainEvent = event;
       view.grain = event.grain === 'run' ? `whole steps, leased (${event.stepsPerLease})` : 'each step shared out';
       say(`${view.grain}: ${event.reason}`);
       break;
@@ -153,6 +201,7 @@ export function advanceView(view: RunView, event: RunEvent): void {
       break;
     case 'run_finished':
       view.finished = event;
+      view.classes = classesOf(event.test, 'test split') ?? classesOf(event.validation, 'validation split');
       say(`done after ${counted(event.steps, 'step')}`, 'good');
       break;
     case 'run_failed':
@@ -168,21 +217,23 @@ export function advanceView(view: RunView, event: RunEvent): void {
   }
 }
 
-function addStep(view: RunView, event: RunEvent & { readonly event: 'step_committed' }): void {
-  view.lastStepAt = Date.parse(event.time);
-  view.steps.push(event);
-  view.steps = kept(view.steps);
-}
-
 /** Every other one where there are too many; the last stays. */
 function kept<Point>(points: Point[]): Point[] {
-  return points.length <= MOST_POINTS
+  return points.length <= MOST_EPOCHS
     ? points
     : points.filter((_, index) => index % 2 === points.length % 2 || index === points.length - 1);
 }
 
-function mark(view: RunView, step: number): void {
-  view.marks = [...view.marks.slice(1 - MOST_MARKS), step];
+/** Not every run has been measured by class: figures of regressions and of older runs have neither field. */
+type ByClass = Metrics & { readonly classes?: ClassCounts['figures']; readonly confusion?: ClassCounts['confusion'] };
+
+function classesOf(metrics: ByClass | undefined, of: string): ClassCounts | undefined {
+  const { classes: figures, confusion } = metrics ?? {};
+  return figures === undefined || confusion === undefined ? undefined : { of, figures, confusion };
+}
+
+function mark(view: RunView, step: number, kind: Mark['kind']): void {
+  view.marks = [...view.marks.slice(1 - MOST_MARKS), { step, kind }];
 }
 
 function workerOf({ worker, pid, time }: { worker: string; pid: number; time: string }) {
@@ -192,76 +243,4 @@ function workerOf({ worker, pid, time }: { worker: string; pid: number; time: st
 function markWorker(view: RunView, event: { worker: string; pid: number; time: string }, state: 'lost' | 'left'): void {
   const threads = view.workers.get(event.worker)?.threads ?? 0;
   view.workers.set(event.worker, { ...workerOf(event), threads, state });
-}
-
-/** Where the run stands, in a sentence. */
-export function sentenceOf(view: RunView): string {
-  const { started, finished, failed } = view;
-  if (failed !== undefined) return `Failed: ${failed.message}`;
-  if (finished !== undefined) {
-    const test = finished.test?.accuracy === undefined ? '' : `, test accuracy ${percent(finished.test.accuracy)}`;
-    return `Done after ${counted(finished.steps, 'step')} in ${duration(finished.seconds)}${test}`;
-  }
-  if (started === undefined) return 'Preparing: reading data and drawing the first weights';
-  if (view.stopping !== undefined) return `Stopping: ${view.stopping}`;
-  const last = view.steps.at(-1);
-  const done = last === undefined ? 0 : last.step + 1;
-  const left = timeLeft(view);
-  const workers = [...view.workers.values()].filter(({ state }) => state === 'at work').length;
-  return (
-    `Training: step ${done.toLocaleString('en')} of ${started.steps.toLocaleString('en')}, ${counted(workers, 'worker')}` +
-    (left === undefined ? '' : `, about ${duration(left)} left`)
-  );
-}
-
-/** Why nothing moves, when nothing moves. */
-export function reasonToWait(view: RunView, waitingFor: string | undefined, now: number): string {
-  if (view.finished !== undefined || view.failed !== undefined) return '';
-  if (waitingFor !== undefined) return `It waits for ${waitingFor}.`;
-  if (view.started === undefined || view.lastEventAt === undefined) return '';
-  const quietMs = now - view.lastEventAt;
-  const typicalMs = medianOf(view.steps.slice(-50).map(({ durationMs }) => durationMs));
-  if (quietMs < Math.max(3_000, 10 * (typicalMs ?? 0))) return '';
-  const atWork = [...view.workers.values()].filter(({ state }) => state === 'at work');
-  const since = `No step for ${seconds(quietMs)}`;
-  if (atWork.length === 0) return `${since}: no worker is connected. Start one, and it goes on by itself.`;
-  const { lastStepAt = 0 } = view;
-  const lost = [...view.workers.values()].findLast(
-    ({ state, since: at }) => state === 'lost' && Date.parse(at) >= lastStepAt,
-  );
-  if (lost !== undefined)
-    return `${since}: ${lost.worker} was lost, its blocks are computed by ${atWork.map(({ worker }) => worker).join(', ')}.`;
-  return `${since}; ${counted(atWork.length, 'worker')} connected: ${atWork.map(({ worker }) => worker).join(', ')}.`;
-}
-
-/** Seconds that the steps still to be made will take, by the median of the last. */
-function timeLeft({ started, steps }: RunView): number | undefined {
-  const last = steps.at(-1);
-  const typicalMs = medianOf(steps.slice(-100).map(({ durationMs }) => durationMs));
-  if (started === undefined || last === undefined || typicalMs === undefined) return undefined;
-  return ((started.steps - last.step - 1) * typicalMs) / 1000;
-}
-
-/** Share of the run's steps that are done: 0..1. */
-export function shareDone({ started, finished, steps }: RunView): number {
-  if (finished !== undefined) return 1;
-  const last = steps.at(-1);
-  return started === undefined || last === undefined ? 0 : (last.step + 1) / started.steps;
-}
-
-function medianOf(values: readonly number[]): number | undefined {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
-}
-
-export const counted = (count: number, what: string): string =>
-  `${count.toLocaleString('en')} ${what}${count === 1 ? '' : 's'}`;
-
-export const percent = (share: number): string => `${(share * 100).toFixed(2)} %`;
-
-const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
-
-export function duration(wholeSeconds: number): string {
-  if (wholeSeconds < 90) return `${wholeSeconds < 10 ? wholeSeconds.toFixed(1) : Math.round(wholeSeconds)} s`;
-  const minutes = Math.round(wholeSeconds / 60);
-  return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

@@ -4,6 +4,7 @@ import { forgetInputs } from '#storage';
 import { failpoint, fromEnvelope, isOutsideFailure, RopeteamError, type RunSummary, toEnvelope } from '#training';
 import { CheckpointSchedule } from './checkpoint-schedule.js';
 import { finishRun } from './finish-run.js';
+import { liveRun } from './live-run.js';
 import { type PreparedRun, prepareRun } from './prepare-run.js';
 import { ReadyWorkers } from './ready-workers.js';
 import type { Resumed } from './resume-run.js';
@@ -76,6 +77,10 @@ async function trainAndFinish(
     // Nothing was trained: weights fresh from their initialisation are no model to save.
     ended.throwIfAborted();
     announceStart(context, entry, prepared, ready);
+    entry.live = () => {
+      const moment = { now: performance.now(), wall: Date.now(), goodput: trainer.record.goodput };
+      return liveRun(trainer.state, trainer.record.activity, membership.members, moment);
+    };
     const outcome = await trainUntilSettled(trainer, settled, ended);
     await trainer.queueSettled();
     await checkpoints.settled();
@@ -90,6 +95,7 @@ async function trainAndFinish(
     update(context, entry, { state: 'finished', weightsSha256 });
     return outcome.stoppedBy === 'user';
   } finally {
+    entry.live = undefined;
     membership.listen(undefined);
     averages.assign(undefined);
     for (const { session } of membership.members) session.send({ kind: 'run-ended', run, fence });

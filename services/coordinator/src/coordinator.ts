@@ -7,14 +7,15 @@ import { failpoint, type RopeteamError } from '#training';
 import { AveragesDesk } from './averages-desk.js';
 import { conductRun } from './conduct-run.js';
 import type { CoordinatorConfiguration } from './configuration.js';
+import { httpRoutes } from './http-routes.js';
 import { Leads } from './leads.js';
-import { pageRoutes, runEventStream } from './live-page.js';
 import { Membership } from './membership.js';
 import { watchQueues } from './queue-watch.js';
 import { RunBook } from './run-book.js';
 import type { CoordinatorContext } from './run-context.js';
 import { scrapeTargets, workerState } from './scrape-targets.js';
 import { settleKernel } from './settle-kernel.js';
+import { watchSystem } from './system-watch.js';
 import { timeQueues } from './timed-queues.js';
 
 export interface Coordinator {
@@ -67,16 +68,18 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
   const averages = new AveragesDesk();
   queues.consumeAverages((item, signal) => averages.process(item, signal));
 
+  const system = watchSystem(runsDirectory, log);
   const redis = `${queues.engine.engine} ${queues.engine.version}`;
   const http = await startMetricsServer({
     host,
     port: configuration.httpPort,
     registry: metrics,
-    routes: {
-      ...pageRoutes({ coordinator: name, kernel, redis }, () => book.summaries),
-      '/targets': () => ({ contentType: 'application/json', body: scrapeTargets(membership.members) }),
-    },
-    stream: runEventStream(book),
+    ...httpRoutes({
+      facts: { coordinator: name, kernel, redis },
+      book,
+      system: () => system.figures,
+      targets: () => scrapeTargets(membership.members),
+    }),
   });
   const server = await startCoordinatorServer({
     host,
@@ -108,7 +111,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     onFenced: (error) => onFenced(error),
     urls: { dashboard: `${http.url}/`, metrics: `${http.url}/metrics` },
   };
-  const endWatch = watchQueues(queues, metrics, log);
+  const endWatch = watchQueues(queues, metrics, log, system.queuesSeen);
 
   return {
     fenced,
@@ -123,6 +126,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     },
     close: async () => {
       endWatch();
+      system.end();
       server.setServing(false);
       membership.closeAll('the coordinator stops');
       await server.close();

@@ -18,6 +18,8 @@ export interface Member {
   readyFor: { readonly run: RunId; readonly fence: Fence; readonly takesLeases: boolean } | undefined;
   /** It said that it is leaving: its end is no loss. */
   draining: string | undefined;
+  /** When its last message came, on the monotonic clock. */
+  heardAt: number;
   /** Another process of the same name, in whose place it is. */
   readonly replaced: WorkerHello | undefined;
 }
@@ -88,6 +90,7 @@ export class Membership {
       hello,
       readyFor: undefined,
       draining: undefined,
+      heardAt: performance.now(),
       replaced: whomItReplaces(before, hello),
     };
     this.#members.set(hello.worker, member);
@@ -97,6 +100,7 @@ export class Membership {
     });
     return {
       message: (message) => {
+        member.heardAt = performance.now();
         if (message.kind === 'run-ready') {
           const { run, fence, takesLeases } = message;
           member.readyFor = { run, fence, takesLeases };

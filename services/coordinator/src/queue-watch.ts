@@ -1,5 +1,5 @@
 import type { CoordinatorMetrics, Logger } from '#telemetry';
-import type { WorkQueues } from '#training';
+import type { QueueObservation, WorkQueues } from '#training';
 
 /** How often queues and Redis are looked at. A scrape takes what was seen last, and so never waits for Redis. */
 const LOOK_INTERVAL_MS = 2_000;
@@ -14,6 +14,7 @@ export function watchQueues(
   queues: Pick<WorkQueues, 'observe'>,
   metrics: Pick<CoordinatorMetrics, 'queuesObserved' | 'redisUnreachable'>,
   log: Pick<Logger, 'warn' | 'error'>,
+  seen: (figures: QueueObservation | undefined) => void = () => undefined,
 ): () => void {
   let looking = false;
   let lastPolicy: string | undefined = 'noeviction';
@@ -21,6 +22,7 @@ export function watchQueues(
     try {
       const figures = await queues.observe();
       metrics.queuesObserved(figures);
+      seen(figures);
       const { evictionPolicy = 'noeviction' } = figures.redis;
       if (evictionPolicy !== lastPolicy && evictionPolicy !== 'noeviction') {
         const message = `Redis may throw away queued work: its maxmemory-policy is ${evictionPolicy} now, noeviction is needed`;
@@ -29,6 +31,7 @@ export function watchQueues(
       lastPolicy = evictionPolicy;
     } catch (error) {
       metrics.redisUnreachable();
+      seen(undefined);
       log.warn('queue_trouble', { message: error instanceof Error ? error.message : String(error) });
     } finally {
       looking = false;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { parseJob } from '#job';
-import { createRunFolder, eventsOf, keepSubmission } from '#storage';
+import { createRunFolder, eventsOf, keepSubmission, type RunFolder } from '#storage';
 import {
   RopeteamError,
   type RunEvent,
@@ -11,11 +11,20 @@ import {
   type SplitName,
   type Submission,
 } from '#training';
+import type { LiveRun } from '../page/messages.js';
 import type { Leads } from './leads.js';
 import { openEntry, type RunEntry } from './run-entry.js';
 import { findRuns, type PastRun } from './run-recovery.js';
 
 export type { RunEntry } from './run-entry.js';
+
+/** A run as somebody sees it who does not take part in it. */
+export interface RunInSight {
+  readonly folder: RunFolder;
+  readonly summary: () => RunSummary;
+  /** Undefined while it is not in training. */
+  readonly live: () => LiveRun | undefined;
+}
 
 /** All runs of this coordinator, in the order they were submitted; one trains at a time. */
 export class RunBook {
@@ -133,6 +142,16 @@ export class RunBook {
     return (
       this.#entries.get(runId(found.summary.run))?.events.watch(from, signal) ?? eventsOf(found.folder.eventsPath, from)
     );
+  }
+
+  /** Folder, summary and what a run does at this moment. @throws RopeteamError RUN.UNKNOWN */
+  look(run: RunId): RunInSight {
+    const { folder } = this.#find(run);
+    return {
+      folder,
+      summary: () => this.#find(run).summary,
+      live: () => this.#entries.get(run)?.live?.(),
+    };
   }
 
   #queue(entry: RunEntry): void {

@@ -8,6 +8,7 @@ import {
   type RunFolder,
 } from '#storage';
 import type { Fence, JobSpec, RunId, RunSummary, Submission, UploadedFile } from '#training';
+import type { LiveRun } from '../page/messages.js';
 import type { EarlierLife } from './earlier-life.js';
 import { RunEvents } from './run-events.js';
 
@@ -32,6 +33,8 @@ export interface RunEntry {
   fence: Fence | undefined;
   /** Its prepared rows, while it trains. */
   dataset: PreparedDataset | undefined;
+  /** What it does at this moment, while it trains. */
+  live: (() => LiveRun) | undefined;
 }
 
 /** Opens the event log of a run whose submission is kept in its folder, which this coordinator leads. */
@@ -74,5 +77,6 @@ export async function openEntry(folder: RunFolder, kept: KeptSubmission, earlier
       fence = value;
     },
     dataset: undefined,
+    live: undefined,
   };
 }

@@ -17,6 +17,7 @@ import {
 } from '#training';
 import { areFiniteMetrics } from './finite.js';
 import type { PreparedRun } from './prepare-run.js';
+import { RunActivity } from './run-activity.js';
 import type { RunContext } from './run-context.js';
 import { StepTimeline } from './step-timeline.js';
 import type { Arrival } from './uploads.js';
@@ -28,6 +29,8 @@ type Timing = Pick<RunEvent & { event: 'step_committed' }, 'durationMs' | 'phase
 
 /** Writes down what a run does: ledger, events, metrics, and the counts its summary needs. */
 export class RunRecord {
+  /** For whoever looks on; nothing of it is written down. */
+  readonly activity: RunActivity;
   readonly #context: RunContext;
   readonly #prepared: PreparedRun;
   readonly #timeline = new StepTimeline();
@@ -40,6 +43,7 @@ export class RunRecord {
   constructor(context: RunContext, prepared: PreparedRun) {
     this.#context = context;
     this.#prepared = prepared;
+    this.activity = new RunActivity(prepared.shape);
     this.#workersLost = prepared.resumed?.workersLost ?? 0;
   }
 
@@ -72,6 +76,7 @@ export class RunRecord {
 
   arrived(receipt: GradientReceipt | LeaseReceipt, arrival: Arrival): void {
     this.#timeline.arrived(receipt, arrival);
+    this.activity.arrived(receipt, arrival);
   }
 
   averaged(durationMs: number): void {

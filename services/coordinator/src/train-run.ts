@@ -229,6 +229,7 @@ export class RunTrainer {
   #advance(input: RunInput): void {
     const [state, effects] = advanceRun(this.#state, input);
     this.#state = state;
+    this.record.activity.saw(input, effects, state);
     const moves = effects.some(
       (effect) => effect.kind === 'publish' || (effect.kind === 'count' && effect.outcome === 'accepted'),
     );

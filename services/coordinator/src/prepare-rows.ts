@@ -1,4 +1,5 @@
 /** The rows of a run as shards on disk: those it had, those an earlier run prepared, or read from its files. */
+import { rm } from 'node:fs/promises';
 import { type PreparedDataset, prepareCached, readLedger, resolveInside, wholeDataset } from '#storage';
 import { RopeteamError } from '#training';
 import type { RunEntry } from './run-book.js';
@@ -15,7 +16,7 @@ export async function prepareRows(
   const { job, folder, events } = entry;
   const begunAt = performance.now();
   const whole = entry.earlier === undefined ? undefined : await wholeDataset(folder.dataPath);
-  if (whole !== undefined) return whole;
+  if (whole !== undefined && (await otherRows(entry, whole)) === undefined) return whole;
   let toldAt = begunAt;
   const { dataset, reused } = await prepareCached({
     spec: job.data,
@@ -34,7 +35,12 @@ export async function prepareRows(
       events.append({ event: 'data_progressed', rows });
     },
   });
-  await checkSameRows(entry, dataset);
+  const changed = await otherRows(entry, dataset);
+  if (changed !== undefined) {
+    // Else the next attempt would take them for the run's own.
+    await rm(folder.dataPath, { recursive: true, force: true });
+    throw changed;
+  }
   const { shards, samples } = dataset.info;
   const told = {
     samples: samples.train + samples.validation + samples.test,
@@ -48,15 +54,18 @@ export async function prepareRows(
   return dataset;
 }
 
-/** A run that has begun goes on with the rows it was begun with, or not at all. */
-async function checkSameRows({ earlier, folder, job }: RunEntry, { info }: PreparedDataset): Promise<void> {
-  if (earlier?.begun !== true) return;
+/** Why a run that has begun can't go on with these rows; undefined: they are what it was begun with. */
+async function otherRows(
+  { earlier, folder, job }: RunEntry,
+  { info }: PreparedDataset,
+): Promise<RopeteamError | undefined> {
+  if (earlier?.begun !== true) return undefined;
   const [first] = await readLedger(folder.ledgerPath);
   const begunWith = first?.origin?.dataSha256;
-  if (begunWith === undefined || begunWith === info.dataSha256) return;
+  if (begunWith === undefined || begunWith === info.dataSha256) return undefined;
   const file = job.data.source;
   const message = `${file} is not what run ${folder.run} was begun with: the data have sha256 ${info.dataSha256}, not ${begunWith}`;
-  throw new RopeteamError('DATA.CHANGED', { file }, message, {
+  return new RopeteamError('DATA.CHANGED', { file }, message, {
     hint: 'put the file back as it was and resume, or train it anew as another run',
   });
 }

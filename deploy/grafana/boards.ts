@@ -136,9 +136,15 @@ const workers: Board = {
     lines(
       'Shards',
       'short',
-      'Fetched once each; what is read after that is held.',
+      'Of a small set fetched once each; of a large one, read again as windows come.',
       ['ropeteam_worker_shards_fetched_total', '{{worker}} fetched'],
       ['ropeteam_worker_shard_lookups_total', '{{worker}} {{outcome}}'],
+    ),
+    lines(
+      'Waiting for rows',
+      'percentunit',
+      'Share of the time; a worker that waits much is nearer to its disk than to its kernel.',
+      [rate('ropeteam_worker_data_wait_seconds_total'), '{{worker}}'],
     ),
     lines('Shard bytes', 'bytes', 'Fetched so far.', ['ropeteam_worker_shard_bytes_total', '{{worker}}']),
     lines('Weight version', 'short', 'A worker that stays behind waits, or hangs.', [

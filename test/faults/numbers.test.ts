@@ -98,7 +98,6 @@ describe('F37 a step that is not finite', { timeout: DEADLINE_MS }, () => {
     }
   });
 
-  // On demand: it was not yet seen to pass in a whole cluster, only to go back to the right step.
   test('brings the run back to a saved step with half the rate: the same bits step by step and in leases', async () => {
     const back = job(
       'epochs: 12, onNonFinite: rollback, optimizer: { sgd: { learningRate: 3 } }',

@@ -20,6 +20,8 @@ export interface TestClusterOptions {
   readonly grain?: (typeof GRAIN_CHOICES)[number];
   /** The Node.js to run the services on; default: this one. */
   readonly node?: string;
+  /** `--data-memory` of the workers that do not say otherwise. */
+  readonly dataMemory?: string;
   /** A Redis of the test's own; it is not ended with the cluster. */
   readonly redisUrl?: string;
   /** Added to the environment of all services. */
@@ -34,6 +36,8 @@ export interface WorkerOptions {
   /** Instead of the coordinator's own address. */
   readonly coordinator?: string;
   readonly redisUrl?: string;
+  /** `--data-memory`; default: the cluster's, or the worker's own. */
+  readonly dataMemory?: string;
   /** See `armFailpoints`. */
   readonly failpoints?: string;
   /** Options of its Node.js. */
@@ -123,8 +127,9 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
   let born = 0;
 
   const startWorker = async (own: WorkerOptions = {}): Promise<TestWorker> => {
-    const { name = `w${born++}`, coordinator: address = grpc } = own;
+    const { name = `w${born++}`, coordinator: address = grpc, dataMemory = options.dataMemory } = own;
     const args = ['--name', name, '--threads', String(threads), '--kernel', workerKernel];
+    if (dataMemory !== undefined) args.push('--data-memory', dataMemory);
     const [child] = await start('worker', ['--coordinator', address, ...args], own);
     const worker = { name, process: child };
     workers.push(worker);

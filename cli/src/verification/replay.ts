@@ -1,7 +1,7 @@
 /** Makes steps of a run once more on this machine, one after the other: in one engine, or as the rounds of local steps. */
 import { availableParallelism } from 'node:os';
 import { type GradientResult, openAveragerEngine, openWorkerEngine, type WorkerEngine } from '#engine';
-import type { ModelSpec } from '#kernel';
+import type { ModelSpec, WindowCut } from '#kernel';
 import {
   averageTerms,
   type Block,
@@ -18,6 +18,8 @@ export interface ReplayOptions {
   readonly train: JobSpec['train'];
   readonly model: ModelSpec;
   readonly shape: RunShape;
+  /** Absent: all rows are held. */
+  readonly windows: WindowCut | undefined;
 }
 
 export interface MadeStep {
@@ -35,6 +37,8 @@ export interface Replay extends AsyncDisposable {
   /** Floats of optimizer state. */
   readonly stateLength: number;
   readonly addShard: WorkerEngine['addShard'];
+  /** Present: rows come in windows, not by `addShard`. */
+  readonly windows: WorkerEngine['windows'];
   begin(weights: Float32Array, optimizerState: Float32Array | undefined): Promise<void>;
   /** A block of step `step`, which is the one after the current state. */
   gradient(step: number, block: Block): Promise<Pick<GradientResult, 'gradientHash' | 'lossSum'>>;
@@ -137,16 +141,19 @@ async function replayRounds(options: ReplayOptions, local: NonNullable<RunShape[
   };
 }
 
-function workerOptions({ kernel, train, model, shape }: ReplayOptions) {
-  const { seed, shuffle, wire } = train;
+function workerOptions({ kernel, train, model, shape, windows }: ReplayOptions) {
+  const { seed, wire } = train;
+  const held = windows === undefined ? {} : { windows };
+  const shuffle = train.shuffle !== false;
   const { batch, microBatches, samples } = shape;
   const threads = availableParallelism();
-  return { kernel, threads, model, seed, shuffle, batch, microBatches, wire, trainSamples: samples.train };
+  return { kernel, threads, model, seed, shuffle, batch, microBatches, wire, trainSamples: samples.train, ...held };
 }
 
 const whatAllHave = (engine: WorkerEngine, stateLength: number) => ({
   kernelId: engine.kernelId,
   parameterCount: engine.parameterCount,
   stateLength,
+  windows: engine.windows,
   addShard: (shard: Parameters<WorkerEngine['addShard']>[0]) => engine.addShard(shard),
 });

@@ -7,5 +7,5 @@ export { modelTooLarge } from './model-size.js';
 export { parseJob } from './parse-job.js';
 export { type JobFileText, readJobFile } from './read-job-file.js';
 export { type ModelData, resolveModel } from './resolve-model.js';
-export { oneOf, oneOfEither, redisUrlFrom, wholeNumber } from './service-settings.js';
+export { byteCount, oneOf, oneOfEither, redisUrlFrom, wholeNumber } from './service-settings.js';
 export { nearest } from './suggest.js';

@@ -13,6 +13,7 @@ export function modelConflicts(settings: Settings): Conflict[] {
     ...size(settings),
     ...cuts(settings),
     ...watched(settings),
+    ...windows(settings),
     ...warmup(settings),
     ...twoDecays(settings),
     ...rollbackTarget(settings),
@@ -62,6 +63,21 @@ const FIGURES_OF_NUMBERS: readonly WatchedMetric[] = ['r2', 'meanAbsoluteError',
 /** Whether a metric is a figure of the other task. */
 export function isOfOtherTask(metric: WatchedMetric, task: Task): boolean {
   return metric !== 'loss' && FIGURES_OF_NUMBERS.includes(metric) !== (task === 'regression');
+}
+
+function windows(settings: Settings): Conflict[] {
+  const window = settings('train', 'shuffle', 'window');
+  if (typeof window === 'number' && settings('train', 'localSteps') !== undefined) {
+    const message =
+      'train.shuffle.window mixes samples near each other, and a round of train.localSteps reaches further';
+    return [{ path: ['train', 'shuffle', 'window'], message, hint: 'set train.shuffle: true' }];
+  }
+  const given = settings('train', 'batch');
+  const batch = typeof given === 'number' ? given : defaultBatch;
+  if (typeof window !== 'number' || window >= 2 * batch) return [];
+  const message = `a window of ${window} samples has no room for two batches of ${batch}`;
+  const hint = `set train.shuffle.window to at least ${2 * batch}, or make train.batch smaller`;
+  return [{ path: ['train', 'shuffle', 'window'], message, hint }];
 }
 
 function firstWeights(settings: Settings): Conflict[] {

@@ -36,6 +36,7 @@ const answers: { readonly [Code in ErrorCode]: Answer } = {
   'DATA.TOO_FEW': wrongInput,
   'DATA.LIMIT': { status: 'RESOURCE_EXHAUSTED', retryable: false },
   'DATA.SHARD': { status: 'DATA_LOSS', retryable: false },
+  'DATA.CHANGED': wrongState,
   'MODEL.INIT': wrongInput,
   'MODEL.SHAPE': wrongInput,
   'MODEL.TOO_LARGE': { status: 'RESOURCE_EXHAUSTED', retryable: false },

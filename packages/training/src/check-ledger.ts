@@ -2,7 +2,7 @@
  * Whether the records of a ledger can be those of one training: each question answered record by record, from the job and
  * the data set's size alone. The chain of hashes is checked where the file is read; this asks what the lines say.
  */
-import { microBatchRange } from '#kernel';
+import { microBatchRange, type WindowCut } from '#kernel';
 import type { JobSpec } from './job-spec.js';
 import type { LedgerRecord } from './ledger-record.js';
 import { rateOfStep } from './local-steps.js';
@@ -22,6 +22,7 @@ export interface LedgerGround {
   readonly train: JobSpec['train'];
   readonly shape: Pick<RunShape, 'batch' | 'microBatches' | 'stepsPerEpoch' | 'steps' | 'local'> & {
     readonly samples: { readonly train: number };
+    readonly windows?: WindowCut;
   };
 }
 

@@ -24,6 +24,8 @@ export interface ErrorFacts {
   'DATA.TOO_FEW': { readonly samples: number };
   'DATA.LIMIT': { readonly file: string; readonly limit: number };
   'DATA.SHARD': { readonly shard: string };
+  /** A data file was changed while it was read, or is not what the run was begun with. */
+  'DATA.CHANGED': { readonly file: string };
   'MODEL.INIT': { readonly file: string };
   'MODEL.SHAPE': { readonly layer: string };
   'MODEL.TOO_LARGE': { readonly bytes: number };
@@ -173,6 +175,8 @@ export function exitCodeOf(code: ErrorCode): 1 | 2 | 3 {
 export function isOutsideFailure(code: string): boolean {
   const [area] = code.split('.', 1);
   if (area === 'RUN') return code === 'RUN.FAILED' || code === 'RUN.POISON_BLOCK' || code === 'RUN.STOPPED';
+  // Shards can be prepared again, and a file put back.
+  if (code === 'DATA.SHARD' || code === 'DATA.CHANGED') return true;
   return (
     code === 'INTEGRITY.DISAGREEMENT' ||
     area === 'STORAGE' ||

@@ -72,6 +72,22 @@ export type RunEventBody =
       readonly job: string;
     }
   | {
+      readonly event: 'data_progressed';
+      /** Of all files, so far. */
+      readonly rows: number;
+    }
+  | {
+      readonly event: 'data_prepared';
+      /** Of all splits. */
+      readonly samples: number;
+      /** Of the shards on disk. */
+      readonly bytes: number;
+      readonly shards: number;
+      readonly seconds: number;
+      /** An earlier run had prepared the same. */
+      readonly reused: boolean;
+    }
+  | {
       readonly event: 'run_started';
       readonly job: string;
       readonly seed: number;

@@ -85,6 +85,14 @@ export type {
   RunState,
 } from './run-state.js';
 export { committedSteps, isProgress, newRun } from './run-state.js';
+export {
+  askedWindows,
+  cutOfWindow,
+  DEFAULT_DATA_BYTES,
+  resolveWindows,
+  type SampleWindows,
+  windowsOf,
+} from './sample-windows.js';
 export type { StopRules, WatchedMetric } from './stop-rules.js';
 export { TRAINING_METRICS, WATCHED_METRICS } from './stop-rules.js';
 export { nameRows } from './suspect-rows.js';

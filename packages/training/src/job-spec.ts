@@ -81,8 +81,11 @@ export interface JobSpec {
     readonly onNonFinite: NonFinitePolicy;
     /** Share of blocks and leases that a second worker computes too, 0..1. */
     readonly verify: number;
-    /** Whether every epoch has an order of its own; else samples come in that of the training split. */
-    readonly shuffle: boolean;
+    /**
+     * Whether every epoch has an order of its own; else samples come in that of the training split. `window`: samples that are
+     * mixed at a time.
+     */
+    readonly shuffle: boolean | { readonly window: number };
     readonly seed: number;
   };
   readonly checkpoint: {

@@ -11,7 +11,7 @@ import type { JobSpec } from './job-spec.js';
 import { loweredRate } from './lowered-rate.js';
 
 /** What says how many samples a step has. */
-export type CutSettings = Pick<JobSpec['train'], 'limit' | 'batch' | 'microBatches' | 'localSteps'>;
+export type CutSettings = Pick<JobSpec['train'], 'limit' | 'batch' | 'microBatches' | 'localSteps' | 'shuffle'>;
 type Train = CutSettings & Pick<JobSpec['train'], 'optimizer' | 'schedule' | 'l2' | 'clipNorm'>;
 
 /** What a round is made of; a pure function of job and data. */

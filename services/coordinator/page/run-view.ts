@@ -142,6 +142,11 @@ export function advanceView(view: RunView, event: RunEvent, step: number): void 
     case 'run_queued':
       say(`queued as ${event.run}`);
       break;
+    case 'data_progressed':
+      break;
+    case 'data_prepared':
+      say(`data ${event.reused ? 'found prepared' : 'prepared'}: ${counted(event.samples, 'sample')}`);
+      break;
     case 'run_started':
       view.started = event;
       for (const warning of event.warnings) say(warning, 'warn');

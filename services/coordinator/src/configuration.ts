@@ -1,8 +1,9 @@
 /** Everything the coordinator reads from its flags and its environment, checked before anything is opened. */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { KERNEL_CHOICES, type KernelChoice } from '#engine';
-import { oneOf, oneOfEither, redisUrlFrom, wholeNumber } from '#job';
+import { byteCount, oneOf, oneOfEither, redisUrlFrom, wholeNumber } from '#job';
+import type { DatasetCache } from '#storage';
 import { LOG_LEVELS, type LogLevel } from '#telemetry';
 import { GRAIN_CHOICES, type RunId, runId } from '#training';
 
@@ -23,6 +24,10 @@ export interface CoordinatorConfiguration {
   /** Prefix of its keys in Redis; the workers' must be the same. */
   readonly namespace: string;
   readonly grain: (typeof GRAIN_CHOICES)[number];
+  /** Where prepared data are kept for later runs. */
+  readonly dataCache: DatasetCache;
+  /** Jobs may name files below this folder without uploading them; undefined: they may not. */
+  readonly dataRoot: string | undefined;
   /** This run alone: the others in the folder are somebody else's. Undefined: the whole folder is this coordinator's. */
   readonly only: RunId | undefined;
   /** Places to die at, for tests; see the failpoints of `#training`. */
@@ -46,16 +51,25 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       namespace: { type: 'string', default: 'ropeteam' },
       grain: { type: 'string', default: 'auto' },
       only: { type: 'string' },
+      'data-cache': { type: 'string' },
+      'data-cache-size': { type: 'string', default: '20GB' },
+      'data-root': { type: 'string' },
       'log-level': { type: 'string' },
     },
   });
+  const runsDirectory = resolve(values.runs);
   return {
     name: values.name,
     host: values.host,
     port: wholeNumber('--port', values.port, 0, 65_535),
     httpPort: wholeNumber('--http-port', values['http-port'], 0, 65_535),
     redisUrl: redisUrlFrom(environment),
-    runsDirectory: resolve(values.runs),
+    runsDirectory,
+    dataCache: {
+      directory: values['data-cache'] === undefined ? join(runsDirectory, '.cache') : resolve(values['data-cache']),
+      maxBytes: byteCount('--data-cache-size', values['data-cache-size']),
+    },
+    dataRoot: values['data-root'] === undefined ? undefined : resolve(values['data-root']),
     threads: wholeNumber('--threads', values.threads, 1, 1024),
     kernel: oneOf('--kernel', values.kernel, KERNEL_CHOICES),
     blasLibrary: environment.ROPETEAM_BLAS_LIBRARY || undefined,

@@ -17,6 +17,8 @@ export interface RunEntry {
   readonly run: RunId;
   readonly job: JobSpec;
   readonly files: readonly UploadedFile[];
+  /** Files that were not uploaded are below this folder. */
+  readonly dataRoot?: string;
   /** Weights to start from, where those of the seed are not wanted. */
   readonly initFrom?: Submission['initFrom'];
   readonly folder: RunFolder;
@@ -60,6 +62,7 @@ export async function openEntry(folder: RunFolder, kept: KeptSubmission, earlier
     run,
     job,
     files: kept.files,
+    ...(kept.dataRoot === undefined ? {} : { dataRoot: kept.dataRoot }),
     ...(kept.initFrom === undefined ? {} : { initFrom: kept.initFrom }),
     folder,
     eventLog,

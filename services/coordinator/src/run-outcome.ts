@@ -61,5 +61,11 @@ export function errorWithRows(
 ): ErrorEnvelope {
   if (suspect === undefined) return error;
   const { skippedRows } = dataset.info;
-  return nameRows(error, suspect, { shape, seed: job.train.seed, data: job.data, skippedRows });
+  return nameRows(error, suspect, {
+    shape,
+    seed: job.train.seed,
+    shuffle: job.train.shuffle !== false,
+    data: job.data,
+    skippedRows,
+  });
 }

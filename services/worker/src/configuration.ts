@@ -1,10 +1,10 @@
 /** Everything a worker reads from its flags and its environment, checked before anything is opened. */
-import { hostname } from 'node:os';
+import { hostname, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { KERNEL_CHOICES, type KernelChoice } from '#engine';
-import { oneOf, oneOfEither, redisUrlFrom, wholeNumber } from '#job';
+import { byteCount, oneOf, oneOfEither, redisUrlFrom, wholeNumber } from '#job';
 import { LOG_LEVELS, type LogLevel } from '#telemetry';
-import { RopeteamError, type WorkerId, workerId } from '#training';
+import { DEFAULT_DATA_BYTES, RopeteamError, type WorkerId, workerId } from '#training';
 
 export interface WorkerConfiguration {
   /** `host:port` */
@@ -18,6 +18,8 @@ export interface WorkerConfiguration {
   readonly kernel: KernelChoice;
   /** The one file to take OpenBLAS from; undefined: the usual names and places. */
   readonly blasLibrary: string | undefined;
+  /** Bytes of rows to hold at the most; what a run can't do without is held all the same. */
+  readonly dataMemoryBytes: number;
   /** Prefix of the keys in Redis; the coordinator's must be the same. */
   readonly namespace: string;
   /** Where this worker serves /metrics, /healthz and /readyz. */
@@ -42,6 +44,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       namespace: { type: 'string', default: 'ropeteam' },
       'metrics-host': { type: 'string', default: '127.0.0.1' },
       'metrics-port': { type: 'string', default: '0' },
+      'data-memory': { type: 'string' },
       'log-level': { type: 'string' },
     },
   });
@@ -52,6 +55,8 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     threads: wholeNumber('--threads', values.threads, 1, 1024),
     kernel: oneOf('--kernel', values.kernel, KERNEL_CHOICES),
     blasLibrary: environment.ROPETEAM_BLAS_LIBRARY || undefined,
+    dataMemoryBytes:
+      values['data-memory'] === undefined ? defaultDataMemory() : byteCount('--data-memory', values['data-memory']),
     namespace: values.namespace,
     metricsHost: values['metrics-host'],
     metricsPort: wholeNumber('--metrics-port', values['metrics-port'], 0, 65_535),
@@ -64,6 +69,12 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       LOG_LEVELS,
     ),
   };
+}
+
+/** An eighth of the memory of this machine or container, up to 192 MiB. */
+function defaultDataMemory(): number {
+  const limit = process.constrainedMemory() || totalmem(); // 0 where nothing limits it
+  return Math.min(DEFAULT_DATA_BYTES, Math.floor(Math.min(limit, totalmem()) / 8));
 }
 
 function nameFrom(text: string): WorkerId {

@@ -1,4 +1,5 @@
 import {
+  type EvaluationResult,
   type GradientResult,
   type KernelName,
   openWorkerEngine,
@@ -19,6 +20,7 @@ import {
   type RunPlan,
   ratesOfRound,
   type Step,
+  samplesOfLeaseStep,
   spoils,
   type TakenItem,
   versionOf,
@@ -72,6 +74,7 @@ export async function openWorkerRun(
     model: plan.model,
     seed: plan.seed,
     shuffle: plan.shuffle,
+    ...(plan.windows === undefined ? {} : { windows: plan.windows }),
     trainSamples: plan.dataset.samples.train,
     batch: plan.batch,
     microBatches: plan.microBatches,
@@ -81,7 +84,7 @@ export async function openWorkerRun(
   const engine = await openWorkerEngine(withLeases(engineOptions, plan.leases));
   const weights = new WeightsBoard(engine);
   const state = new LeaseState(engine, weights);
-  const shards = openShardCache({ plan, session, engine, metrics, signal });
+  const shards = openShardCache({ plan, session, engine, metrics, signal, memoryBytes: configuration.dataMemoryBytes });
   const context: Context = { plan, session, engine, metrics, weights, shards, worker: configuration.name };
   const { leases: settings } = plan;
   const leases =
@@ -102,7 +105,8 @@ export async function openWorkerRun(
       if (item.kind === 'gradient') return computeGradient(context, taken, item, released);
       if (item.kind === 'evaluation') return evaluate(context, taken, item, released);
       if (leases === undefined) throw new Error('a lease came to a worker that takes none');
-      await shards.need('train', 0, plan.dataset.samples.train);
+      const { epoch, firstPosition } = samplesOfLeaseStep(plan, item.step);
+      await shards.needTraining(epoch, firstPosition, samplesOfLeaseStep(plan, item.end - 1).endPosition);
       return leases.compute(taken, item, released);
     },
     [Symbol.asyncDispose]: async () => {
@@ -145,8 +149,7 @@ async function computeGradient(
   released: AbortSignal,
 ): Promise<GradientReceipt | 'dropped'> {
   const takenAt = performance.now();
-  // The epoch's permutation scatters a step over the whole split.
-  await shards.need('train', 0, plan.dataset.samples.train);
+  await shards.needTraining(item.epoch, item.firstPosition, item.endPosition);
   if ((await weights.until(item.step, released)) !== 'ready') return 'dropped';
   const waitedMs = Math.max(0, takenAt - weights.currentSince);
   const { epoch, firstPosition, endPosition, block } = item;
@@ -194,13 +197,18 @@ async function evaluate(
   released: AbortSignal,
 ): Promise<Evaluated | 'dropped'> {
   const { split, begin, end, part, version } = item;
-  await shards.need(split, begin, end);
-  if ((await weights.until(version, released)) !== 'ready') return 'dropped';
-  const begunAt = performance.now();
-  const result = await inSpan('compute', factsOf(taken, worker), item.trace, () =>
-    weights.hold(() => engine.evaluate({ split, begin, end })),
-  );
-  metrics.evaluated(performance.now() - begunAt);
+  const letGo = await shards.needStored(split, begin, end);
+  let result: EvaluationResult;
+  try {
+    if ((await weights.until(version, released)) !== 'ready') return 'dropped';
+    const begunAt = performance.now();
+    result = await inSpan('compute', factsOf(taken, worker), item.trace, () =>
+      weights.hold(() => engine.evaluate({ split, begin, end })),
+    );
+    metrics.evaluated(performance.now() - begunAt);
+  } finally {
+    letGo();
+  }
   const receipt: Evaluated = {
     run: item.run,
     fence: item.fence,

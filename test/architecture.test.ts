@@ -12,10 +12,11 @@ const rules: Readonly<Record<string, PartRule>> = {
   training: { parts: ['kernel'], packages: [], node: false },
   // fastest-levenshtein: "did you mean" for keys and names.
   job: { parts: ['training'], packages: ['zod', 'yaml', 'fastest-levenshtein'], node: true },
-  // grpc-health-check: the standard health service, which probes and load balancers ask.
+  // grpc-health-check: the standard health service, which probes and load balancers ask. @peculiar/x509: `certs` makes
+  // certificates with it, and it wants reflect-metadata; nothing else loads either.
   protocol: {
     parts: ['training', 'kernel'],
-    packages: ['@grpc/grpc-js', '@grpc/proto-loader', 'grpc-health-check'],
+    packages: ['@grpc/grpc-js', '@grpc/proto-loader', 'grpc-health-check', '@peculiar/x509', 'reflect-metadata'],
     node: true,
   },
   // js-redis-server: the last resort where no Redis can be had, in a process of its own.

@@ -14,6 +14,10 @@ export interface Environment {
   readonly blasLibrary: string | undefined;
   /** Address of the coordinator that `submit`, `runs`, `watch` and `stop` talk to. */
   readonly coordinator: string | undefined;
+  /** Folder with the certificate to show to it. */
+  readonly tls: string | undefined;
+  /** Talk to one on another machine in plaintext (`ROPETEAM_INSECURE=1`). */
+  readonly insecure: boolean;
   /** May a private copy of Redis be fetched? `ROPETEAM_NO_FETCH=1` forbids it. */
   readonly allowFetch: boolean;
   /** Where that copy is kept between runs. */
@@ -32,6 +36,8 @@ export function readEnvironment(variables: Readonly<Record<string, string | unde
     redisUrl: nonEmpty(variables.ROPETEAM_REDIS_URL),
     blasLibrary: nonEmpty(variables.ROPETEAM_BLAS_LIBRARY),
     coordinator: nonEmpty(variables.ROPETEAM_COORDINATOR),
+    tls: nonEmpty(variables.ROPETEAM_TLS),
+    insecure: isSet(variables.ROPETEAM_INSECURE),
     allowFetch: !isSet(variables.ROPETEAM_NO_FETCH),
     cacheDirectory: join(nonEmpty(variables.XDG_CACHE_HOME) ?? join(homedir(), '.cache'), 'ropeteam'),
     commandName: isSet(variables.npm_execpath) ? 'npx ropeteam' : 'ropeteam',

@@ -6,7 +6,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { KernelChoice } from '#engine';
-import { connectClient, type LocalSubmission, type RunClient } from '#protocol';
+import { connectClient, type LocalSubmission, type RunClient, readTlsIdentity } from '#protocol';
 import { type RedisHandle, resolveRedis } from '#queues';
 import { type GRAIN_CHOICES, type RunEvent, type RunId, runId } from '#training';
 
@@ -24,6 +24,10 @@ export interface TestClusterOptions {
   readonly dataMemory?: string;
   /** A Redis of the test's own; it is not ended with the cluster. */
   readonly redisUrl?: string;
+  /** Folder of `ropeteam certs init`: everybody signs in. */
+  readonly certificates?: string;
+  /** More of the coordinator's command line. */
+  readonly coordinatorArgs?: readonly string[];
   /** Added to the environment of all services. */
   readonly variables?: Readonly<Record<string, string>>;
   /** Gets what the services log instead of the test's own output. */
@@ -38,6 +42,8 @@ export interface WorkerOptions {
   readonly redisUrl?: string;
   /** `--data-memory`; default: the cluster's, or the worker's own. */
   readonly dataMemory?: string;
+  /** Folder of a certificate of its own. */
+  readonly tls?: string;
   /** See `armFailpoints`. */
   readonly failpoints?: string;
   /** Options of its Node.js. */
@@ -120,15 +126,27 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
     return [child, message as Record<string, string>];
   };
   const coordinatorArgs = ['--port', '0', '--http-port', '0', '--runs', runsDirectory, '--kernel', kernel];
-  coordinatorArgs.push('--grain', grain);
+  coordinatorArgs.push('--grain', grain, ...(options.coordinatorArgs ?? []));
+  const { certificates } = options;
+  const signedIn = (role: string) => (certificates === undefined ? [] : ['--tls', join(certificates, role)]);
+  coordinatorArgs.push(...signedIn('coordinator'));
   const [coordinator, { grpc = '', http = '' }] = await start('coordinator', coordinatorArgs);
-  const client = connectClient(grpc);
+  const tls = certificates === undefined ? undefined : readTlsIdentity(join(certificates, 'submitter'));
+  const client = connectClient(grpc, { tls });
   const workers: TestWorker[] = [];
   let born = 0;
 
   const startWorker = async (own: WorkerOptions = {}): Promise<TestWorker> => {
     const { name = `w${born++}`, coordinator: address = grpc, dataMemory = options.dataMemory } = own;
-    const args = ['--name', name, '--threads', String(threads), '--kernel', workerKernel];
+    const args = [
+      '--name',
+      name,
+      '--threads',
+      String(threads),
+      '--kernel',
+      workerKernel,
+      ...(own.tls === undefined ? signedIn('worker') : ['--tls', own.tls]),
+    ];
     if (dataMemory !== undefined) args.push('--data-memory', dataMemory);
     const [child] = await start('worker', ['--coordinator', address, ...args], own);
     const worker = { name, process: child };

@@ -193,10 +193,13 @@ function supervision(options: ClusterOptions, name: string, grpc: string, queue:
   };
 }
 
+/** A cluster of one machine talks over loopback: what the user has set is for a coordinator elsewhere. */
+const FOR_OTHER_MACHINES = { ROPETEAM_TLS: '', ROPETEAM_HTTP_TOKENS: '', ROPETEAM_JOIN_TOKENS: '' };
+
 /** The URL may hold a password: it goes by the environment, which other users cannot read, not by the arguments. */
 function forService({ environment, onLog }: ClusterOptions, name: string, redisUrl: string) {
   return {
-    environment: { ...environment.forServices, ROPETEAM_REDIS_URL: redisUrl },
+    environment: { ...environment.forServices, ROPETEAM_REDIS_URL: redisUrl, ...FOR_OTHER_MACHINES },
     ...(onLog === undefined ? {} : { onLog: (line: string) => onLog(`${name}: ${readableLogLine(line)}`) }),
   };
 }

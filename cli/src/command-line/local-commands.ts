@@ -17,6 +17,7 @@ import {
   faultSeedOption,
   flag,
   grainOption,
+  insecureOption,
   jsonFlag,
   kernelOption,
   LOCAL,
@@ -29,6 +30,7 @@ import {
   saveEveryOption,
   setOption,
   threadsOption,
+  tlsOption,
   workersOption,
 } from './options.js';
 
@@ -77,6 +79,8 @@ function addResume(program: Command, context: Context, onExit: OnExit): void {
   })
     .argument('[run]', 'folder of the run; with --coordinator its id (default: the last one there)')
     .option('--coordinator <host:port>', 'have this one take it up; default: a cluster of its own, on this machine')
+    .addOption(tlsOption())
+    .addOption(insecureOption())
     .addOption(workersOption())
     .addOption(threadsOption())
     .addOption(kernelOption())

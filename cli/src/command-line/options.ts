@@ -142,6 +142,14 @@ export function coordinatorOption(): Option {
   return new Option('--coordinator <host:port>', `whom to talk to (${otherwise})`);
 }
 
+export function tlsOption(): Option {
+  return new Option('--tls <dir>', 'folder of `certs init` to sign in with (default: ROPETEAM_TLS)');
+}
+
+export function insecureOption(): Option {
+  return flag('--insecure', 'talk in plaintext to another machine, in a network you trust');
+}
+
 export function runIdOption(): Option {
   return new Option('--run-id <id>', 'name of the run (default: from the name of the job)').argParser(parseRunId);
 }
@@ -154,7 +162,7 @@ export function parseRunId(text: string): RunId {
   }
 }
 
-function wholeNumber(least: number, most: number): (text: string) => number {
+export function wholeNumber(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (/^\d+$/.test(text) && value >= least && value <= most) return value;

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, Help, type Option } from 'commander';
 import type { Context } from '../context.js';
+import { addCertsCommands } from './certs-commands.js';
 import { addHelpCommands } from './help-commands.js';
 import { addLocalCommands } from './local-commands.js';
 import { addModelCommands } from './model-commands.js';
@@ -26,6 +27,7 @@ export async function runCommandLine(words: readonly string[], context: Context)
   addRemoteCommands(program, context, onExit);
   addServiceCommands(program, context, onExit);
   addHelpCommands(program, context, onExit);
+  addCertsCommands(program, context, onExit);
   if (words.length === 0) program.outputHelp();
   else await program.parseAsync(words, { from: 'user' });
   return exitCode;

@@ -9,12 +9,14 @@ import {
   coordinatorOption,
   everyStepFlag,
   flag,
+  insecureOption,
   jsonFlag,
   type OnExit,
   parseRunId,
   REMOTE,
   runIdOption,
   saveEveryOption,
+  tlsOption,
 } from './options.js';
 
 export function addRemoteCommands(program: Command, context: Context, onExit: OnExit): void {
@@ -33,6 +35,8 @@ function addSubmit(program: Command, context: Context, onExit: OnExit): void {
   addJobChanges(command)
     .argument('<job>', 'job file')
     .addOption(coordinatorOption())
+    .addOption(tlsOption())
+    .addOption(insecureOption())
     .addOption(runIdOption())
     .addOption(saveEveryOption())
     .addOption(flag('--watch', 'follow the run to its end'))
@@ -48,6 +52,8 @@ function addSubmit(program: Command, context: Context, onExit: OnExit): void {
 function addRuns(program: Command, context: Context, onExit: OnExit): void {
   addCommand(program, 'runs', { group: REMOTE, description: 'list the runs, newest first', example: 'runs --json' })
     .addOption(coordinatorOption())
+    .addOption(tlsOption())
+    .addOption(insecureOption())
     .addOption(jsonFlag('the runs as one JSON array'))
     .action(async (options: RemoteOptions) => {
       const { runs } = await import('../commands/remote.js');
@@ -63,6 +69,8 @@ function addWatch(program: Command, context: Context, onExit: OnExit): void {
   })
     .argument('[run]', 'id of the run (default: the one at work, or the last one)', parseRunId)
     .addOption(coordinatorOption())
+    .addOption(tlsOption())
+    .addOption(insecureOption())
     .addOption(jsonFlag('events on stdout, one JSON object a line'))
     .addOption(everyStepFlag())
     .addOption(flag('--quiet', 'no progress, only the summary'))
@@ -80,6 +88,8 @@ function addStop(program: Command, context: Context, onExit: OnExit): void {
   })
     .argument('<run>', 'id of the run', parseRunId)
     .addOption(coordinatorOption())
+    .addOption(tlsOption())
+    .addOption(insecureOption())
     .option('--reason <text>', 'for the log of the run', 'stopped by the user')
     .addOption(jsonFlag('the run as one JSON object'))
     .action(async (run: RunId, options: StopOptions) => {

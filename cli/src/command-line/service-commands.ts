@@ -3,21 +3,24 @@ import type { Command } from 'commander';
 import type { ServiceKind } from '../cluster/service-process.js';
 import type { Context } from '../context.js';
 import { DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../default-ports.js';
-import { addCommand, type OnExit, redisOption, SERVICE } from './options.js';
+import { addCommand, type OnExit, redisOption, SERVICE, tlsOption } from './options.js';
 
 interface ServiceFlags {
   readonly redisUrl?: string;
-  readonly [name: string]: string | undefined;
+  readonly insecure?: boolean;
+  readonly [name: string]: string | boolean | undefined;
 }
 
 export function addServiceCommands(program: Command, context: Context, onExit: OnExit): void {
   const coordinator = addCommand(program, 'coordinator', {
     group: SERVICE,
     description: 'queues, averages, saves, serves metrics',
-    example: 'coordinator --host 0.0.0.0 --runs /data/runs',
+    example: 'coordinator --host 0.0.0.0 --tls certs/coordinator --runs /data/runs',
   })
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
     .option('--port <n>', `gRPC port (default: ${DEFAULT_PORT})`)
+    .option('--http-host <address>', 'address of the live page (default: --host, with --tls 127.0.0.1)')
+    .option('--join-tokens <dir>', 'let in only workers with a token of `certs token`, kept here')
     .option('--http-port <n>', `port of live page, probes and metrics (default: ${DEFAULT_HTTP_PORT})`)
     .option('--runs <dir>', 'folder of the runs (default: runs)')
     .option('--threads <n>', 'kernel threads for averaging (default: 1)')
@@ -42,6 +45,9 @@ function finish(kind: ServiceKind, command: Command, context: Context, onExit: O
     .option('--name <name>', 'name in logs and events, unique in the cluster')
     .option('--namespace <name>', 'prefix of all keys in Redis, one for a cluster (default: ropeteam)')
     .option('--log-level <level>', 'debug, info, warn, error or silent (default: ROPETEAM_LOG_LEVEL, or info)')
+    .addOption(tlsOption())
+    .option('--http-tokens <dir>', 'folder of tokens that its pages and metrics ask for')
+    .option('--insecure', 'go beyond this machine in plaintext, in a network you trust')
     .addOption(redisOption())
     .action(async ({ redisUrl, ...flags }: ServiceFlags) => {
       const { runService } = await import('../commands/service.js');
@@ -50,8 +56,12 @@ function finish(kind: ServiceKind, command: Command, context: Context, onExit: O
 }
 
 /** `{ httpPort: '0' }` back to `--http-port 0`. */
-function asArguments(flags: Readonly<Record<string, string | undefined>>): readonly string[] {
+function asArguments(flags: Readonly<Record<string, string | boolean | undefined>>): readonly string[] {
   return Object.entries(flags).flatMap(([name, value]) =>
-    value === undefined ? [] : [`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, value],
+    value === undefined || value === false ? [] : [flagOf(name), ...(value === true ? [] : [value])],
   );
+}
+
+function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }

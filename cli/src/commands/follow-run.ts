@@ -1,7 +1,7 @@
 /** Watching a run to its end, and what the end means for the user and for the exit code. */
 import { isAbsolute, relative } from 'node:path';
 import { formatError } from '#job';
-import { connectClient, type RunClient } from '#protocol';
+import { connectClient, type RunClient, type TlsIdentity } from '#protocol';
 import { exitCodeOf, fromEnvelope, isOutsideFailure, RopeteamError, type RunEvent, type RunId } from '#training';
 import type { Context } from '../context.js';
 import type { Reporter } from '../progress/reporter.js';
@@ -28,8 +28,8 @@ export const EXIT_STOPPED = 130;
  * A client that is closed at the end of its block. No connection is made before its first call.
  * @param patienceMs for the connection: short for a question, long where a coordinator may be restarting
  */
-export function openClient(address: string, patienceMs: number): RunClient & Disposable {
-  const client = connectClient(address, { connectDeadlineMs: patienceMs });
+export function openClient(address: string, patienceMs: number, tls?: TlsIdentity): RunClient & Disposable {
+  const client = connectClient(address, { connectDeadlineMs: patienceMs, tls });
   return { ...client, [Symbol.dispose]: () => client.close() };
 }
 

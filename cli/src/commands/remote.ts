@@ -1,5 +1,7 @@
 /** `submit`, `runs`, `watch` and `stop`: working with a coordinator that is running already. */
-import type { RunClient } from '#protocol';
+import { resolve } from 'node:path';
+import { hostOf, isLeftOpen, TLS_CLOSES } from '#job';
+import { type RunClient, readTlsIdentity } from '#protocol';
 import { type RunId, type RunSummary, runId } from '#training';
 import type { Context } from '../context.js';
 import { DEFAULT_PORT } from '../default-ports.js';
@@ -15,6 +17,9 @@ export interface RemoteOptions {
   /** `host:port`; absent: ROPETEAM_COORDINATOR, or this machine's default. */
   readonly coordinator?: string;
   readonly json: boolean;
+  /** Folder with the certificate to sign in with; absent: ROPETEAM_TLS, or none. */
+  readonly tls?: string;
+  readonly insecure?: boolean;
 }
 
 export interface WatchOptions extends RemoteOptions, ReporterOptions {
@@ -83,7 +88,17 @@ export function connect(
   context: Context,
   patienceMs = SHORT_PATIENCE_MS,
 ): RunClient & Disposable {
-  return openClient(addressOf(options, context), patienceMs);
+  const { environment } = context;
+  const address = addressOf(options, context);
+  const folder = options.tls ?? environment.tls;
+  const insecure = options.insecure === true || environment.insecure;
+  const host = hostOf(address);
+  // What is no host:port is refused where it is used.
+  const door = { argument: '--coordinator', host, closed: folder !== undefined || host === '', hint: TLS_CLOSES };
+  if (isLeftOpen({ ...door, insecure }))
+    context.terminal.say(`! plaintext to ${address}: others can read and change it`);
+  const tls = folder === undefined ? undefined : readTlsIdentity(resolve(context.directory, folder));
+  return openClient(address, patienceMs, tls);
 }
 
 function addressOf({ coordinator }: Pick<RemoteOptions, 'coordinator'>, { environment }: Context): string {
@@ -112,7 +127,8 @@ export async function follow(
     const last = await followRun(client, run, { reporter, everyStep: options.everyStep }, over);
     reporter[Symbol.dispose](); // the display ends above the summary
     const { commandName } = context.environment;
-    const resume = `${commandName} resume ${last.run} --coordinator ${addressOf(options, context)}`;
+    const signIn = options.tls === undefined ? '' : ` --tls ${options.tls}`;
+    const resume = `${commandName} resume ${last.run} --coordinator ${addressOf(options, context)}${signIn}`;
     return reportEnd(last, { json: options.json, next: `${commandName} runs`, resume }, context);
   } catch (error) {
     const left = leaving.signal.aborted && interrupts.first() === undefined;

@@ -11,6 +11,9 @@ import { connect, follow } from './remote.js';
 export interface ResumeOptions extends Omit<LocalOptions, 'out'> {
   /** `host:port`; absent: a cluster is started for the run. */
   readonly coordinator?: string;
+  /** To sign in with there. */
+  readonly tls?: string;
+  readonly insecure?: boolean;
 }
 
 /**

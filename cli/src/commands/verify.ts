@@ -3,6 +3,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import {
+  checkAuditLog,
   openPreparedDataset,
   openRunFolder,
   type PreparedDataset,
@@ -29,12 +30,15 @@ export interface VerifyOptions {
 }
 
 const EXIT_BROKEN = 1;
+/** A coordinator's, beside its runs. */
+const AUDIT_LOG = 'audit.ndjson';
 
 /**
  * Prints every check with its answer; 0 when nothing is broken, 1 otherwise.
  * @throws RopeteamError RUN.UNKNOWN when there is no such run, DATA or ENVIRONMENT when steps cannot be computed again here
  */
 export async function verify(run: string, options: VerifyOptions, context: Context): Promise<number> {
+  if (basename(run) === AUDIT_LOG) return await verifyAudit(run, options, context);
   const evidence = await readEvidence(await findRun(run, options.out, context.directory));
   const checks = checkRun(evidence);
   const isSound = checks.every(({ outcome }) => outcome !== 'broken');
@@ -45,6 +49,22 @@ export async function verify(run: string, options: VerifyOptions, context: Conte
   print(evidence, all, options, context);
   if (again?.error !== undefined) throw again.error;
   return all.every(({ outcome }) => outcome !== 'broken') ? 0 : EXIT_BROKEN;
+}
+
+/** Follows the chain of a coordinator's audit log. */
+async function verifyAudit(file: string, { json }: VerifyOptions, { directory, terminal }: Context): Promise<number> {
+  const path = resolve(directory, file);
+  if (!(await isFile(path))) {
+    throw new RopeteamError('RUN.UNKNOWN', { run: file }, `there is no audit log ${file}`, {
+      hint: 'a coordinator keeps it in its folder of runs: runs/audit.ndjson',
+    });
+  }
+  const { records, head, broken } = await checkAuditLog(path);
+  if (json) terminal.result(JSON.stringify({ path, valid: broken === undefined, records, head, broken }));
+  else if (broken !== undefined)
+    terminal.result(`✗ ${file}: line ${broken.line} is not as it was written: ${broken.why}`);
+  else terminal.result(`✓ ${file}: ${records} records, the chain is whole\n  last hash ${head}`);
+  return broken === undefined ? 0 : EXIT_BROKEN;
 }
 
 /** The checks are told also when steps cannot be computed here: the error follows them. */

@@ -7,5 +7,19 @@ export { modelTooLarge } from './model-size.js';
 export { parseJob } from './parse-job.js';
 export { type JobFileText, readJobFile } from './read-job-file.js';
 export { type ModelData, resolveModel } from './resolve-model.js';
-export { byteCount, oneOf, oneOfEither, redisUrlFrom, wholeNumber } from './service-settings.js';
+export {
+  byteCount,
+  type Door,
+  hostOf,
+  isLeftOpen,
+  isLoopback,
+  isOn,
+  isRedisLeftOpen,
+  oneOf,
+  oneOfEither,
+  redisUrlFrom,
+  TLS_CLOSES,
+  TOKENS_CLOSE,
+  wholeNumber,
+} from './service-settings.js';
 export { nearest } from './suggest.js';

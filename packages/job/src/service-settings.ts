@@ -69,6 +69,61 @@ export function redisUrlFrom(environment: Readonly<Record<string, string | undef
   return passwordFile === undefined ? url : withPassword(url, secretIn('ROPETEAM_REDIS_PASSWORD_FILE', passwordFile));
 }
 
+export interface Door {
+  /** What the setting is called, for the message. */
+  readonly argument: string;
+  /** Host name or address without its port. */
+  readonly host: string;
+  /** Whether whoever comes must show who they are, or nobody can listen: by TLS, a token, a password. */
+  readonly closed: boolean;
+  /** The user wants it so: `--insecure` or `ROPETEAM_INSECURE=1`. */
+  readonly insecure: boolean;
+  /** What closes it. */
+  readonly hint: string;
+}
+
+export const TLS_CLOSES = 'Give --tls a folder of "ropeteam certs init"';
+export const TOKENS_CLOSE = 'Give --http-tokens a folder of tokens, or let it listen on 127.0.0.1';
+export const PASSWORD_CLOSES = 'Give that Redis a password and the address rediss://';
+
+/**
+ * Whether a way in or out is open to others although the user could close it. Throws AUTH.TLS_REQUIRED for one beyond
+ * this machine, unless the user insists.
+ */
+export function isLeftOpen({ argument, host, closed, insecure, hint }: Door): boolean {
+  if (closed || isLoopback(host)) return false;
+  if (insecure) return true;
+  throw new RopeteamError(
+    'AUTH.TLS_REQUIRED',
+    { address: host },
+    `${argument} is ${host}, which is not this machine alone, and nothing keeps others out`,
+    { hint: `${hint}; in a network you trust, --insecure (ROPETEAM_INSECURE=1) goes without.` },
+  );
+}
+
+/** As `isLeftOpen`, for a Redis: a password or TLS closes it. */
+export function isRedisLeftOpen(redisUrl: string, insecure: boolean): boolean {
+  if (!URL.canParse(redisUrl)) return false; // whoever connects says what is wrong with it
+  const { hostname, password, protocol } = new URL(redisUrl);
+  const closed = password !== '' || protocol === 'rediss:' || hostname === '';
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return isLeftOpen({ argument: 'ROPETEAM_REDIS_URL', host, closed, insecure, hint: PASSWORD_CLOSES });
+}
+
+/** The host of `host:port`, IPv6 without its brackets. */
+export function hostOf(address: string): string {
+  return address.slice(0, Math.max(0, address.lastIndexOf(':'))).replace(/^\[|\]$/g, '');
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** `1`, `true` and the like; `0`, `false` and nothing are off. */
+export function isOn(value: string | undefined): boolean {
+  return value !== undefined && value !== '' && value !== '0' && value !== 'false';
+}
+
 function withPassword(text: string, password: string): string {
   if (!URL.canParse(text)) throw refused('ROPETEAM_REDIS_URL', 'ROPETEAM_REDIS_URL is no URL');
   const url = new URL(text);

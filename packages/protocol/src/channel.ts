@@ -1,9 +1,20 @@
 /** Connections to a coordinator: options, the first contact with a deadline, and single calls. */
-import { type ChannelOptions, Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { isIP } from 'node:net';
+import { checkServerIdentity, createSecureContext } from 'node:tls';
+import {
+  type ChannelCredentials,
+  type ChannelOptions,
+  Client,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import { RopeteamError } from '#training';
 import { fromStatus, unreachable } from './error-status.js';
 import type { ByteMethod } from './proto-definitions.js';
 import { KEEPALIVE_EVERY_MS, KEEPALIVE_TIMEOUT_MS, RECEIVE_WINDOW_BYTES } from './receive-window.js';
+import type { TlsIdentity } from './tls-identity.js';
+import { tlsTrouble } from './tls-trouble.js';
 
 const options: ChannelOptions = {
   'grpc-node.flow_control_window': RECEIVE_WINDOW_BYTES,
@@ -35,14 +46,19 @@ export interface Channel {
   close(): void;
 }
 
-/** Opens no connection yet. Throws COORDINATOR.ADDRESS if `address` is not `host:port`. */
-export function openChannel(address: string): Channel {
+/**
+ * Opens no connection yet. Throws COORDINATOR.ADDRESS if `address` is not `host:port`.
+ * @param tls absent: plaintext
+ */
+export function openChannel(address: string, tls?: TlsIdentity): Channel {
   checkAddress(address);
-  const client = new Client(address, credentials.createInsecure(), options);
+  const host = address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  const named = isIP(host) === 0 ? options : { ...options, ...nameForAddress };
+  const client = new Client(address, credentialsOf(tls, host), named);
   return {
     address,
     client,
-    ready: (deadlineMs, signal) => ready(client, address, deadlineMs, signal),
+    ready: (deadlineMs, signal) => ready(client, { address, tls }, deadlineMs, signal),
     unary: (method, request, deadlineMs) =>
       new Promise((resolve, reject) => {
         const settled = (error: ServiceError | null, response?: Buffer) => {
@@ -66,7 +82,24 @@ function checkAddress(address: string): void {
   });
 }
 
-function ready(client: Client, address: string, deadlineMs: number, signal: AbortSignal): Promise<void> {
+/** TLS greets by name, and an IP address is none: Node would warn of it. Who answers is held against the address. */
+const nameForAddress: ChannelOptions = { 'grpc.ssl_target_name_override': 'coordinator' };
+
+function credentialsOf(tls: TlsIdentity | undefined, host: string): ChannelCredentials {
+  if (tls === undefined) return credentials.createInsecure();
+  const { authority: ca, certificate: cert, key } = tls;
+  const context = createSecureContext({ ca, cert, key, minVersion: 'TLSv1.3' });
+  return credentials.createFromSecureContext(context, {
+    checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+  });
+}
+
+interface Target {
+  readonly address: string;
+  readonly tls: TlsIdentity | undefined;
+}
+
+function ready(client: Client, { address, tls }: Target, deadlineMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const abort = () => reject(signal.reason);
@@ -74,8 +107,8 @@ function ready(client: Client, address: string, deadlineMs: number, signal: Abor
     client.waitForReady(Date.now() + deadlineMs, (error) => {
       signal.removeEventListener('abort', abort);
       const message = `cannot reach a coordinator at ${address} within ${deadlineMs} ms`;
-      if (error === undefined) resolve();
-      else reject(unreachable(address, message, error));
+      if (error === undefined) return resolve();
+      void tlsTrouble(address, tls).then((trouble) => reject(trouble ?? unreachable(address, message, error)));
     });
   });
 }

@@ -30,7 +30,13 @@ async function serve(options: { readonly silenceMs?: number } = {}) {
 }
 
 test('the receive window of a connection and of its streams is 16 MiB on the server', async () => {
-  const listener = await listen(new Server(), { host: '127.0.0.1', port: 0, maxConnections: 4 });
+  const listener = await listen(new Server(), {
+    host: '127.0.0.1',
+    port: 0,
+    onRefusedHandshake: () => undefined,
+    onExcess: () => undefined,
+    maxConnections: 4,
+  });
   opened.push(() => listener.close());
   const arrived = once(listener.http2Server, 'session');
   const client = http2.connect(`http://${listener.address}`);

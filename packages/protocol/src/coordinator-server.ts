@@ -7,13 +7,17 @@ import {
   type ServiceDefinition,
 } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
-import { type CoordinatorHandlers, RopeteamError } from '#training';
+import { type Caller, type CallRecord, type CoordinatorHandlers, RopeteamError } from '#training';
+import { guardCalls } from './call-rules.js';
+import type { Excess } from './connection-guard.js';
 import { listen, type WireBytes } from './listener.js';
 import { RUN_SERVICE, runMethods, TRAINING_SERVICE, trainingMethods } from './proto-definitions.js';
 import { KEEPALIVE_EVERY_MS, KEEPALIVE_TIMEOUT_MS } from './receive-window.js';
 import { createRunService } from './run-service.js';
 import { serveShard } from './shard-service.js';
 import { type Clock, systemClock } from './silence-watch.js';
+import type { TlsIdentity } from './tls-identity.js';
+import type { RefusedHandshake } from './tls-listener.js';
 import { createWorkerSessions } from './worker-sessions.js';
 
 /** Every bound the server keeps; the defaults suit one coordinator and up to a hundred workers. */
@@ -28,6 +32,8 @@ export interface ServerLimits {
   readonly maxUploadFiles: number;
   /** Bytes of all files of one submission. */
   readonly maxUploadBytes: number;
+  /** Submissions that are being uploaded at a time. */
+  readonly maxUploads: number;
 }
 
 const defaultLimits: ServerLimits = {
@@ -36,6 +42,7 @@ const defaultLimits: ServerLimits = {
   maxQueuedBytes: 256 << 20,
   maxUploadFiles: 16,
   maxUploadBytes: 64 * 2 ** 30,
+  maxUploads: 8,
 };
 
 export interface CoordinatorServerOptions {
@@ -55,6 +62,14 @@ export interface CoordinatorServerOptions {
   /** Told of errors in handlers that are no RopeteamError: bugs, for the log. Default: a process warning. */
   readonly onUnexpectedError?: (error: unknown, method: string) => void;
   readonly clock?: Clock;
+  /** TLS with certificates on both ends, and each call only for the roles that may make it. Absent: plaintext, for all. */
+  readonly tls?: TlsIdentity | undefined;
+  /** Told of calls that change something, with what became of them, and of every call that was refused. */
+  readonly onCall?: (record: CallRecord) => void;
+  /** Told of connections that did not get as far as a call. */
+  readonly onRefusedHandshake?: (handshake: RefusedHandshake) => void;
+  /** Told of connections that were cut because of what they did. */
+  readonly onExcess?: (peer: string, excess: Excess) => void;
 }
 
 export interface CoordinatorServer {
@@ -84,14 +99,22 @@ export async function startCoordinatorServer(options: CoordinatorServerOptions):
   const unexpected = options.onUnexpectedError ?? warn;
   const clock = options.clock ?? systemClock;
   const closing = new AbortController();
-  const grpc = new Server(serverOptions(limits));
+  const onCall = options.onCall ?? (() => undefined);
+  let callerOf = (peer: string): Caller => ({ peer }); // nobody connects before there is a listener
+  const guard = guardCalls((peer) => callerOf(peer), onCall);
+  const interceptors = options.tls === undefined ? [] : [guard];
+  const grpc = new Server({ ...serverOptions(limits), interceptors });
   const health = new HealthImplementation();
 
   const listener = await listen(grpc, {
     host: options.host,
     port: options.port,
     maxConnections: limits.maxConnections,
+    tls: options.tls,
+    onRefusedHandshake: options.onRefusedHandshake ?? (() => undefined),
+    onExcess: options.onExcess ?? (() => undefined),
   });
+  callerOf = listener.callerOf;
   const sessions = createWorkerSessions({
     coordinator: options.name ?? 'coordinator',
     heartbeatMs: Math.max(1, Math.floor(silenceMs / 4)),
@@ -99,6 +122,8 @@ export async function startCoordinatorServer(options: CoordinatorServerOptions):
     maxQueuedBytes: limits.maxQueuedBytes,
     clock,
     handlers: options.handlers,
+    callerOf,
+    onCall,
     disconnect: (peer) => listener.disconnect(peer),
     unexpected,
   });
@@ -112,6 +137,9 @@ export async function startCoordinatorServer(options: CoordinatorServerOptions):
       handlers: options.handlers,
       uploadsDirectory: options.uploadsDirectory,
       limits: { maxFiles: limits.maxUploadFiles, maxBytes: limits.maxUploadBytes },
+      maxUploads: limits.maxUploads,
+      callerOf,
+      onCall,
       clock,
       closing: closing.signal,
       unexpected,

@@ -17,6 +17,7 @@ import { pacedWriter } from './paced-writer.js';
 import { trainingMethods } from './proto-definitions.js';
 import { fetchShard } from './shard-fetch.js';
 import { type Clock, type SilenceWatch, systemClock, watchSilence } from './silence-watch.js';
+import type { TlsIdentity } from './tls-identity.js';
 import { encodeGradientProof, encodeLeaseProof, encodeWorkerWord } from './worker-messages.js';
 
 export interface ConnectOptions {
@@ -33,6 +34,10 @@ export interface ConnectOptions {
   /** Milliseconds until the welcome must be there. */
   readonly connectDeadlineMs?: number;
   readonly clock?: Clock;
+  /** Absent: plaintext. */
+  readonly tls?: TlsIdentity | undefined;
+  /** To be let in with, where the coordinator asks for one. */
+  readonly joinToken?: string | undefined;
   /** Goes along as metadata of the call. */
   readonly trace?: TraceContext | undefined;
 }
@@ -52,7 +57,7 @@ const FAREWELL_MS = 1000;
 export async function connectCoordinator(options: ConnectOptions): Promise<CoordinatorSession> {
   const { address, signal, connectDeadlineMs = 5000, clock = systemClock } = options;
   const startedAt = clock.now();
-  const channel = openChannel(address);
+  const channel = openChannel(address, options.tls);
   try {
     await channel.ready(connectDeadlineMs, signal);
     return await join(channel, { ...options, clock }, connectDeadlineMs - (clock.now() - startedAt));
@@ -76,7 +81,7 @@ async function join(
   options: ConnectOptions & { readonly clock: Clock },
   welcomeMs: number,
 ): Promise<CoordinatorSession> {
-  const { address, handler, hello, signal, clock } = options;
+  const { address, handler, hello, joinToken, signal, clock } = options;
   signal.throwIfAborted();
   const { path, requestSerialize, responseDeserialize } = trainingMethods.session;
   const call: Stream = channel.client.makeBidiStreamRequest(
@@ -144,7 +149,7 @@ async function join(
 
   const welcome = await new Promise<Welcome>((joined, refused) => {
     phase = { kind: 'joining', joined, refused };
-    call.write(encodeWorkerWord({ kind: 'hello', hello }));
+    call.write(encodeWorkerWord({ kind: 'hello', hello, ...(joinToken === undefined ? {} : { joinToken }) }));
   });
   cancelDeadline();
 

@@ -2,11 +2,14 @@
  * The coordinator's TCP port. gRPC gets its connections handed in, so that the port, the number of connections and the
  * bytes that passed are ours to see, and a connection that hangs can be cut.
  */
-import type { Http2Server } from 'node:http2';
+import type { Http2Server, ServerHttp2Session } from 'node:http2';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';
-import { RopeteamError } from '#training';
+import { type Caller, RopeteamError } from '#training';
+import { cutAbusers, type Excess, waitingRoom } from './connection-guard.js';
 import { RECEIVE_WINDOW_BYTES, withReceiveWindow } from './receive-window.js';
+import type { TlsIdentity } from './tls-identity.js';
+import { type RefusedHandshake, tlsListener } from './tls-listener.js';
 
 /** Bytes of all connections since the start, TCP payload. */
 export interface WireBytes {
@@ -19,6 +22,8 @@ export interface Listener {
   readonly address: string;
   readonly http2Server: Http2Server;
   wireBytes(): WireBytes;
+  /** Who holds a connection: without TLS nobody knows. */
+  callerOf(peer: string): Caller;
   /** Cuts one connection. `peer` as gRPC's `getPeer()` names it. */
   disconnect(peer: string): void;
   /** Takes no more connections; resolves when those that are open have ended by themselves. */
@@ -32,6 +37,11 @@ export interface ListenerOptions {
   /** 0: a free one. */
   readonly port: number;
   readonly maxConnections: number;
+  /** TLS 1.3, and only for who has a certificate of the same authority. Absent: plaintext. */
+  readonly tls?: TlsIdentity | undefined;
+  readonly onRefusedHandshake: (handshake: RefusedHandshake) => void;
+  /** A connection was cut because it did too much of what is of no use. */
+  readonly onExcess: (peer: string, excess: Excess) => void;
 }
 
 /** Throws COORDINATOR.ADDRESS if the port cannot be had. */
@@ -39,11 +49,14 @@ export async function listen(grpc: Server, options: ListenerOptions): Promise<Li
   const { result: injector, http2Server } = withReceiveWindow(RECEIVE_WINDOW_BYTES, () =>
     grpc.createConnectionInjector(ServerCredentials.createInsecure()),
   );
-  const sockets = new Map<string, Socket>();
+  const sockets = new Map<string, { readonly socket: Socket; readonly caller: Caller }>();
   const closed = { received: 0, sent: 0 };
-  const server = createServer({ noDelay: true }, (socket) => {
-    const peer = `${socket.remoteAddress}:${socket.remotePort}`;
-    sockets.set(peer, socket);
+  const waiting = waitingRoom();
+  /** With TLS, that below the one gRPC gets. */
+  const raw = new Map<string, Socket>();
+  const accept = (socket: Socket, caller: Caller) => {
+    const { peer } = caller;
+    sockets.set(peer, { socket, caller });
     socket.on('close', () => {
       sockets.delete(peer);
       closed.received += socket.bytesRead;
@@ -52,7 +65,22 @@ export async function listen(grpc: Server, options: ListenerOptions): Promise<Li
     // HTTP/2 ends the connection on an error by itself; this keeps one that comes after it let go from ending us.
     socket.on('error', () => socket.destroy());
     injector.injectConnection(socket);
+  };
+  const server =
+    options.tls === undefined
+      ? createServer({ noDelay: true }, (socket) => accept(socket, { peer: peerOf(socket) }))
+      : tlsListener(options.tls, accept, options.onRefusedHandshake);
+  server.on('connection', (socket: Socket) => {
+    const peer = peerOf(socket);
+    raw.set(peer, socket);
+    waiting.add(socket);
+    socket.on('close', () => raw.delete(peer));
   });
+  http2Server.on('session', (session: ServerHttp2Session) => {
+    const socket = raw.get(peerOf(session.socket));
+    if (socket !== undefined) session.once('stream', () => waiting.spoke(socket));
+  });
+  cutAbusers(http2Server, options.onExcess);
   server.maxConnections = options.maxConnections;
 
   const { port } = await new Promise<AddressInfo>((resolve, reject) => {
@@ -77,20 +105,27 @@ export async function listen(grpc: Server, options: ListenerOptions): Promise<Li
     http2Server,
     wireBytes: () => {
       let { received, sent } = closed;
-      for (const socket of sockets.values()) {
+      for (const { socket } of sockets.values()) {
         received += socket.bytesRead;
         sent += socket.bytesWritten;
       }
       return { received, sent };
     },
-    disconnect: (peer) => sockets.get(peer)?.destroy(),
+    callerOf: (peer) => sockets.get(peer)?.caller ?? { peer },
+    disconnect: (peer) => sockets.get(peer)?.socket.destroy(),
     stopAccepting,
     close: async () => {
       const done = stopAccepting();
-      for (const socket of sockets.values()) socket.destroy();
+      waiting.end();
+      for (const socket of raw.values()) socket.destroy();
       await done;
     },
   };
+}
+
+/** As gRPC's `getPeer()` names it. */
+function peerOf({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string {
+  return `${remoteAddress}:${remotePort}`;
 }
 
 function cannotListen({ host, port }: ListenerOptions, error: NodeJS.ErrnoException): RopeteamError {

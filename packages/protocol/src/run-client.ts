@@ -13,6 +13,7 @@ import {
 import { decodeMessage, summaryFromMessage } from './run-messages.js';
 import { type LocalSubmission, submitRun } from './run-submit.js';
 import { watchRun } from './run-watch.js';
+import type { TlsIdentity } from './tls-identity.js';
 
 export interface RunClient {
   /** Streams the files and resolves when the coordinator has put the run into its queue. */
@@ -41,6 +42,8 @@ export interface ClientOptions {
   readonly connectDeadlineMs?: number;
   /** Milliseconds until a call must be answered. */
   readonly answerDeadlineMs?: number;
+  /** Absent: plaintext. */
+  readonly tls?: TlsIdentity | undefined;
 }
 
 /**
@@ -49,7 +52,7 @@ export interface ClientOptions {
  */
 export function connectClient(address: string, options: ClientOptions = {}): RunClient {
   const { connectDeadlineMs = 5000, answerDeadlineMs = 10_000 } = options;
-  const channel = openChannel(address);
+  const channel = openChannel(address, options.tls);
   const never = new AbortController().signal;
   const ready = (signal = never) => channel.ready(connectDeadlineMs, signal);
   return {

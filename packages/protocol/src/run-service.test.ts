@@ -116,7 +116,7 @@ test('a bug in a handler is reported to the log and not to the caller', async ()
     code: 'WIRE.STATUS',
     message: expect.not.stringContaining('secret'),
   });
-  expect(failures).toEqual([['ListRuns', new TypeError('secret detail')]]);
+  expect(failures).toEqual([['listRuns', new TypeError('secret detail')]]);
 });
 
 test('nobody there is COORDINATOR.UNREACHABLE with the address and what to do', async () => {

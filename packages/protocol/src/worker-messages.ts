@@ -23,7 +23,9 @@ import {
 } from './proto-definitions.js';
 
 /** What a worker may send; gradient frames have a codec of their own (`encodeGradientFrame`). */
-export type WorkerWord = { readonly kind: 'hello'; readonly hello: WorkerHello } | WorkerMessage;
+export type WorkerWord =
+  | { readonly kind: 'hello'; readonly hello: WorkerHello; readonly joinToken?: string }
+  | WorkerMessage;
 
 /** A word that is no frame. */
 type PlainWord = Exclude<WorkerWord, { kind: 'gradient-frame' | 'lease-frame' }>;
@@ -36,7 +38,8 @@ function toMessage(word: PlainWord): PlainMessage {
   switch (word.kind) {
     case 'hello': {
       const { worker, ...rest } = word.hello;
-      return { hello: { workerId: worker, ...rest } };
+      const token = word.joinToken === undefined ? {} : { joinToken: word.joinToken };
+      return { hello: { workerId: worker, ...rest, ...token } };
     }
     case 'heartbeat':
       return { heartbeat: { residentBytes: word.residentBytes } };
@@ -120,7 +123,7 @@ function fromMessage(message: PlainMessage): WorkerWord {
   const fields = readMessage(typeof kind === 'string' ? message[kind] : undefined, String(kind ?? 'message'));
   switch (kind) {
     case 'hello':
-      return { kind: 'hello', hello: helloFrom(fields) };
+      return helloWord(fields);
     case 'heartbeat':
       return { kind: 'heartbeat', residentBytes: fields.natural('residentBytes') };
     case 'runReady':
@@ -165,6 +168,12 @@ function fromMessage(message: PlainMessage): WorkerWord {
     default:
       throw invalidField('message', 'is of a kind this version does not know');
   }
+}
+
+function helloWord(fields: Fields): WorkerWord {
+  const hello = helloFrom(fields);
+  const joinToken = fields.text('joinToken', 64);
+  return { kind: 'hello', hello, ...(joinToken === '' ? {} : { joinToken }) };
 }
 
 function helloFrom(fields: Fields): WorkerHello {

@@ -1,6 +1,8 @@
 /** The coordinator's end of workers' sessions: joining, heartbeats, silence, and an end that is told exactly once. */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import {
+  type Caller,
+  type CallRecord,
   type CoordinatorHandlers,
   type EncodedWeights,
   RopeteamError,
@@ -22,6 +24,8 @@ export interface SessionSettings {
   readonly maxQueuedBytes: number;
   readonly clock: Clock;
   readonly handlers: Pick<CoordinatorHandlers, 'workerJoined'>;
+  readonly callerOf: (peer: string) => Caller;
+  readonly onCall: (record: CallRecord) => void;
   /** Cuts the connection of a call. */
   readonly disconnect: (peer: string) => void;
   /** An error that is not a RopeteamError: a bug of ours, to be logged. */
@@ -36,14 +40,20 @@ export interface WorkerSessions {
 }
 
 export function createWorkerSessions(settings: SessionSettings): WorkerSessions {
-  const open = new Set<(reason: string) => void>();
+  const open = new Map<string, (reason: string) => void>();
   return {
     serve: (call) => {
-      const close = serveSession(call, settings, () => open.delete(close));
-      open.add(close);
+      const peer = call.getPeer();
+      if (open.has(peer)) {
+        return void call.emit('error', toStatus(protocolMismatch('one session on a connection', 'a second')));
+      }
+      open.set(
+        peer,
+        serveSession(call, settings, () => open.delete(peer)),
+      );
     },
     closeAll: (reason) => {
-      for (const close of open) close(reason);
+      for (const close of open.values()) close(reason);
     },
   };
 }
@@ -61,6 +71,7 @@ function serveSession(
 ): (reason: string) => void {
   const { clock, silenceMs } = settings;
   const peer = call.getPeer();
+  const caller = settings.callerOf(peer);
   let phase: Phase = { kind: 'awaiting-hello' };
   let queuedBytes = 0;
   let cancelForce: (() => void) | undefined;
@@ -93,17 +104,27 @@ function serveSession(
     });
   const refuse = (error: unknown) => {
     const status = toStatus(error);
-    if (!(error instanceof RopeteamError)) settings.unexpected(error, 'Session');
+    if (error instanceof RopeteamError) told(error.code);
+    else settings.unexpected(error, 'session');
     end(status.details, 0, () => call.emit('error', status)); // how grpc-js is told to end a stream with a status
   };
 
-  const join = (hello: WorkerHello) => {
+  let named: WorkerHello['worker'] | undefined;
+  const told = (outcome: CallRecord['outcome']) => {
+    const subject = named === undefined ? {} : { subject: named };
+    settings.onCall({ caller, call: 'session', ...subject, outcome });
+  };
+  const join = (hello: WorkerHello, joinToken: string | undefined) => {
+    named = hello.worker;
+    checkName(hello.worker, caller);
     // What the handler sends while it is still deciding goes out after the welcome.
     let held: Uint8Array[] | undefined = [];
     const send = (bytes: Uint8Array) => (held === undefined ? write(bytes) : held.push(bytes));
     const trace = readTraceContext(call.metadata.getMap());
     const session: WorkerSession = {
       hello,
+      caller,
+      ...(joinToken === undefined ? {} : { joinToken }),
       ...(trace === undefined ? {} : { trace }),
       send: (message) => void send(encodeCoordinatorWord(message)),
       sendWeights: (weights) => {
@@ -118,6 +139,7 @@ function serveSession(
     const handler = settings.handlers.workerJoined(session);
     if (phase.kind === 'ended') return queueMicrotask(() => handler.closed('closed while joining', 0));
     phase = { kind: 'joined', handler };
+    told('done');
     const { coordinator, heartbeatMs } = settings;
     say({ kind: 'welcome', coordinator, heartbeatMs, silenceMs });
     for (const bytes of held) write(bytes);
@@ -127,7 +149,7 @@ function serveSession(
   const receive = (word: WorkerWord) => {
     if (phase.kind === 'awaiting-hello') {
       if (word.kind !== 'hello') throw protocolMismatch('a hello as the first message', word.kind);
-      return join(word.hello);
+      return join(word.hello, word.joinToken);
     }
     if (word.kind === 'hello') throw protocolMismatch('one hello', 'a second');
     if (phase.kind !== 'joined') return;
@@ -157,6 +179,15 @@ function serveSession(
     cancelForce?.();
   });
   return close;
+}
+
+/** A certificate that names workers is for these alone. */
+function checkName(worker: WorkerHello['worker'], { workers }: Caller): void {
+  if (workers === undefined || workers.includes(worker)) return;
+  const message = `this certificate is for the worker ${workers.join(' or ')}, not for ${worker}`;
+  throw new RopeteamError('AUTH.NAME', { worker }, message, {
+    hint: `start it with --name ${workers[0]}, or give it a certificate of its own: ropeteam certs issue worker --name ${worker}`,
+  });
 }
 
 function bytesOf(weights: EncodedWeights): number {

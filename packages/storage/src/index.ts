@@ -1,5 +1,6 @@
 export { type Artifact, listArtifacts, type OpenArtifact, openArtifact } from './artifacts.js';
 export { writeFileAtomically } from './atomic-file.js';
+export { type AuditFinding, type AuditLog, checkAuditLog, openAuditLog } from './audit-log.js';
 export { type Cell, explainNotANumber, readCell } from './cell.js';
 export {
   type Checkpoint,
@@ -17,6 +18,7 @@ export { type DatasetCache, prepareCached } from './dataset-cache.js';
 export { type EventLog, eventsOf, newestEvent, openEventLog } from './event-log.js';
 export type { SourceFile } from './file-bytes.js';
 export { checkInitialWeights, type InitialWeightsFile, readInitialWeights } from './initial-weights-file.js';
+export { admitCertificate, createJoinToken, type NotAdmitted } from './join-tokens.js';
 export { forgetInputs, type KeptSubmission, keepSubmission, readSubmission } from './kept-submission.js';
 export { type Lead, takeLead } from './lead.js';
 export { type Ledger, type LedgerOptions, type LedgerScan, openLedger, readLedger, scanLedger } from './ledger.js';

@@ -11,12 +11,14 @@ export {
   type WorkerSource,
   type WorkerState,
 } from './coordinator-metrics.js';
+export { type HttpTokens, readHttpTokens, TOKEN_ROLES } from './http-access.js';
 export { createLogger, LOG_LEVELS, type LogFields, type Logger, type LoggerOptions, type LogLevel } from './logger.js';
 export {
   type Found,
   type MetricsServer,
   type MetricsServerOptions,
   type Page,
+  type Route,
   type StreamedEvent,
   startMetricsServer,
 } from './metrics-server.js';

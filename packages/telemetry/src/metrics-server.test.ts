@@ -33,7 +33,9 @@ function get(url: string, host: string, method = 'GET'): Promise<{ status: numbe
 }
 
 test('/metrics, /healthz and added pages are served with security headers, everything else is 404 or 405', async () => {
-  const { url } = await served({ routes: { '/': () => ({ contentType: 'text/html', body: '<p>☃' }) } });
+  const { url } = await served({
+    routes: { '/': { for: ['viewer'], make: () => ({ contentType: 'text/html', body: '<p>☃' }) } },
+  });
   const metrics = await fetch(`${url}/metrics`);
   expect(metrics.status).toBe(200);
   expect(metrics.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
@@ -81,7 +83,7 @@ test('an unhealthy service says 503, and a page that fails says 500 without the 
   const failures: unknown[] = [];
   const { url } = await served({
     healthy: () => false,
-    routes: { '/broken': () => Promise.reject(new Error('secret detail')) },
+    routes: { '/broken': { for: ['viewer'], make: () => Promise.reject(new Error('secret detail')) } },
     onError: (error, path) => failures.push([path, error]),
   });
   expect((await fetch(`${url}/healthz`)).status).toBe(503);
@@ -104,7 +106,7 @@ test('a reader of a stream that takes nothing is let go of, and the source of th
   }
   const { url } = await served({
     slowReaderMs: 50,
-    find: (path) => (path === '/stream' ? { kind: 'events', follow: endless } : undefined),
+    find: (path) => (path === '/stream' ? { for: ['viewer'], kind: 'events', follow: endless } : undefined),
   });
   const socket = connect(Number(new URL(url).port), '127.0.0.1');
   opened.push(async () => void socket.destroy());
@@ -130,8 +132,8 @@ test('a file is served whole, as something to save, and HEAD tells its size alon
   };
   const { url } = await served({
     find: (path) => {
-      if (path === '/none') return { kind: 'file', open: async () => undefined };
-      return path === '/file' ? { kind: 'file', open: opens } : undefined;
+      if (path === '/none') return { for: ['viewer'], kind: 'file', open: async () => undefined };
+      return path === '/file' ? { for: ['viewer'], kind: 'file', open: opens } : undefined;
     },
   });
   const got = await fetch(`${url}/file`);

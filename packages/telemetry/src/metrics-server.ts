@@ -1,8 +1,10 @@
 /** A small HTTP server for /metrics, /healthz, /readyz and whatever pages the service adds. Read only. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { pipeline } from 'node:stream/promises';
-import { RopeteamError } from '#training';
+import { ROLES, type Role, RopeteamError } from '#training';
+import { type HttpTokens, httpAccess, type Verdict } from './http-access.js';
 import type { MetricsRegistry } from './registry.js';
 
 export interface Page {
@@ -27,13 +29,27 @@ export interface ServedFile extends AsyncDisposable {
   read(): AsyncIterable<Uint8Array>;
 }
 
-/** What is at a path that is none of the fixed pages. */
-export type Found =
+/** A page, and who may see it where somebody must show who they are. */
+export interface Route {
+  readonly for: readonly Role[];
+  make(): Page | Promise<Page>;
+}
+
+/** What is at a path that is none of the fixed pages, and who may have it. */
+export type Found = { readonly for: readonly Role[] } & (
   | { readonly kind: 'page'; readonly make: () => Page | Promise<Page> }
   /** Server-sent events, from number `from` until they end or the signal. */
   | { readonly kind: 'events'; readonly follow: (from: number, signal: AbortSignal) => AsyncIterable<StreamedEvent> }
   /** Undefined: there is none after all. */
-  | { readonly kind: 'file'; readonly open: () => Promise<ServedFile | undefined> };
+  | { readonly kind: 'file'; readonly open: () => Promise<ServedFile | undefined> }
+);
+
+/** PEM texts. */
+interface ServerCertificate {
+  readonly authority: string;
+  readonly certificate: string;
+  readonly key: string;
+}
 
 export interface MetricsServerOptions {
   readonly host: string;
@@ -41,9 +57,13 @@ export interface MetricsServerOptions {
   readonly port: number;
   readonly registry: MetricsRegistry;
   /** More pages by path, for example `/`. Scripts and styles need paths of their own: inline ones are blocked. */
-  readonly routes?: Readonly<Record<string, () => Page | Promise<Page>>>;
+  readonly routes?: Readonly<Record<string, Route>>;
   /** Looks up paths that are none of the pages; undefined: there is nothing. */
   readonly find?: (path: string) => Found | undefined;
+  /** Whoever reads anything but the probes shows one of them, or a certificate. Absent, without `tls`: all may. */
+  readonly tokens?: HttpTokens | undefined;
+  /** HTTPS. Clients may show a certificate of the same authority, and its role counts. */
+  readonly tls?: ServerCertificate | undefined;
   /** A stream's reader that takes nothing for so long is let go of. Default: 15 s. */
   readonly slowReaderMs?: number;
   /** What /healthz answers: 200 or 503. Default: 200 while the event loop turns. */
@@ -55,7 +75,7 @@ export interface MetricsServerOptions {
 }
 
 export interface MetricsServer {
-  /** `http://host:port` */
+  /** `http://host:port`, or `https://…` */
   readonly url: string;
   /** Lets answers under way finish, cuts what is left after a second, and resolves when the port is free. */
   close(): Promise<void>;
@@ -65,19 +85,31 @@ export interface MetricsServer {
 export async function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
   const { registry, healthy = () => true, ready = healthy, onError = warn, slowReaderMs = SLOW_READER_MS } = options;
   const probes: Readonly<Record<string, () => boolean>> = { '/healthz': healthy, '/readyz': ready };
-  const pages: Readonly<Record<string, () => Page | Promise<Page>>> = {
+  const pages: Readonly<Record<string, Route>> = {
     ...options.routes,
-    '/metrics': async () => ({ contentType: registry.contentType, body: await registry.text() }),
+    '/metrics': {
+      for: ['metrics', 'admin'],
+      make: async () => ({ contentType: registry.contentType, body: await registry.text() }),
+    },
   };
+  const { tls, tokens } = options;
+  const access = tls === undefined && tokens === undefined ? undefined : httpAccess(tokens);
+  const verdictOn = (request: IncomingMessage, roles: readonly Role[]): Verdict =>
+    access?.check(request, roles, performance.now()) ?? { kind: 'allowed' };
   const onLoopback = isLoopback(options.host);
 
-  /** Every request passes here: who may have what is decided before anything is looked up. */
+  /** Every request passes here: who may have what is decided before anything is made. */
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     if (onLoopback && !namesLoopback(request.headers.host)) return send(response, 403, text('wrong Host header\n'));
     const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
     const probe = Object.hasOwn(probes, path) ? probes[path] : undefined;
-    const make = Object.hasOwn(pages, path) ? pages[path] : undefined;
-    const found: Found | undefined = make === undefined ? options.find?.(path) : { kind: 'page', make };
+    const route = Object.hasOwn(pages, path) ? pages[path] : undefined;
+    const found: Found | undefined = route === undefined ? options.find?.(path) : { ...route, kind: 'page' };
+    if (probe === undefined) {
+      // That there is nothing is told to whoever has signed in.
+      const verdict = verdictOn(request, found?.for ?? ROLES);
+      if (verdict.kind !== 'allowed') return refuse(response, verdict);
+    }
     if (found === undefined && probe === undefined) return send(response, 404, text('not found\n'));
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       return send(response, 405, text('only GET and HEAD\n'), { Allow: 'GET, HEAD' });
@@ -152,9 +184,10 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
     await pipeline(given.read(), response);
   };
 
-  const server = createServer({ requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 5000 });
+  const limits = { requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 5000 };
+  const server = tls === undefined ? createServer(limits) : createTlsServer({ ...limits, ...tlsSettings(tls) });
   server.maxConnections = 128;
-  server.on('request', (request, response) => {
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     request.resume(); // nobody reads bodies here
     answer(request, response).catch((error: unknown) => {
       // Whoever hung up in the middle of a file is no trouble of ours.
@@ -164,7 +197,7 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   });
   const port = await bound(server, options);
   return {
-    url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
+    url: `${tls === undefined ? 'http' : 'https'}://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
     close: () =>
       new Promise((resolve) => {
         const cut = setTimeout(() => server.closeAllConnections(), 1000);
@@ -206,6 +239,32 @@ const securityHeaders = {
   'Cross-Origin-Resource-Policy': 'same-origin',
   'Cache-Control': 'no-store',
 } as const;
+
+function tlsSettings({ authority: ca, certificate: cert, key }: ServerCertificate) {
+  // A certificate is one way to sign in; browsers and probes come without.
+  const signIn = { requestCert: true, rejectUnauthorized: false } as const;
+  return { ca, cert, key, minVersion: 'TLSv1.3', handshakeTimeout: 5000, ...signIn } as const;
+}
+
+function refuse(response: ServerResponse, verdict: Exclude<Verdict, { kind: 'allowed' }>): void {
+  const [status, words, headers = {}] = refusals(verdict);
+  send(response, status, text(`${words}\n`), headers);
+}
+
+function refusals(
+  verdict: Exclude<Verdict, { kind: 'allowed' }>,
+): readonly [number, string, Readonly<Record<string, string>>?] {
+  switch (verdict.kind) {
+    case 'unknown':
+      return [401, 'sign in with a token or a certificate', { 'WWW-Authenticate': 'Basic realm="ropeteam"' }];
+    case 'forbidden':
+      return [403, 'not for this role'];
+    case 'wait':
+      return [429, 'too many wrong tokens', { 'Retry-After': String(verdict.seconds) }];
+    default:
+      return verdict satisfies never;
+  }
+}
 
 function send(
   response: ServerResponse,

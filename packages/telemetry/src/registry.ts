@@ -21,13 +21,15 @@ export interface Build {
   readonly version: string;
   /** Id of the engine, for example `wasm-simd128/1`. */
   readonly kernel: string;
+  /** Something is open to others because the user insists. */
+  readonly insecure?: boolean;
 }
 
 /** Seconds: half a millisecond, the shortest a step's phase is seen to take, up to a minute. */
 export const STEP_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 /** A registry of its own for each process part: two of them fit in one process. */
-export function newRegistry(build: Build) {
+export function newRegistry({ insecure = false, ...build }: Build) {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -46,6 +48,9 @@ export function newRegistry(build: Build) {
   const histogram = (name: string, help: string, labelNames: string[], buckets: number[]) =>
     new Histogram({ name, help, labelNames, buckets, registers });
   gauge('ropeteam_build_info', 'Always 1; the labels name what is running', ['version', 'kernel']).set({ ...build }, 1);
+  gauge('ropeteam_insecure', '1 if a port or a connection is open to others because --insecure says so').set(
+    insecure ? 1 : 0,
+  );
   return { registry, gauge, counter, histogram };
 }
 

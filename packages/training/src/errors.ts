@@ -68,6 +68,18 @@ export interface ErrorFacts {
   'INTEGRITY.REPLAY': { readonly step: number };
   /** Workers compute different bits for the same item, and no two of them agree. */
   'INTEGRITY.DISAGREEMENT': { readonly step: number; readonly block: string; readonly workers: string };
+  /** TLS files that cannot be used. */
+  'AUTH.CERTIFICATE': { readonly file: string };
+  /** A connection that could not be made because of TLS. */
+  'AUTH.HANDSHAKE': { readonly address: string };
+  /** A role that may not make this call. */
+  'AUTH.ROLE': { readonly role: string; readonly call: string };
+  /** A worker whose certificate is for another name. */
+  'AUTH.NAME': { readonly worker: string };
+  /** A worker that was not admitted: its join token is missing, wrong, used, too old, or of another certificate. */
+  'AUTH.JOIN': { readonly worker: string };
+  /** An address others can reach, without TLS. */
+  'AUTH.TLS_REQUIRED': { readonly address: string };
   'WORKER.KERNEL_MISMATCH': { readonly expected: string; readonly found: string };
   'WORKER.PROTOCOL_MISMATCH': { readonly expected: string; readonly found: string };
   'WORKER.REPLACED': { readonly worker: string };
@@ -164,6 +176,7 @@ export function exitCodeOf(code: ErrorCode): 1 | 2 | 3 {
     case 'COORDINATOR':
     case 'COORD':
     case 'ENVIRONMENT':
+    case 'AUTH':
       return 3;
     default:
       if (code === 'STORAGE.WRITE') return 3;

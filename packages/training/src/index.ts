@@ -1,4 +1,5 @@
 export { advanceRun, receiptsOfStep, sumsOfStep } from './advance-run.js';
+export { type Applicant, type Caller, type CallRecord, ROLES, type Role } from './callers.js';
 export type { LedgerGround, LedgerProblem } from './check-ledger.js';
 export { checkFigures, checkKernel, checkSamples, checkSteps, checkWriters } from './check-ledger.js';
 export { type ClassFigures, type ClassReport, reportClasses } from './class-report.js';
@@ -22,6 +23,7 @@ export type {
 } from './events.js';
 export type { FailpointName } from './failpoints.js';
 export { armFailpoints, FAILPOINTS, failpoint, spoils } from './failpoints.js';
+export { type FailureLimit, startFailureLimit } from './failure-limit.js';
 export { figuresOf } from './figures.js';
 export type { Grain, GrainDecision, GrainInputs, GrainPlan } from './grain.js';
 export { GRAIN_CHOICES, isNews, planGrain } from './grain.js';

@@ -1,4 +1,5 @@
 /** What the services need from the outside, owned here and implemented by the adapters at the edge. */
+import type { Caller } from './callers.js';
 import type { SplitName } from './dataset.js';
 import type { RunEvent, RunSummary } from './events.js';
 import type { Fence, RunId, Step } from './identities.js';
@@ -19,6 +20,9 @@ export interface EncodedWeights {
 /** One connected worker, seen from the coordinator. */
 export interface WorkerSession extends Traced {
   readonly hello: WorkerHello;
+  readonly caller: Caller;
+  /** What it was given to be let in with. Never logged. */
+  readonly joinToken?: string;
   /** The welcome is the server's own to send, before anything else. */
   send(message: Exclude<CoordinatorMessage, { kind: 'weights-frame' | 'state-frame' | 'welcome' }>): void;
   sendWeights(weights: EncodedWeights): void;

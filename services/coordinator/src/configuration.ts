@@ -2,16 +2,31 @@
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { KERNEL_CHOICES, type KernelChoice } from '#engine';
-import { byteCount, oneOf, oneOfEither, redisUrlFrom, wholeNumber } from '#job';
+import {
+  byteCount,
+  isLeftOpen,
+  isLoopback,
+  isOn,
+  isRedisLeftOpen,
+  oneOf,
+  oneOfEither,
+  redisUrlFrom,
+  TLS_CLOSES,
+  TOKENS_CLOSE,
+  wholeNumber,
+} from '#job';
+import { readTlsIdentity, type TlsIdentity } from '#protocol';
 import type { DatasetCache } from '#storage';
-import { LOG_LEVELS, type LogLevel } from '#telemetry';
-import { GRAIN_CHOICES, type RunId, runId } from '#training';
+import { type HttpTokens, LOG_LEVELS, type LogLevel, readHttpTokens } from '#telemetry';
+import { GRAIN_CHOICES, RopeteamError, type RunId, runId } from '#training';
 
 export interface CoordinatorConfiguration {
   readonly name: string;
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+  /** Of live page, probes and metrics. */
+  readonly httpHost: string;
   readonly httpPort: number;
   /** With its password: never logged. */
   readonly redisUrl: string;
@@ -34,6 +49,16 @@ export interface CoordinatorConfiguration {
   readonly failpoints: string | undefined;
   /** `NODE_ENV` says so: failpoints are refused. */
   readonly production: boolean;
+  /** Absent: plaintext, which is for this machine alone unless the user insists. */
+  readonly tls: TlsIdentity | undefined;
+  /** The page speaks HTTPS when others can reach it. */
+  readonly httpTls: TlsIdentity | undefined;
+  /** Who may read live page and metrics; absent: who has a certificate, and on this machine everybody. */
+  readonly httpTokens: HttpTokens | undefined;
+  /** Folder of what `ropeteam certs token` made; absent: a worker's certificate is enough. */
+  readonly joinTokens: string | undefined;
+  /** What is open to others because the user insists. */
+  readonly leftOpen: readonly string[];
   readonly logLevel: LogLevel;
 }
 
@@ -44,6 +69,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       name: { type: 'string', default: 'coordinator' },
       host: { type: 'string', default: '127.0.0.1' },
       port: { type: 'string', default: '50051' },
+      'http-host': { type: 'string' },
       'http-port': { type: 'string', default: '9464' },
       runs: { type: 'string', default: 'runs' },
       threads: { type: 'string', default: '1' },
@@ -54,16 +80,47 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       'data-cache': { type: 'string' },
       'data-cache-size': { type: 'string', default: '20GB' },
       'data-root': { type: 'string' },
+      tls: { type: 'string' },
+      'http-tokens': { type: 'string' },
+      'join-tokens': { type: 'string' },
+      insecure: { type: 'boolean', default: false },
       'log-level': { type: 'string' },
     },
   });
+  const tlsFolder = values.tls ?? (environment.ROPETEAM_TLS || undefined);
+  const tokensFolder = values['http-tokens'] ?? (environment.ROPETEAM_HTTP_TOKENS || undefined);
+  const joinTokens = values['join-tokens'] ?? (environment.ROPETEAM_JOIN_TOKENS || undefined);
+  const insecure = values.insecure || isOn(environment.ROPETEAM_INSECURE);
+  const { host } = values;
+  const hasTls = tlsFolder !== undefined;
+  // Behind a closed door the page stays at home unless it is let out by name.
+  const httpHost = values['http-host'] ?? (hasTls ? '127.0.0.1' : host);
+  const redisUrl = redisUrlFrom(environment);
+  const tls = hasTls ? readTlsIdentity(tlsFolder) : undefined;
+  const httpIsClosed = hasTls || tokensFolder !== undefined;
+  const grpc = { argument: '--host', host, closed: hasTls, hint: TLS_CLOSES };
+  const http = { argument: '--http-host', host: httpHost, closed: httpIsClosed, hint: TOKENS_CLOSE };
+  const leftOpen = [
+    ...[grpc, http].filter((door) => isLeftOpen({ ...door, insecure })).map(({ argument }) => argument),
+    ...(isRedisLeftOpen(redisUrl, insecure) ? ['ROPETEAM_REDIS_URL'] : []),
+  ];
+  if (joinTokens !== undefined && !hasTls) {
+    const message = '--join-tokens needs --tls: a token is bound to a certificate';
+    throw new RopeteamError('USAGE.ARGUMENT', { argument: '--join-tokens' }, message, { hint: `${TLS_CLOSES}.` });
+  }
   const runsDirectory = resolve(values.runs);
   return {
     name: values.name,
-    host: values.host,
+    host,
     port: wholeNumber('--port', values.port, 0, 65_535),
+    httpHost,
+    tls,
+    httpTls: isLoopback(httpHost) ? undefined : tls,
+    httpTokens: tokensFolder === undefined ? undefined : readHttpTokens(tokensFolder),
+    joinTokens: joinTokens === undefined ? undefined : resolve(joinTokens),
+    leftOpen,
     httpPort: wholeNumber('--http-port', values['http-port'], 0, 65_535),
-    redisUrl: redisUrlFrom(environment),
+    redisUrl,
     runsDirectory,
     dataCache: {
       directory: values['data-cache'] === undefined ? join(runsDirectory, '.cache') : resolve(values['data-cache']),

@@ -1,9 +1,12 @@
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { startCoordinatorServer } from '#protocol';
+import { type RefusedHandshake, startCoordinatorServer } from '#protocol';
 import { openWorkQueues } from '#queues';
+import { openAuditLog } from '#storage';
 import { createCoordinatorMetrics, type Logger, packageVersion, startMetricsServer, startSpan } from '#telemetry';
 import { failpoint, type RopeteamError, type SessionHandler, type WorkerSession } from '#training';
+import { openAdmission } from './admission.js';
+import { auditCalls } from './audit-calls.js';
 import { AveragesDesk } from './averages-desk.js';
 import { conductRun } from './conduct-run.js';
 import type { CoordinatorConfiguration } from './configuration.js';
@@ -14,6 +17,7 @@ import { watchQueues } from './queue-watch.js';
 import { RunBook } from './run-book.js';
 import type { CoordinatorContext } from './run-context.js';
 import { scrapeTargets, workerState } from './scrape-targets.js';
+import { seldom } from './seldom.js';
 import { settleKernel } from './settle-kernel.js';
 import { watchSystem } from './system-watch.js';
 import { timeQueues } from './timed-queues.js';
@@ -53,7 +57,11 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     namespace: configuration.namespace,
     onError: (error) => log.warn('queue_trouble', { message: error.message }),
   });
-  const metrics = createCoordinatorMetrics({ version: packageVersion(), kernel });
+  const metrics = createCoordinatorMetrics({
+    version: packageVersion(),
+    kernel,
+    insecure: configuration.leftOpen.length > 0,
+  });
   const queues = timeQueues(opened, metrics);
   metrics.redisConnected(queues.engine);
   const membership = new Membership(kernel);
@@ -70,10 +78,14 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
 
   const system = watchSystem(runsDirectory, log);
   const redis = `${queues.engine.engine} ${queues.engine.version}`;
+  let serving = false;
   const http = await startMetricsServer({
-    host,
+    host: configuration.httpHost,
     port: configuration.httpPort,
     registry: metrics,
+    ready: () => serving,
+    tls: configuration.httpTls,
+    tokens: configuration.httpTokens,
     ...httpRoutes({
       facts: { coordinator: name, kernel, redis },
       book,
@@ -81,14 +93,31 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
       targets: () => scrapeTargets(membership.members),
     }),
   });
+  // Those of one run alone share the folder, and nobody but their starter reaches them.
+  const audit =
+    only === undefined
+      ? await openAuditLog(join(runsDirectory, 'audit.ndjson'), {
+          onError: ({ code, message }) => log.error('audit_failed', { code, message }),
+        })
+      : undefined;
+  const mayJoin = openAdmission(configuration.joinTokens, log);
   const server = await startCoordinatorServer({
     host,
     port: configuration.port,
     uploadsDirectory,
     name,
+    tls: configuration.tls,
+    onCall: auditCalls(audit, log),
+    onRefusedHandshake: seldom((more, handshake: RefusedHandshake) =>
+      log.warn('handshake_refused', { ...handshake, more }),
+    ),
+    onExcess: seldom((more, peer: string, excess: string) => log.warn('connection_cut', { peer, excess, more })),
     onUnexpectedError: (error, method) => log.error('call_failed', { method, error }),
     handlers: {
-      workerJoined: (session) => admit(membership, session),
+      workerJoined: (session) => {
+        mayJoin(session);
+        return admit(membership, session);
+      },
       readShard: (run, split, index) => book.readShard(run, split, index),
       submit: (submission) => book.submit(submission),
       listRuns: async () => book.summaries,
@@ -98,7 +127,11 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     },
   });
   metrics.countWireBytes(() => server.wireBytes());
-  server.setServing(true);
+  const setServing = (now: boolean): void => {
+    serving = now;
+    server.setServing(now);
+  };
+  setServing(true);
   const context: CoordinatorContext = {
     configuration,
     kernel: chosen,
@@ -119,7 +152,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     http: http.url,
     serve: async (signal) => {
       // No new callers while the run in training is stopped and saved.
-      signal.addEventListener('abort', () => server.setServing(false), { once: true });
+      signal.addEventListener('abort', () => setServing(false), { once: true });
       for (let entry = await book.next(signal); entry !== undefined; entry = await book.next(signal)) {
         await conductRun(context, entry, signal);
       }
@@ -127,10 +160,11 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     close: async () => {
       endWatch();
       system.end();
-      server.setServing(false);
+      setServing(false);
       membership.closeAll('the coordinator stops');
       await server.close();
       await http.close();
+      await audit?.[Symbol.asyncDispose]();
       await queues[Symbol.asyncDispose]();
       await rm(uploadsDirectory, { recursive: true, force: true });
       await removeIfEmpty(dirname(uploadsDirectory));

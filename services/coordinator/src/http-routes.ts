@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { listArtifacts, openArtifact } from '#storage';
-import type { Found, MetricsServerOptions, Page } from '#telemetry';
-import { RopeteamError, type RunEvent, type RunId, runId } from '#training';
+import type { Found, MetricsServerOptions, Page, Route } from '#telemetry';
+import { type Role, RopeteamError, type RunEvent, type RunId, runId } from '#training';
 import type { Artifact, Status, SystemFigures } from '../page/messages.js';
 import type { RunBook } from './run-book.js';
 import { RunFeeds } from './run-feed.js';
@@ -17,6 +17,10 @@ export interface HttpSources {
   /** Where metrics are to be had, for Prometheus. */
   readonly targets: () => string;
 }
+
+/** Who may look at runs and take their files, and who at what Prometheus needs. */
+const PAGE_ROLES: readonly Role[] = ['viewer', 'submitter', 'admin'];
+const METRICS_ROLES: readonly Role[] = ['metrics', 'admin'];
 
 /** Steps of a run sent to a program that reads events, at the most. */
 const MOST_STEPS = 2_000;
@@ -44,11 +48,12 @@ export function httpRoutes(sources: HttpSources): Required<Pick<MetricsServerOpt
   const ofRuns: readonly (readonly [path: RegExp, answer: (run: RunId, rest: string) => Found])[] = [
     [
       /^\/runs\/([^/]+)\/events$/,
-      (run) => ({ kind: 'events', follow: (from, signal) => eventsOfRun(book, run, from, signal) }),
+      (run) => ({ for: PAGE_ROLES, kind: 'events', follow: (from, signal) => eventsOfRun(book, run, from, signal) }),
     ],
     [
       /^\/runs\/([^/]+)\/page$/,
       (run) => ({
+        for: PAGE_ROLES,
         kind: 'events',
         follow: (from, signal) =>
           feeds.follow(run, from, signal, () => ({
@@ -57,14 +62,23 @@ export function httpRoutes(sources: HttpSources): Required<Pick<MetricsServerOpt
           })),
       }),
     ],
-    [/^\/api\/runs\/([^/]+)\/artifacts$/, (run) => ({ kind: 'page', make: json(() => artifactsOf(book, run)) })],
-    [/^\/runs\/([^/]+)\/files\/(.+)$/, (run, name) => ({ kind: 'file', open: () => fileOf(book, run, name) })],
+    [
+      /^\/api\/runs\/([^/]+)\/artifacts$/,
+      (run) => ({ for: PAGE_ROLES, kind: 'page', make: json(() => artifactsOf(book, run)) }),
+    ],
+    [
+      /^\/runs\/([^/]+)\/files\/(.+)$/,
+      (run, name) => ({ for: PAGE_ROLES, kind: 'file', open: () => fileOf(book, run, name) }),
+    ],
   ];
   return {
     routes: {
       ...pageFiles(),
-      '/api/status': keptFor(STATUS_KEPT_MS, () => page('json', JSON.stringify(statusOf(sources)))),
-      '/targets': () => page('json', targets()),
+      '/api/status': {
+        for: PAGE_ROLES,
+        make: keptFor(STATUS_KEPT_MS, () => page('json', JSON.stringify(statusOf(sources)))),
+      },
+      '/targets': { for: METRICS_ROLES, make: () => page('json', targets()) },
     },
     find: (path) => {
       for (const [pattern, answer] of ofRuns) {
@@ -78,11 +92,11 @@ export function httpRoutes(sources: HttpSources): Required<Pick<MetricsServerOpt
 }
 
 /** The page and all it needs; read once, nothing comes from another host. */
-function pageFiles(): Record<string, () => Page> {
+function pageFiles(): Record<string, Route> {
   const uplot = dirname(createRequire(import.meta.url).resolve('uplot'));
-  const at = (path: string, kind: keyof typeof TYPES, file: URL | string): [string, () => Page] => {
+  const at = (path: string, kind: keyof typeof TYPES, file: URL | string): [string, Route] => {
     const content = page(kind, readFileSync(file, 'utf8'));
-    return [path, () => content];
+    return [path, { for: PAGE_ROLES, make: () => content }];
   };
   const scripts = readdirSync(FOLDER).filter((name) => /^[a-z-]+\.js$/.test(name) && name !== 'uplot.js');
   return Object.fromEntries([

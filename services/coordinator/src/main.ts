@@ -9,6 +9,8 @@ import { openCoordinator } from './coordinator.js';
 /** Longest life of a coordinator whose starter died: time to write what can be written. */
 const ORPHAN_GRACE_MS = 5_000;
 
+const INSECURE = 'no TLS, no sign-in: whoever reaches these may read and change runs, rows and weights';
+
 async function main(): Promise<void> {
   collectFrameGarbageAtOnce();
   const configuration = readConfiguration(process.argv.slice(2), process.env);
@@ -28,6 +30,8 @@ async function main(): Promise<void> {
     // Its Redis is gone with it: nothing here may wait for that for long.
     setTimeout(() => process.exit(1), ORPHAN_GRACE_MS).unref();
   });
+  const { leftOpen } = configuration;
+  if (leftOpen.length > 0) log.warn('left_open', { insecure: leftOpen.join(', '), meaning: INSECURE });
   const coordinator = await openCoordinator(configuration, log);
   const { grpc, http } = coordinator;
   log.info('coordinator_ready', { grpc, http });

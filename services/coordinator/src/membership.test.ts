@@ -22,6 +22,7 @@ function connect(membership: Membership, name: string, kernelIds: readonly strin
   };
   const session: WorkerSession = {
     hello,
+    caller: { peer: '127.0.0.1:1' },
     send: () => undefined,
     sendWeights: () => undefined,
     close: (reason) => void closed.push(reason),

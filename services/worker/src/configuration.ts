@@ -2,8 +2,21 @@
 import { hostname, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { KERNEL_CHOICES, type KernelChoice } from '#engine';
-import { byteCount, oneOf, oneOfEither, redisUrlFrom, wholeNumber } from '#job';
-import { LOG_LEVELS, type LogLevel } from '#telemetry';
+import {
+  byteCount,
+  hostOf,
+  isLeftOpen,
+  isOn,
+  isRedisLeftOpen,
+  oneOf,
+  oneOfEither,
+  redisUrlFrom,
+  TLS_CLOSES,
+  TOKENS_CLOSE,
+  wholeNumber,
+} from '#job';
+import { readJoinToken, readTlsIdentity, type TlsIdentity } from '#protocol';
+import { type HttpTokens, LOG_LEVELS, type LogLevel, readHttpTokens } from '#telemetry';
 import { DEFAULT_DATA_BYTES, RopeteamError, type WorkerId, workerId } from '#training';
 
 export interface WorkerConfiguration {
@@ -30,6 +43,14 @@ export interface WorkerConfiguration {
   readonly failpoints: string | undefined;
   /** `NODE_ENV` says so: failpoints are refused. */
   readonly production: boolean;
+  /** Absent: plaintext, which is for this machine alone unless the user insists. */
+  readonly tls: TlsIdentity | undefined;
+  /** `join.token` beside the certificate, for the first joining. Never logged. */
+  readonly joinToken: string | undefined;
+  /** Who may read the metrics; absent: everybody on this machine. */
+  readonly httpTokens: HttpTokens | undefined;
+  /** What is open to others because the user insists. */
+  readonly leftOpen: readonly string[];
   readonly logLevel: LogLevel;
 }
 
@@ -45,12 +66,38 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       'metrics-host': { type: 'string', default: '127.0.0.1' },
       'metrics-port': { type: 'string', default: '0' },
       'data-memory': { type: 'string' },
+      tls: { type: 'string' },
+      'http-tokens': { type: 'string' },
+      insecure: { type: 'boolean', default: false },
       'log-level': { type: 'string' },
     },
   });
+  const tlsFolder = values.tls ?? (environment.ROPETEAM_TLS || undefined);
+  const insecure = values.insecure || isOn(environment.ROPETEAM_INSECURE);
+  const tokensFolder = values['http-tokens'] ?? (environment.ROPETEAM_HTTP_TOKENS || undefined);
+  const hasTls = tlsFolder !== undefined;
+  const redisUrl = redisUrlFrom(environment);
+  const host = hostOf(values.coordinator);
+  // What is no host:port is refused where it is used.
+  const out = { argument: '--coordinator', host, closed: hasTls || host === '', hint: TLS_CLOSES };
+  const metricsHost = values['metrics-host'];
+  const metrics = {
+    argument: '--metrics-host',
+    host: metricsHost,
+    closed: tokensFolder !== undefined,
+    hint: TOKENS_CLOSE,
+  };
+  const leftOpen = [
+    ...[out, metrics].filter((door) => isLeftOpen({ ...door, insecure })).map(({ argument }) => argument),
+    ...(isRedisLeftOpen(redisUrl, insecure) ? ['ROPETEAM_REDIS_URL'] : []),
+  ];
   return {
     coordinator: values.coordinator,
-    redisUrl: redisUrlFrom(environment),
+    tls: hasTls ? readTlsIdentity(tlsFolder) : undefined,
+    joinToken: hasTls ? readJoinToken(tlsFolder) : undefined,
+    httpTokens: tokensFolder === undefined ? undefined : readHttpTokens(tokensFolder),
+    leftOpen,
+    redisUrl,
     name: nameFrom(values.name),
     threads: wholeNumber('--threads', values.threads, 1, 1024),
     kernel: oneOf('--kernel', values.kernel, KERNEL_CHOICES),
@@ -58,7 +105,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     dataMemoryBytes:
       values['data-memory'] === undefined ? defaultDataMemory() : byteCount('--data-memory', values['data-memory']),
     namespace: values.namespace,
-    metricsHost: values['metrics-host'],
+    metricsHost: metricsHost,
     metricsPort: wholeNumber('--metrics-port', values['metrics-port'], 0, 65_535),
     failpoints: environment.ROPETEAM_FAILPOINTS || undefined,
     production: environment.NODE_ENV === 'production',

@@ -47,8 +47,13 @@ async function runWorker(
 
 /** Trying again can't mend these. */
 function isFinal(error: RopeteamError): boolean {
-  return error.code.startsWith('WORKER.') || error.code.startsWith('USAGE.') || error.code === 'COORDINATOR.ADDRESS';
+  const { code } = error;
+  if (code === 'AUTH.ROLE' || code === 'AUTH.NAME' || code === 'AUTH.JOIN' || code === 'COORDINATOR.ADDRESS')
+    return true;
+  return code.startsWith('WORKER.') || code.startsWith('USAGE.');
 }
+
+const INSECURE = 'no TLS, no sign-in: whoever is on the way may read and change rows, weights and gradients';
 
 async function main(): Promise<number> {
   collectFrameGarbageAtOnce();
@@ -64,13 +69,16 @@ async function main(): Promise<number> {
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   process.on('disconnect', () => stop.abort('the process that started this worker is gone'));
+  const { leftOpen } = configuration;
+  if (leftOpen.length > 0) log.warn('left_open', { insecure: leftOpen.join(', '), meaning: INSECURE });
   const kernels = await offerKernels(configuration);
   const kernel = kernels.size === 1 ? [...kernels.keys()].join() : configuration.kernel;
-  const metrics = createWorkerMetrics({ version: packageVersion(), kernel }, configuration.threads);
+  const insecure = leftOpen.length > 0;
+  const metrics = createWorkerMetrics({ version: packageVersion(), kernel, insecure }, configuration.threads);
   const { metricsHost: host, metricsPort: port } = configuration;
   let joined = false;
   const ready = (): boolean => joined && !drain.signal.aborted;
-  const http = await startMetricsServer({ host, port, registry: metrics, ready });
+  const http = await startMetricsServer({ host, port, registry: metrics, ready, tokens: configuration.httpTokens });
   log.info('metrics_served', { url: `${http.url}/metrics` });
   const metricsAddress = reachableAddress(http.url);
   try {

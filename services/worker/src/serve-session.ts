@@ -56,6 +56,8 @@ export async function serveSession(
   const joining = startSpan('join', { worker: configuration.name, coordinator: configuration.coordinator });
   const connecting = connectCoordinator({
     address: configuration.coordinator,
+    tls: configuration.tls,
+    joinToken: configuration.joinToken,
     hello: {
       worker: configuration.name,
       pid: process.pid,

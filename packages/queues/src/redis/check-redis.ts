@@ -83,6 +83,23 @@ function explain(url: RedisUrl, reason: unknown): RopeteamError {
   if (message.startsWith('ERR AUTH') || message.includes('no password is set')) {
     return unreachable(url, 'it has no password, but the address gives one', 'leave the password out of the address');
   }
+  if (message.startsWith('NOPERM')) {
+    return unreachable(
+      url,
+      `its user may not do what the queues need: ${message}`,
+      'give it the rights of docs/security.md',
+    );
+  }
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'EPROTO') {
+    return unreachable(url, 'it does not speak TLS', 'write redis://, or the port at which it does');
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return unreachable(url, `its certificate is not for the name ${url.host}`, 'use a name that the certificate has');
+  }
+  if (/CERT|SIGNATURE/.test(code)) {
+    const hint = 'name the file of its authority in NODE_EXTRA_CA_CERTS';
+    return unreachable(url, `this machine does not trust its certificate (${code})`, hint);
+  }
   if (message.startsWith('ERR DB index')) {
     return unreachable(url, 'it has no database of that number', 'correct the number after the last slash, usually 0');
   }

@@ -92,14 +92,14 @@ async function residentBytes(): Promise<number> {
 
 /** Those that only ask whether a connection is cut disturb each other no more than the coordinator. */
 const suites = [
-  { who: 'somebody on the network', attacks: tlsAttacks, each: test.concurrent.each },
-  { who: 'a connection with a certificate', attacks: http2Attacks, each: test.concurrent.each },
-  { who: 'calls of others', attacks: callAttacks, each: test.each },
-  { who: 'page, metrics and queue', attacks: pageAttacks, each: test.each },
+  { who: 'somebody on the network', attacks: tlsAttacks, together: true },
+  { who: 'a connection with a certificate', attacks: http2Attacks, together: true },
+  { who: 'calls of others', attacks: callAttacks, together: false },
+  { who: 'page, metrics and queue', attacks: pageAttacks, together: false },
 ];
 
-describe.each(suites)('$who', ({ attacks, each }) => {
-  each(attacks.map((attack) => [attack.name, attack] as const))(
+describe.each(suites)('$who', ({ attacks, together }) => {
+  (together ? test.concurrent : test).each(attacks.map((attack) => [attack.name, attack] as const))(
     '%s',
     { timeout: 60_000 },
     async (_name, { run, result }) => {

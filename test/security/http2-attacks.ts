@@ -17,10 +17,13 @@ import type { Attack, Target } from './target.js';
 const SESSION = '/ropeteam.v1.TrainingService/Session';
 const CALLS = '/ropeteam.v1.TrainingService/FetchShard';
 
+/** What HTTP/2 itself does not cut goes after 10 s without a call, or when it answers no ping for 20 s. */
+const CUT_WITHIN_MS = 30_000;
+
 const floods = (attack: (socket: TLSSocket) => void) => async (target: Target) => {
   const socket = await http2(target, target.identities.worker);
   attack(socket);
-  return await fateOf(socket);
+  return await fateOf(socket, CUT_WITHIN_MS);
 };
 const times = (count: number, make: (index: number) => Buffer) =>
   Buffer.concat(Array.from({ length: count }, (_, index) => make(index)));
@@ -119,7 +122,7 @@ export const http2Attacks: readonly Attack[] = [
   {
     name: 'S10 a certificate, and then silence',
     result: 'cut',
-    run: async (target) => await fateOf(await overTls(target, target.identities.worker), 12_000),
+    run: async (target) => await fateOf(await overTls(target, target.identities.worker), CUT_WITHIN_MS),
   },
   {
     name: 'S10 a call whose answer is never read',
@@ -128,7 +131,7 @@ export const http2Attacks: readonly Attack[] = [
       const socket = await http2(target, target.identities.worker);
       socket.pause();
       socket.write(frame(TYPE.headers, END_HEADERS | END_STREAM, 1, callHeaders(SESSION)));
-      return await fateOf(socket, 15_000);
+      return await fateOf(socket, CUT_WITHIN_MS);
     },
   },
 ];

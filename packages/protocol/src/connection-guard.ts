@@ -7,8 +7,6 @@ import type { Socket } from 'node:net';
 
 /** Connections that have not begun a call yet; of more, the one that is silent longest goes. */
 export const MOST_SILENT = 64;
-/** Milliseconds for a connection to begin its first call. */
-const FIRST_CALL_MS = 10_000;
 
 /** As many at once, and as many a second after that. A client of ours pings once a second. */
 const budgets = {
@@ -49,7 +47,8 @@ export interface Waiting {
   end(): void;
 }
 
-export function waitingRoom(): Waiting {
+/** @param firstCallMs for a connection to begin its first call */
+export function waitingRoom(firstCallMs: number): Waiting {
   const silent = new Map<Socket, NodeJS.Timeout>();
   const leave = (socket: Socket) => {
     clearTimeout(silent.get(socket));
@@ -57,7 +56,7 @@ export function waitingRoom(): Waiting {
   };
   return {
     add: (socket) => {
-      const late = setTimeout(() => socket.destroy(), FIRST_CALL_MS);
+      const late = setTimeout(() => socket.destroy(), firstCallMs);
       late.unref();
       silent.set(socket, late);
       socket.on('close', () => leave(socket));

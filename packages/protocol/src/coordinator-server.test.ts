@@ -35,6 +35,7 @@ test('the receive window of a connection and of its streams is 16 MiB on the ser
     port: 0,
     onRefusedHandshake: () => undefined,
     onExcess: () => undefined,
+    firstCallMs: 10_000,
     maxConnections: 4,
   });
   opened.push(() => listener.close());

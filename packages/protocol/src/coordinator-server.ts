@@ -24,6 +24,8 @@ import { createWorkerSessions } from './worker-sessions.js';
 export interface ServerLimits {
   /** TCP connections. Each worker has one, each client one. */
   readonly maxConnections: number;
+  /** Milliseconds a connection has to begin its first call. */
+  readonly firstCallMs: number;
   /** Calls at a time on one connection. */
   readonly maxConcurrentStreams: number;
   /** Bytes of weights that may wait for one worker to read them; three versions always may. */
@@ -38,6 +40,7 @@ export interface ServerLimits {
 
 const defaultLimits: ServerLimits = {
   maxConnections: 256,
+  firstCallMs: 10_000,
   maxConcurrentStreams: 64,
   maxQueuedBytes: 256 << 20,
   maxUploadFiles: 16,
@@ -110,6 +113,7 @@ export async function startCoordinatorServer(options: CoordinatorServerOptions):
     host: options.host,
     port: options.port,
     maxConnections: limits.maxConnections,
+    firstCallMs: limits.firstCallMs,
     tls: options.tls,
     onRefusedHandshake: options.onRefusedHandshake ?? (() => undefined),
     onExcess: options.onExcess ?? (() => undefined),

@@ -37,6 +37,8 @@ export interface ListenerOptions {
   /** 0: a free one. */
   readonly port: number;
   readonly maxConnections: number;
+  /** Milliseconds a connection has to begin its first call. */
+  readonly firstCallMs: number;
   /** TLS 1.3, and only for who has a certificate of the same authority. Absent: plaintext. */
   readonly tls?: TlsIdentity | undefined;
   readonly onRefusedHandshake: (handshake: RefusedHandshake) => void;
@@ -51,7 +53,7 @@ export async function listen(grpc: Server, options: ListenerOptions): Promise<Li
   );
   const sockets = new Map<string, { readonly socket: Socket; readonly caller: Caller }>();
   const closed = { received: 0, sent: 0 };
-  const waiting = waitingRoom();
+  const waiting = waitingRoom(options.firstCallMs);
   /** With TLS, that below the one gRPC gets. */
   const raw = new Map<string, Socket>();
   const accept = (socket: Socket, caller: Caller) => {
@@ -68,13 +70,15 @@ export async function listen(grpc: Server, options: ListenerOptions): Promise<Li
   };
   const server =
     options.tls === undefined
-      ? createServer({ noDelay: true }, (socket) => accept(socket, { peer: peerOf(socket) }))
+      ? createServer({ noDelay: true })
       : tlsListener(options.tls, accept, options.onRefusedHandshake);
+  // Before gRPC has it: its first call may begin at once.
   server.on('connection', (socket: Socket) => {
     const peer = peerOf(socket);
     raw.set(peer, socket);
     waiting.add(socket);
     socket.on('close', () => raw.delete(peer));
+    if (options.tls === undefined) accept(socket, { peer });
   });
   http2Server.on('session', (session: ServerHttp2Session) => {
     const socket = raw.get(peerOf(session.socket));

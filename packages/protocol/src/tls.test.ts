@@ -250,3 +250,32 @@ test('of many silent connections the longest goes, and one that speaks stays', a
   client.close();
   for (const socket of silent) socket.destroy();
 });
+
+test.each(['plaintext', 'TLS'])(
+  'over %s a connection that began a call is not taken for a silent one',
+  async (wire) => {
+    const secure = wire === 'TLS';
+    const { address } = await serverWith(secure ? identities.coordinator : undefined, { limits: { firstCallMs: 300 } });
+    let over: string | undefined;
+    const session = await connectCoordinator({
+      address,
+      tls: secure ? identities.worker : undefined,
+      hello: exampleHello('w1'),
+      handler: {
+        message: () => undefined,
+        closed: (reason) => {
+          over = reason;
+        },
+      },
+      signal: new AbortController().signal,
+    });
+    const silent = createConnection({ host: '127.0.0.1', port: Number(address.split(':').at(-1)) });
+    silent.on('error', () => undefined).resume();
+    await once(silent, 'close');
+    const client = connectClient(address, { tls: secure ? identities.viewer : undefined });
+    expect(await client.list()).toHaveLength(1);
+    client.close();
+    expect(over, 'the session, which is older than the one that was cut').toBeUndefined();
+    await session[Symbol.asyncDispose]();
+  },
+);

@@ -1,8 +1,17 @@
 /** What training a job takes, worked out from the job and its data without training anything. */
 import { fitsWithLeases, ModelTooLargeError, workerFits } from '#engine';
 import { modelTooLarge } from '#job';
-import { compileModel, gradientBytes, type ModelSpec, weightBytes } from '#kernel';
-import { coordinatorUpdate, type DatasetInfo, fence, type InitFrom, type JobSpec, runId, shapeRun } from '#training';
+import { compileModel, gradientBytes, type ModelSpec, weightBytes, windowRows } from '#kernel';
+import {
+  coordinatorUpdate,
+  type DatasetInfo,
+  fence,
+  type InitFrom,
+  type JobSpec,
+  runId,
+  shapeRun,
+  windowsOf,
+} from '#training';
 import { type CoordinatorMemory, coordinatorMemory, type WorkerMemory, workerMemory } from './memory-forecast.js';
 import { formatBytes, formatCount, plural } from './plain-numbers.js';
 import type { Paint } from './terminal.js';
@@ -21,6 +30,8 @@ export interface JobPlan {
   readonly microBatches: number;
   /** Present: a step is a round of local steps, `batch` its samples, and a micro-batch of it a replica. */
   readonly localSteps?: { readonly steps: number; readonly replicas: number; readonly batch: number };
+  /** Samples that an epoch mixes at a time; absent: the whole training split. */
+  readonly windowSamples?: number;
   readonly stepsPerEpoch: number;
   readonly epochs: number;
   readonly steps: number;
@@ -58,7 +69,9 @@ export function planJob(
   start: PlannedStart,
 ): JobPlan {
   const { parameters, parameterCount } = compileModel(model);
-  const shape = shapeRun(runId(job.name), fence(0), job.train, data.samples, parameterCount);
+  const { windows, shuffle } = windowsOf(job.train, data);
+  const held = windows === undefined ? {} : { windows };
+  const shape = shapeRun(runId(job.name), fence(0), { ...job.train, shuffle }, data.samples, parameterCount);
   const { batch, microBatches, stepsPerEpoch, epochs, steps } = shape;
   const { workers, threads, coordinatorThreads } = cluster;
   const kernel = 'wasm' as const;
@@ -68,6 +81,7 @@ export function planJob(
     model,
     seed: job.train.seed,
     trainSamples: data.samples.train,
+    ...held,
     batch,
     microBatches,
     wire: job.train.wire,
@@ -85,7 +99,8 @@ export function planJob(
   // One worker may be given leases of whole steps, and then updates by itself.
   const leasing = { ...engine, update: { optimizer: job.train.optimizer } };
   const floats = data.featureCount + data.targetCount;
-  const run = { samples: data.samples, floats, steps, workers, keepsBest: job.train.keep === 'best' };
+  const keepsBest = job.train.keep === 'best';
+  const run = { samples: data.samples, floats, steps, workers, keepsBest, ...held };
   return {
     job: job.name,
     task: data.task,
@@ -100,6 +115,7 @@ export function planJob(
     ...(shape.local === undefined
       ? {}
       : { localSteps: { steps: shape.local.steps, replicas: microBatches, batch: shape.local.batch } }),
+    ...(windows === undefined ? {} : { windowSamples: windowRows(windows) }),
     stepsPerEpoch,
     epochs,
     steps,
@@ -151,6 +167,14 @@ export function renderPlan(path: string, plan: JobPlan, paint: Paint): string {
         cutOf(plan),
     ],
     ['wire', `${formatBytes(wire.down)} to and ${formatBytes(wire.up)} from each worker, each step`],
+    ...(plan.windowSamples === undefined
+      ? []
+      : [
+          [
+            'windows',
+            `an epoch mixes ${plural(plan.windowSamples, 'sample')} at a time, and each worker holds two such windows`,
+          ] as const,
+        ]),
     [
       'memory',
       `${formatBytes(worker.peakBytes)} at the peak in each of ${plural(plan.workers, 'worker')} with ${plural(plan.threads, 'thread')}:`,

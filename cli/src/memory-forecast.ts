@@ -11,8 +11,8 @@ import {
   type WorkerEngineOptions,
   workerTouchedBytes,
 } from '#engine';
-import { compileModel, optimizerSlotNames } from '#kernel';
-import { cutBlocks, type DatasetInfo } from '#training';
+import { compileModel, optimizerSlotNames, type WindowCut, windowRows } from '#kernel';
+import { cutBlocks, type DatasetInfo, DEFAULT_DATA_BYTES } from '#training';
 
 /** Bytes, and what they are for; `peakBytes` is their sum. */
 export interface WorkerMemory {
@@ -21,7 +21,10 @@ export interface WorkerMemory {
   readonly wireBytes: number;
   /** Of the kernel's memory what is ever written to: of several workers each has a part of the step, and needs less. */
   readonly kernelBytes: number;
-  /** All rows: training takes a step's from anywhere, and a worker may be given any part of an evaluation. */
+  /**
+   * All training rows, for a step takes them from anywhere, or two windows of them; and of the others, which a worker may be
+   * given any part of, as many as `--data-memory` leaves room for.
+   */
   readonly rowBytes: number;
   readonly peakBytes: number;
 }
@@ -29,7 +32,7 @@ export interface WorkerMemory {
 /** `peakBytes` is the process and the larger of two: reading the rows, or what training needs. */
 export interface CoordinatorMemory {
   readonly processBytes: number;
-  /** Cells as they are read, before there is any kernel. */
+  /** Cells as they are read, before there is any kernel; beyond some they go to disk. */
   readonly readingBytes: number;
   /** Weights, optimizer state and the gradients that come in. */
   readonly kernelBytes: number;
@@ -62,6 +65,9 @@ const MESSAGES_UNTIL_COLLECTED = 64 * MB;
 
 /** Eight for the cell itself; the rest is text that waits for the garbage collector. 120,000 rows of 101 columns. */
 const BYTES_OF_A_CELL = 12.5;
+/** Beyond it cells go to disk, and this much is what their reading and writing takes; then some bytes for each row's place. */
+const MOST_READING = 100 * MB;
+const BYTES_OF_A_ROW = 12;
 
 const FLOAT_BYTES = 4;
 
@@ -74,6 +80,8 @@ export interface ForecastRun {
   readonly workers: number;
   /** Whether copies of the best epoch's weights are held: the newest, and for a moment the one before. */
   readonly keepsBest?: boolean;
+  /** Absent: each worker holds all training rows. */
+  readonly windows?: WindowCut;
 }
 
 /**
@@ -86,7 +94,7 @@ export function workerMemory(engine: WorkerEngineOptions, run: ForecastRun): Wor
   const processBytes = WORKER_PROCESS_BYTES + engine.threads * THREAD_BYTES;
   const wireBytes = messageBytes(weightBytesOf(engine), MOST_WORKER_MESSAGES, run);
   const kernelBytes = workerTouchedBytes(engine, { blockSize, evaluationSamples });
-  const rowBytes = FLOAT_BYTES * allSamples(run) * run.floats;
+  const rowBytes = heldRowBytes(run);
   const peakBytes = processBytes + wireBytes + kernelBytes + rowBytes;
   return { processBytes, wireBytes, kernelBytes, rowBytes, peakBytes };
 }
@@ -101,9 +109,18 @@ export function coordinatorMemory(engine: AveragerEngineOptions, run: ForecastRu
   const wireBytes = weightBytes + messageBytes(weightBytes, MOST_COORDINATOR_MESSAGES, run);
   const best = run.keepsBest === true ? 2 : 0;
   const checkpointBytes = weightBytes * (1 + optimizerSlotNames(engine.optimizer).length + best);
-  const readingBytes = Math.round(BYTES_OF_A_CELL * allSamples(run) * run.floats);
+  const cellBytes = Math.round(BYTES_OF_A_CELL * allSamples(run) * run.floats);
+  const readingBytes = Math.min(cellBytes, MOST_READING + BYTES_OF_A_ROW * allSamples(run));
   const peakBytes = processBytes + Math.max(readingBytes, kernelBytes + wireBytes + checkpointBytes);
   return { processBytes, readingBytes, kernelBytes, wireBytes, checkpointBytes, peakBytes };
+}
+
+function heldRowBytes(run: ForecastRun): number {
+  const { samples, floats, windows } = run;
+  const training = windows === undefined ? samples.train : 2 * windowRows(windows);
+  const held = FLOAT_BYTES * floats * training;
+  const others = FLOAT_BYTES * floats * (windows === undefined ? samples.validation + samples.test : allSamples(run));
+  return held + Math.min(others, Math.max(0, DEFAULT_DATA_BYTES - held));
 }
 
 const weightBytesOf = ({ model }: Pick<WorkerEngineOptions, 'model'>): number =>

@@ -136,9 +136,15 @@ const workers: Board = {
     lines(
       'Shards',
       'short',
-      'Fetched once each; what is read after that is held.',
+      'Of a small set fetched once each; of a large one, read again as windows come.',
       ['ropeteam_worker_shards_fetched_total', '{{worker}} fetched'],
       ['ropeteam_worker_shard_lookups_total', '{{worker}} {{outcome}}'],
+    ),
+    lines(
+      'Waiting for rows',
+      'percentunit',
+      'Share of the time; a worker that waits much is nearer to its disk than to its kernel.',
+      [rate('ropeteam_worker_data_wait_seconds_total'), '{{worker}}'],
     ),
     lines('Shard bytes', 'bytes', 'Fetched so far.', ['ropeteam_worker_shard_bytes_total', '{{worker}}']),
     lines('Weight version', 'short', 'A worker that stays behind waits, or hangs.', [
@@ -220,6 +226,17 @@ const faults: Board = {
       ['ropeteam_blocks_reissued_total', 'reissued'],
       ['ropeteam_items_failed_total', '{{reason}}'],
       ['ropeteam_worker_items_failed_total', '{{worker}} failed'],
+      ['ropeteam_blocks_copied_total', 'copied: {{reason}}'],
+    ),
+    lines(
+      'Numbers and bits',
+      'short',
+      'Blocks that two workers computed, workers shut out, steps left out, runs gone back, gradients far too long.',
+      ['ropeteam_blocks_verified_total', 'two computed: {{outcome}}'],
+      ['ropeteam_workers_quarantined_total', 'shut out: {{reason}}'],
+      ['ropeteam_steps_skipped_total', 'steps left out'],
+      ['ropeteam_rollbacks_total', 'rollbacks'],
+      ['ropeteam_gradient_outliers_total', 'gradient outliers'],
     ),
     lines('Goodput', 'percentunit', 'Share of the run’s time not lost to workers that died.', [
       'ropeteam_goodput_ratio',

@@ -23,6 +23,7 @@ const metrics = { loss: number, r2: number };
 /** The fields each event has at least. */
 const FIELDS: Readonly<Partial<Record<RunEvent['event'], object>>> = {
   run_queued: { job: 'linear-regression' },
+  data_prepared: { samples: 100, bytes: number, shards: 3, seconds: number, reused: false },
   run_started: {
     job: 'linear-regression',
     seed: 7,
@@ -103,7 +104,7 @@ describe('a run with two workers', () => {
     // How long leases are follows from measured times, so when that is news does too.
     const names = command.events.map(({ event }) => event).filter((name) => name !== 'grain_chosen');
     const epochs = Array.from({ length: finished.epochs }, () => ['step_committed', 'epoch_finished']).flat();
-    const around = [...['run_queued', 'run_started', 'worker_joined', 'worker_joined'], ...epochs];
+    const around = [...['run_queued', 'data_prepared', 'run_started', 'worker_joined', 'worker_joined'], ...epochs];
     expect(names).toEqual([...around, 'checkpoint_saved', 'run_finished']);
     const ordinals = (name: 'step_committed' | 'epoch_finished', key: 'step' | 'epoch'): readonly unknown[] =>
       command.events.filter(({ event }) => event === name).map((event) => (event as NamedEvent<typeof name>)[key]);
@@ -161,9 +162,9 @@ describe('a run with two workers', () => {
     expect(step).toBe(finished.steps);
   });
 
-  test('leaves nothing but the run: no process, no temporary file, no prepared data', async () => {
+  test('leaves nothing but the run and the cache: no process, no temporary file, no data of the run', async () => {
     await expectNothingLeft(command, workspace);
-    expect(await readdir(workspace.runs)).toEqual(['line']);
+    expect((await readdir(workspace.runs)).sort()).toEqual(['.cache', 'line']);
     const kept = await readdir(join(workspace.runs, 'line'));
     expect(kept.sort()).toEqual([
       '.lead',

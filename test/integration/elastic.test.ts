@@ -121,8 +121,8 @@ describe('of two runs', () => {
       expectSameBits(first, calm);
       expectSameBits(finished, calm);
       const events = (await readFile(join(finished.runPath, 'events.ndjson'), 'utf8')).trimEnd().split('\n');
-      const [queued, started] = events.map((line): RunEvent => JSON.parse(line));
-      expect([queued?.event, started?.event]).toEqual(['run_queued', 'run_started']);
+      const [queued, prepared, started] = events.map((line): RunEvent => JSON.parse(line));
+      expect([queued?.event, prepared?.event, started?.event]).toEqual(['run_queued', 'data_prepared', 'run_started']);
       expect(Date.parse(queued?.time ?? '')).toBeLessThan(Date.parse(first.time));
       expect(Date.parse(started?.time ?? '')).toBeGreaterThanOrEqual(Date.parse(first.time));
     },

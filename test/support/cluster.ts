@@ -20,6 +20,8 @@ export interface TestClusterOptions {
   readonly grain?: (typeof GRAIN_CHOICES)[number];
   /** The Node.js to run the services on; default: this one. */
   readonly node?: string;
+  /** `--data-memory` of the workers that do not say otherwise. */
+  readonly dataMemory?: string;
   /** A Redis of the test's own; it is not ended with the cluster. */
   readonly redisUrl?: string;
   /** Folder of `ropeteam certs init`: everybody signs in. */
@@ -38,6 +40,8 @@ export interface WorkerOptions {
   /** Instead of the coordinator's own address. */
   readonly coordinator?: string;
   readonly redisUrl?: string;
+  /** `--data-memory`; default: the cluster's, or the worker's own. */
+  readonly dataMemory?: string;
   /** Folder of a certificate of its own. */
   readonly tls?: string;
   /** See `armFailpoints`. */
@@ -133,7 +137,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
   let born = 0;
 
   const startWorker = async (own: WorkerOptions = {}): Promise<TestWorker> => {
-    const { name = `w${born++}`, coordinator: address = grpc } = own;
+    const { name = `w${born++}`, coordinator: address = grpc, dataMemory = options.dataMemory } = own;
     const args = [
       '--name',
       name,
@@ -143,6 +147,7 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
       workerKernel,
       ...(own.tls === undefined ? signedIn('worker') : ['--tls', own.tls]),
     ];
+    if (dataMemory !== undefined) args.push('--data-memory', dataMemory);
     const [child] = await start('worker', ['--coordinator', address, ...args], own);
     const worker = { name, process: child };
     workers.push(worker);

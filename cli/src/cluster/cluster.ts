@@ -22,6 +22,11 @@ export interface ClusterOptions {
   readonly kernel: KernelChoice;
   readonly grain: GrainChoice;
   readonly runsDirectory: string;
+  /** Folder of the job: its files are read there instead of being copied. Undefined: they are uploaded. */
+  readonly dataRoot?: string;
+  /** `--data-cache-size` and `--data-memory`, where the user says. */
+  readonly dataCacheSize?: string | undefined;
+  readonly dataMemory?: string | undefined;
   readonly redisUrl: string | undefined;
   /** 0: any free port. */
   readonly port: number;
@@ -162,6 +167,8 @@ function startCoordinator(
     ...['--runs', options.runsDirectory, '--threads', String(threads), '--kernel', options.kernel],
     ...['--grain', options.grain],
     ...(options.only === undefined ? [] : ['--only', options.only]),
+    ...(options.dataRoot === undefined ? [] : ['--data-root', options.dataRoot]),
+    ...(options.dataCacheSize === undefined ? [] : ['--data-cache-size', options.dataCacheSize]),
     ...['--name', 'coordinator', '--namespace', queue.namespace],
   ];
   return startService(
@@ -179,6 +186,7 @@ function supervision(options: ClusterOptions, name: string, grpc: string, queue:
       const args = [
         ...['--coordinator', grpc, '--threads', String(threads), '--kernel', options.kernel],
         ...['--name', worker, '--namespace', queue.namespace],
+        ...(options.dataMemory === undefined ? [] : ['--data-memory', options.dataMemory]),
       ];
       return startService({ kind: 'worker', name: worker, args, ...forService(options, worker, queue.url) }, signal);
     },

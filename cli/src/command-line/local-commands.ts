@@ -11,6 +11,8 @@ import { DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../default-ports.js';
 import {
   addCommand,
   addJobChanges,
+  dataCacheSizeOption,
+  dataMemoryOption,
   everyStepFlag,
   faultSeedOption,
   flag,
@@ -53,6 +55,8 @@ function addTrain(program: Command, context: Context, onExit: OnExit): void {
     .addOption(threadsOption())
     .addOption(kernelOption())
     .addOption(grainOption())
+    .addOption(dataMemoryOption())
+    .addOption(dataCacheSizeOption())
     .addOption(outOption())
     .addOption(runIdOption())
     .addOption(saveEveryOption())
@@ -81,6 +85,8 @@ function addResume(program: Command, context: Context, onExit: OnExit): void {
     .addOption(threadsOption())
     .addOption(kernelOption())
     .addOption(grainOption())
+    .addOption(dataMemoryOption())
+    .addOption(dataCacheSizeOption())
     .addOption(redisOption())
     .addOption(jsonFlag('events on stdout, one JSON object a line'))
     .addOption(everyStepFlag())
@@ -102,6 +108,8 @@ function addUp(program: Command, context: Context, onExit: OnExit): void {
     .addOption(threadsOption())
     .addOption(kernelOption())
     .addOption(grainOption())
+    .addOption(dataMemoryOption())
+    .addOption(dataCacheSizeOption())
     .addOption(outOption())
     .addOption(portOption('--port <n>', 'gRPC port', DEFAULT_PORT))
     .addOption(portOption('--http-port <n>', 'port of live page and metrics', DEFAULT_HTTP_PORT))

@@ -95,6 +95,25 @@ export function grainOption(): Option {
   return new Option('--grain <choice>', description).choices([...GRAIN_CHOICES]).default('auto');
 }
 
+/** As the services read it: `500MB`, `2GiB`. */
+function sizeOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((text: string) => {
+    if (/^\d+(\.\d+)? ?([KMG]i?B|)$/.test(text)) return text;
+    throw new InvalidArgumentError('It must be a size such as 500MB, 2GiB or 1048576.');
+  });
+}
+
+export function dataMemoryOption(): Option {
+  return sizeOption(
+    '--data-memory <size>',
+    'rows each worker holds at the most (default: 192 MiB, or 1/8 of the memory)',
+  );
+}
+
+export function dataCacheSizeOption(): Option {
+  return sizeOption('--data-cache-size <size>', 'prepared data kept for later runs (default: 20GB; 0: none)');
+}
+
 export function outOption(): Option {
   return new Option('--out <dir>', 'folder of the runs').default('runs');
 }

@@ -12,6 +12,8 @@ export interface JobInput {
   /** What is submitted: the file as written, or the whole effective job where the command line changed something. */
   readonly text: string;
   readonly file: string;
+  /** Folder of the job file, which its data files are in. */
+  readonly root: string;
   /** Data files: as the job writes them, and where they are. */
   readonly files: readonly LocalFile[];
   /** The weights to start from, and the description beside them if there is one. */
@@ -40,7 +42,7 @@ export async function loadJob(path: string, directory: string, overrides: JobOve
   for (const one of dataPaths(job)) files.push({ path: one, absolutePath: await resolveInside(root, one) });
   const initFrom =
     overrides.initFrom === undefined ? {} : { initFrom: await initialFiles(overrides.initFrom, directory) };
-  return { job, text: changes.length === 0 ? written : formatJob(job), file: path, files, ...initFrom };
+  return { job, text: changes.length === 0 ? written : formatJob(job), file: path, root, files, ...initFrom };
 }
 
 /** A name for a run that was given none: the job's, and digits that tell runs of it apart. */

@@ -18,6 +18,8 @@ export interface LocalOptions {
   readonly grain: GrainChoice;
   readonly out: string;
   readonly redisUrl?: string;
+  readonly dataMemory?: string;
+  readonly dataCacheSize?: string;
   readonly json: boolean;
   readonly quiet: boolean;
   readonly verbose: boolean;
@@ -59,6 +61,9 @@ export async function trainLocally({ run, input, local, context, nemesis, ...sho
       kernel: local.kernel,
       grain: local.grain,
       runsDirectory: resolve(context.directory, local.out),
+      ...(input === undefined ? {} : { dataRoot: input.root }),
+      dataMemory: local.dataMemory,
+      dataCacheSize: local.dataCacheSize,
       redisUrl: local.redisUrl ?? environment.redisUrl,
       port: 0,
       httpPort: 0,
@@ -96,7 +101,8 @@ export function resumeCommand(
 export async function submitOnce(client: RunClient, input: JobInput, run: RunId): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      await client.submit(submissionOf(input, run));
+      // Their folder was told to the coordinator, which reads them there.
+      await client.submit({ ...submissionOf(input, run), files: [] });
       return;
     } catch (error) {
       const code = error instanceof RopeteamError ? error.code : undefined;

@@ -18,6 +18,8 @@ export interface UpOptions {
   readonly port: number;
   readonly httpPort: number;
   readonly redisUrl?: string;
+  readonly dataMemory?: string;
+  readonly dataCacheSize?: string;
   readonly json: boolean;
   readonly verbose: boolean;
 }
@@ -33,6 +35,8 @@ export async function up(options: UpOptions, context: Context): Promise<number> 
     kernel: options.kernel,
     grain: options.grain,
     runsDirectory: resolve(context.directory, options.out),
+    dataMemory: options.dataMemory,
+    dataCacheSize: options.dataCacheSize,
     redisUrl: options.redisUrl ?? environment.redisUrl,
     port: options.port,
     httpPort: options.httpPort,

@@ -41,6 +41,7 @@ async function planOf(input: JobInput, options: ValidateOptions, context: Contex
   try {
     const dataset = await prepareDataset({
       spec: job.data,
+      order: job.train,
       seed: job.train.seed,
       resolve: (path) => places.get(path) ?? path,
       directory,

@@ -135,6 +135,7 @@ async function datasetOf(
   try {
     return await prepareDataset({
       spec: job.data,
+      order: job.train,
       seed: job.train.seed,
       resolve: (path) => resolveInside(root, path),
       directory,

@@ -74,6 +74,7 @@ async function runJob(path: string, settings: TrainSettings, onEvent: (event: Ru
       kernel,
       grain: 'auto',
       runsDirectory: resolve(directory, out),
+      dataRoot: input.root,
       redisUrl: redisUrl ?? environment.redisUrl,
       port: 0,
       httpPort: 0,

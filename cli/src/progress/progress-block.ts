@@ -81,7 +81,7 @@ function narrowLine(view: RunView, moment: Moment): readonly Piece[] {
 
 function headline(view: RunView, barCells: number): readonly Piece[] {
   const { started, latest } = view;
-  if (started === undefined) return [{ text: view.run === '' ? 'starting' : `${view.run}: preparing`, style: 'dim' }];
+  if (started === undefined) return [{ text: beforeStart(view), style: 'dim' }];
   const done = latest === undefined ? 0 : committedSteps(latest);
   const share = started.steps === 0 ? 0 : Math.min(1, done / started.steps);
   const epoch = latest === undefined ? 1 : epochNumber(latest);
@@ -208,6 +208,11 @@ function clip(text: string, columns: number): string {
     kept.push(segment);
   }
   return columns < 1 ? '' : `${kept.join('')}…`;
+}
+
+function beforeStart({ run, rowsRead }: RunView): string {
+  if (run === '') return 'starting';
+  return rowsRead === undefined ? `${run}: preparing` : `${run}: reading the data, ${plural(rowsRead, 'row')} so far`;
 }
 
 const graphemes = new Intl.Segmenter();

@@ -1,6 +1,7 @@
 /** How a run is shown while it goes: redrawn, in lines, as JSON events, or not at all. */
 
 import type { RunEvent } from '#training';
+import { plural } from '../plain-numbers.js';
 import type { Terminal } from '../terminal.js';
 import { renderBlock, renderLine } from './progress-block.js';
 import { openRedraw } from './redraw.js';
@@ -90,7 +91,7 @@ function lineReporter(terminal: Terminal): Reporter {
       view = advanceView(view, event);
       const text = lineFor(view, event, Date.parse(event.time) - lineAtMs >= LINE_MS);
       if (text === undefined) return;
-      if (event.event === 'step_committed') lineAtMs = Date.parse(event.time);
+      if (event.event === 'step_committed' || event.event === 'data_progressed') lineAtMs = Date.parse(event.time);
       terminal.say(text);
       for (const remark of remarksOf(event)) terminal.say(remark);
     },
@@ -111,6 +112,8 @@ export function lineFor(view: RunView, event: RunEvent, due: boolean): string | 
       const validation = event.validation === undefined ? '' : `  val ${formatMetrics(event.validation)}`;
       return `epoch ${number}/${event.epochs}  train ${formatMetrics(event.train)}${validation}`;
     }
+    case 'data_progressed':
+      return due ? `reading the data: ${plural(event.rows, 'row')} so far` : undefined;
     case 'checkpoint_saved':
       return undefined;
     default:

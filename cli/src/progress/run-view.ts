@@ -1,11 +1,13 @@
 /** What the events of a run so far add up to: the state behind every display. Pure: time comes from the events. */
 import type { Metrics, RunEvent, StepPhases } from '#training';
-import { formatMilliseconds, formatSeconds, formatSignificant, plural } from '../plain-numbers.js';
+import { formatBytes, formatMilliseconds, formatSeconds, formatSignificant, plural } from '../plain-numbers.js';
 import { advanceMarks, connected, type WorkerMarks } from './worker-marks.js';
 
 export interface RunView {
   readonly state: 'waiting' | 'training' | 'stopping' | 'finished' | 'failed';
   readonly run: string;
+  /** Rows of the data files so far; undefined: not yet a second's worth. */
+  readonly rowsRead: number | undefined;
   readonly started: Extract<RunEvent, { event: 'run_started' }> | undefined;
   readonly latest: Extract<RunEvent, { event: 'step_committed' }> | undefined;
   readonly validation: Metrics | undefined;
@@ -37,6 +39,7 @@ const SMOOTHING = 0.1;
 export const emptyView: RunView = {
   state: 'waiting',
   run: '',
+  rowsRead: undefined,
   started: undefined,
   latest: undefined,
   validation: undefined,
@@ -53,6 +56,7 @@ export function advanceView(view: RunView, event: RunEvent): RunView {
   const now = notice({ ...view, run: event.run, workers: advanceMarks(view.workers, event) }, event);
   switch (event.event) {
     case 'run_queued':
+    case 'data_prepared':
     case 'checkpoint_saved':
     case 'checkpoint_failed':
     case 'grain_chosen':
@@ -60,7 +64,15 @@ export function advanceView(view: RunView, event: RunEvent): RunView {
     case 'worker_lost':
     case 'worker_left':
     case 'workers_measured':
+    case 'step_skipped':
+    case 'run_rolled_back':
+    case 'worker_quarantined':
+    case 'verification_idle':
+    case 'block_copied':
+    case 'gradient_outlier':
       return now;
+    case 'data_progressed':
+      return { ...now, rowsRead: event.rows };
     case 'run_started':
       return { ...now, state: 'training', started: event, window: [mark(event.time, 0, 0)] };
     case 'run_resumed':
@@ -210,6 +222,10 @@ export function noticeOf(event: RunEvent): string | undefined {
   switch (event.event) {
     case 'run_queued':
       return `${event.run} queued`;
+    case 'data_prepared':
+      return event.reused
+        ? `data as an earlier run prepared it: ${plural(event.samples, 'sample')}, ${formatBytes(event.bytes)}`
+        : undefined;
     case 'run_started':
       return (
         `training ${event.job}: ${plural(event.samples.train, 'sample')}, ${plural(event.parameters, 'parameter')}, ` +
@@ -236,10 +252,23 @@ export function noticeOf(event: RunEvent): string | undefined {
       return `checkpoint at step ${event.step} saved in ${formatMilliseconds(event.durationMs)} ms`;
     case 'checkpoint_failed':
       return `checkpoint could not be saved: ${event.message}`;
+    case 'step_skipped':
+      return `step ${event.step} left out, it is not finite: ${event.reason}`;
+    case 'run_rolled_back':
+      return `back to step ${event.toStep} with half the learning rate: step ${event.step} is not finite (${event.reason})`;
+    case 'worker_quarantined':
+      return `${event.worker} gets no work for ${formatSeconds(event.seconds)}: ${event.reason}`;
+    case 'verification_idle':
+      return event.reason;
+    case 'block_copied':
+      return `${event.item} given to a second worker: ${event.worker} had it for too long`;
+    case 'gradient_outlier':
+      return `gradient norm ${formatSignificant(event.gradientNorm)} at step ${event.step}, usually ${formatSignificant(event.usual)}`;
     case 'run_stopping':
       return `stopping: ${event.reason}`;
     case 'run_failed':
       return `failed: ${event.message}`;
+    case 'data_progressed':
     case 'epoch_finished':
     case 'step_committed':
     case 'workers_measured':

@@ -125,11 +125,13 @@ async function factsOfCheckpoint(path: string): Promise<CheckpointFacts> {
 /** An incomplete last line is what a crash leaves and says nothing. */
 async function readEvents(path: string): Promise<EventFacts> {
   const lines = (await readFile(path, 'utf8')).split('\n').slice(0, -1);
-  const steps: { line: number; event: Extract<RunEvent, { event: 'step_committed' }> }[] = [];
+  let steps: { line: number; event: Extract<RunEvent, { event: 'step_committed' }> }[] = [];
   const last: { -readonly [Key in 'started' | 'finished' | 'failed']?: EventFacts[Key] } = {};
   for (const [index, text] of lines.entries()) {
     const event = parseEvent(path, index + 1, text);
     if (event.event === 'step_committed') steps.push({ line: index + 1, event });
+    // What was told of later steps is undone, and told anew.
+    if (event.event === 'run_rolled_back') steps = steps.filter((told) => told.event.step < event.toStep);
     else if (event.event === 'run_started') last.started = event;
     else if (event.event === 'run_finished') last.finished = event;
     else if (event.event === 'run_failed') last.failed = event;

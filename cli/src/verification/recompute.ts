@@ -1,11 +1,22 @@
 /** Computes steps of a run once more, with its kernel and its data, and compares the bits with the ledger's. */
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
-import { offeredKernels } from '#engine';
+import { offeredKernels, windowFiller } from '#engine';
 import { resolveModel } from '#job';
 import { compileModel, initialWeights, type ModelSpec } from '#kernel';
-import { decodeShard, loadCheckpoint, type PreparedDataset } from '#storage';
-import { type JobSpec, type LedgerRecord, RopeteamError, shapeRun, fence as toFence } from '#training';
+import { decodeShard, loadCheckpoint, type PreparedDataset, type ShardContent } from '#storage';
+import {
+  type DatasetInfo,
+  type JobSpec,
+  type LedgerRecord,
+  RopeteamError,
+  type RunShape,
+  type ShardInfo,
+  samplesOfStep,
+  shapeRun,
+  fence as toFence,
+  windowsOf,
+} from '#training';
 import { answer, type Check, type Problem, unknown } from './check.js';
 import type { Evidence } from './evidence.js';
 import { openReplay, type Replay } from './replay.js';
@@ -26,7 +37,9 @@ export interface RecomputeOptions {
 interface Computation {
   readonly job: JobSpec;
   readonly records: readonly LedgerRecord[];
+  readonly shape: RunShape;
   readonly replay: Replay;
+  readonly rows: NeedRows;
 }
 
 /** Where computing can begin: the state after `step` steps. */
@@ -55,14 +68,15 @@ export async function recompute(evidence: Evidence, options: RecomputeOptions): 
   const chosen = chooseSteps(first.step, records.length, options.count);
   if (chosen.length === 0) return unknown(WORDS, 'no step lies behind a state to begin at');
   const model = resolveModel(spec, options.dataset.info);
-  const { samples } = options.dataset.info;
-  const shape = shapeRun(evidence.folder.run, toFence(0), spec.train, samples, compileModel(model).parameterCount);
+  const { info } = options.dataset;
+  const shape = shapeRun(evidence.folder.run, toFence(0), spec.train, info.samples, compileModel(model).parameterCount);
+  const { windows } = windowsOf(spec.train, info);
   const kernel = await kernelOf(records[0]?.kernel ?? '');
-  await using replay = await openReplay({ kernel, train: spec.train, model, shape });
-  for (const info of options.dataset.info.shards.filter(({ split }) => split === 'train')) {
-    replay.addShard(decodeShard(await options.dataset.readShard('train', info.index), info, options.dataset.info));
-  }
-  const computation: Computation = { job: spec, records, replay };
+  await using replay = await openReplay({ kernel, train: spec.train, model, shape, windows });
+  const read = async (shard: ShardInfo): Promise<ShardContent> =>
+    decodeShard(await options.dataset.readShard('train', shard.index), shard, info);
+  const rows = await openRows(replay, info, read);
+  const computation: Computation = { job: spec, shape, records, replay, rows };
 
   const problems: Problem[] = [];
   let at: number | undefined;
@@ -90,7 +104,7 @@ export async function recompute(evidence: Evidence, options: RecomputeOptions): 
 
 /** One step from the engine's state, which it leaves one step further on. @param blockwise whether each block is compared too */
 async function computeStep(run: Computation, step: number, blockwise: boolean): Promise<readonly Problem[]> {
-  const { records, replay } = run;
+  const { shape, records, replay, rows } = run;
   const record = records[step];
   if (record === undefined) throw new RangeError(`there is no record of step ${step}`);
   const differs = (what: string, computed: string | number, recorded: string | number): readonly Problem[] =>
@@ -104,21 +118,34 @@ async function computeStep(run: Computation, step: number, blockwise: boolean): 
           },
         ];
   const problems: Problem[] = [];
+  const { epoch, firstPosition, endPosition } = samplesOfStep(shape, step);
+  await rows(epoch, firstPosition, endPosition);
   for (const block of blockwise ? record.blocks : []) {
     const { begin, end } = block;
     const result = await replay.gradient(step, block);
     problems.push(
       ...differs(`the gradient of block ${begin}-${end}`, result.gradientHash, block.gradient),
-      ...differs(`the loss of block ${begin}-${end}`, result.lossSum, block.lossSum),
+      ...differs(`the loss of block ${begin}-${end}`, finiteOrZero(result.lossSum), block.lossSum),
     );
   }
-  const result = await replay.make(step);
+  const result = await replay.make(step, record.rollbacks ?? []);
+  if (record.skipped !== undefined) {
+    const before = records[step - 1]?.weights ?? result.startHash;
+    return [
+      ...problems,
+      ...(result.finite ? differs('the update', 'finite', 'left out as not finite') : []),
+      ...differs('the hash of the weights, which were left as they were,', before, record.weights),
+    ];
+  }
   return [
     ...problems,
     ...differs('the gradient’s norm', result.gradientNorm, record.gradientNorm),
     ...differs('the hash of the weights', result.weightsHash, record.weights),
   ];
 }
+
+/** What the ledger writes of a figure that is not finite. */
+const finiteOrZero = (figure: number): number => (Number.isFinite(figure) ? figure : 0);
 
 async function begin(
   { replay, job }: Computation,
@@ -175,4 +202,22 @@ async function kernelOf(kernelId: string) {
 function steps(chosen: readonly number[]): string {
   const shown = chosen.length <= 8 ? chosen.join(', ') : `${chosen.slice(0, 8).join(', ')}, …`;
   return `${chosen.length === 1 ? 'step' : 'steps'} ${shown}`;
+}
+
+/** Resolves when the rows at positions `[begin, end)` of an epoch are with the engine. */
+type NeedRows = (epoch: number, begin: number, end: number) => Promise<void>;
+
+/** All rows at once, or in windows as the run had them. */
+async function openRows(
+  replay: Replay,
+  info: DatasetInfo,
+  read: (shard: ShardInfo) => Promise<ShardContent>,
+): Promise<NeedRows> {
+  const shards = info.shards.filter(({ split }) => split === 'train');
+  if (replay.windows === undefined) {
+    for (const shard of shards) replay.addShard(await read(shard));
+    return () => Promise.resolve();
+  }
+  const readBlock = (block: number): Promise<ShardContent> => read(shards[block]!); // a block is a shard
+  return windowFiller({ rows: replay.windows, windows: 0, parallel: 1, readBlock }).need;
 }

@@ -1,7 +1,7 @@
 /** Makes steps of a run once more on this machine, one after the other: in one engine, or as the rounds of local steps. */
 import { availableParallelism } from 'node:os';
 import { type GradientResult, openAveragerEngine, openWorkerEngine, type WorkerEngine } from '#engine';
-import type { ModelSpec } from '#kernel';
+import type { ModelSpec, WindowCut } from '#kernel';
 import {
   averageTerms,
   type Block,
@@ -18,6 +18,16 @@ export interface ReplayOptions {
   readonly train: JobSpec['train'];
   readonly model: ModelSpec;
   readonly shape: RunShape;
+  /** Absent: all rows are held. */
+  readonly windows: WindowCut | undefined;
+}
+
+export interface MadeStep {
+  readonly finite: boolean;
+  readonly gradientNorm: number;
+  readonly weightsHash: string;
+  /** Of the weights before it; asked for where they were left as they were. */
+  readonly startHash: string;
 }
 
 /** A run's state, and the steps that lead on from it. */
@@ -27,11 +37,13 @@ export interface Replay extends AsyncDisposable {
   /** Floats of optimizer state. */
   readonly stateLength: number;
   readonly addShard: WorkerEngine['addShard'];
+  /** Present: rows come in windows, not by `addShard`. */
+  readonly windows: WorkerEngine['windows'];
   begin(weights: Float32Array, optimizerState: Float32Array | undefined): Promise<void>;
   /** A block of step `step`, which is the one after the current state. */
   gradient(step: number, block: Block): Promise<Pick<GradientResult, 'gradientHash' | 'lossSum'>>;
   /** Makes it, and leaves the state after it. */
-  make(step: number): Promise<{ readonly gradientNorm: number; readonly weightsHash: string }>;
+  make(step: number, rollbacks: readonly number[]): Promise<MadeStep>;
 }
 
 export function openReplay(options: ReplayOptions): Promise<Replay> {
@@ -56,13 +68,13 @@ async function replaySteps(options: ReplayOptions): Promise<Replay> {
       lease.adoptReceived();
     },
     gradient: (step, { begin, end }) => engine.computeGradient({ step, ...samplesOfStep(shape, step), begin, end }),
-    async make(step) {
+    async make(step, rollbacks) {
       const { epoch, ...cut } = samplesOfStep(shape, step);
-      const steps = [{ ...cut, learningRate: rateOfStep(train, shape, step) }];
+      const steps = [{ ...cut, learningRate: rateOfStep(train, shape, step, rollbacks) }];
       const made = await lease.run({ epoch, firstStep: step, steps });
       const [result] = made.steps;
       if (result === undefined) throw new Error(`the engine made no step ${step}`);
-      return result;
+      return { ...result, startHash: made.startHash };
     },
     [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
   };
@@ -111,14 +123,16 @@ async function replayRounds(options: ReplayOptions, local: NonNullable<RunShape[
       publish();
     },
     gradient,
-    async make(step) {
+    async make(step, rollbacks) {
       const whole = { begin: 0, end: microBatches };
       const sum = await gradient(step, whole);
       averager.inbox(0).set(sum.gradient);
-      const { divisor: sampleCount, ...terms } = averageTerms(train, shape, step, sum.sampleCount);
-      const made = await averager.average({ step, blocks: [{ slot: 0, ...whole }], sampleCount, ...terms });
+      const { divisor: sampleCount, ...terms } = averageTerms(train, shape, step, sum.sampleCount, rollbacks);
+      const leaveOut = !Number.isFinite(sum.lossSum);
+      const blocks = [{ slot: 0, ...whole }];
+      const made = await averager.average({ step, blocks, sampleCount, leaveOut, ...terms });
       publish();
-      return made;
+      return { ...made, startHash: made.weightsHash };
     },
     async [Symbol.asyncDispose]() {
       await worker[Symbol.asyncDispose]();
@@ -127,16 +141,19 @@ async function replayRounds(options: ReplayOptions, local: NonNullable<RunShape[
   };
 }
 
-function workerOptions({ kernel, train, model, shape }: ReplayOptions) {
-  const { seed, shuffle, wire } = train;
+function workerOptions({ kernel, train, model, shape, windows }: ReplayOptions) {
+  const { seed, wire } = train;
+  const held = windows === undefined ? {} : { windows };
+  const shuffle = train.shuffle !== false;
   const { batch, microBatches, samples } = shape;
   const threads = availableParallelism();
-  return { kernel, threads, model, seed, shuffle, batch, microBatches, wire, trainSamples: samples.train };
+  return { kernel, threads, model, seed, shuffle, batch, microBatches, wire, trainSamples: samples.train, ...held };
 }
 
 const whatAllHave = (engine: WorkerEngine, stateLength: number) => ({
   kernelId: engine.kernelId,
   parameterCount: engine.parameterCount,
   stateLength,
+  windows: engine.windows,
   addShard: (shard: Parameters<WorkerEngine['addShard']>[0]) => engine.addShard(shard),
 });

@@ -14,6 +14,8 @@ export interface AverageArguments {
   readonly learningRate: number;
   /** Infinity: no clipping. */
   readonly clipNorm: number;
+  /** Nothing is updated. */
+  readonly leaveOut: boolean;
   /** Byte address of the slot that holds the root once all folds are done. */
   readonly root: number;
   /** Between byte addresses of slots, children before parents; at most M - 1. */
@@ -35,8 +37,8 @@ export const squareSumsAt = (microBatches: number): number => TABLE + FOLD_DOUBL
 export const normsAt = (microBatches: number, ranges: number): number => squareSumsAt(microBatches) + ranges;
 
 export function writeAverageArguments({ numbers }: ControlBlock, given: AverageArguments): void {
-  const { step, sampleCount, learningRate, clipNorm, root, folds } = given;
-  numbers.set([step, sampleCount, learningRate, clipNorm, root, folds.length], ARGUMENTS);
+  const { step, sampleCount, learningRate, clipNorm, root, folds, leaveOut } = given;
+  numbers.set([step, sampleCount, learningRate, clipNorm, root, folds.length, leaveOut ? 1 : 0], ARGUMENTS);
   numbers.set(
     folds.flatMap(({ into, right, begin, end }) => [into, right, begin, end]),
     TABLE,
@@ -54,6 +56,7 @@ export function readAverageArguments({ numbers }: ControlBlock): AverageArgument
     learningRate: numbers[ARGUMENTS + 2]!,
     clipNorm: numbers[ARGUMENTS + 3]!,
     root: numbers[ARGUMENTS + 4]!,
+    leaveOut: numbers[ARGUMENTS + 6] === 1,
     folds: Array.from({ length: numbers[ARGUMENTS + 5]! }, (_, row) => foldAt(row)),
   };
 }

@@ -53,7 +53,7 @@ export async function openAveragerEngine(options: AveragerEngineOptions): Promis
   const addressOf = (slot: number): number => plan.inbox + slot * plan.inboxStride;
 
   async function average(request: AverageRequest): Promise<AverageResult> {
-    const { step, blocks, sampleCount, learningRate, clipNorm = Number.POSITIVE_INFINITY } = request;
+    const { step, blocks, sampleCount, learningRate, clipNorm = Number.POSITIVE_INFINITY, leaveOut = false } = request;
     checkRequest(request, inbox);
     const slots = blocks.map(({ slot }) => addressOf(slot));
     const folds = foldsUpTree(blocks, microBatches).map(({ into, right, begin, end }) => ({
@@ -63,12 +63,12 @@ export async function openAveragerEngine(options: AveragerEngineOptions): Promis
       end,
     }));
     const root = slots[blocks.findIndex(({ begin }) => begin === 0)]!; // they cover [0, M), so one begins at 0
-    writeAverageArguments(control, { step, sampleCount, learningRate, clipNorm, root, folds });
+    writeAverageArguments(control, { step, sampleCount, learningRate, clipNorm, root, folds, leaveOut });
     await crew.run({ command: AVERAGE, participants: averageParticipants(threads, ranges), phases: isLamb ? 3 : 2 });
     const gradientNorm = Math.sqrt(numbers[SQUARE_NORM]!);
     return {
       gradientNorm,
-      finite: Number.isFinite(gradientNorm),
+      finite: Number.isFinite(gradientNorm) && !leaveOut,
       weightsHash: hashDigits(hash[0]!),
       computeMs: numbers[ENDED_MS]! - numbers[STARTED_MS]!,
     };

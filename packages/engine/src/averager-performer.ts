@@ -51,7 +51,8 @@ export function createAveragerPerformer(setup: ThreadSetup & { role: 'averager' 
 
   /** Phase 1, and 2 of LAMB. */
   function perform(work: typeof step.update, takePiece: TakePiece): void {
-    const { root, ...given } = readAverageArguments(control);
+    const { root, leaveOut, ...given } = readAverageArguments(control);
+    if (leaveOut) return;
     const perRange = work({ ...given, gradient: plan.mean ?? root, weights: plan.weights });
     if (perRange === undefined) return;
     for (let range = takePiece(ranges); range !== undefined; range = takePiece(ranges)) perRange(range);

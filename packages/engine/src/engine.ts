@@ -1,4 +1,4 @@
-import type { EvaluationTally, LossSums, ModelSpec, OptimizerSpec, WireFormat } from '#kernel';
+import type { EvaluationTally, LossSums, ModelSpec, OptimizerSpec, WindowCut, WireFormat } from '#kernel';
 
 /**
  * `js` is the readable twin and `wasm` the fast one with the same bits, on every machine. `wasm-fma` (a fused
@@ -40,6 +40,8 @@ export interface WorkerEngineOptions {
   readonly seed: number;
   /** Whether every epoch has a permutation of its own; absent: it has. Else position is sample index. */
   readonly shuffle?: boolean;
+  /** Present: of the training split two windows are held at a time, see `WindowedRows`; absent: all of it. */
+  readonly windows?: WindowCut;
   /** N: samples in the training split. */
   readonly trainSamples: number;
   /** Samples in one global batch. */
@@ -152,6 +154,25 @@ export interface LeaseEngine {
   snapshot(): Promise<Float32Array<SharedArrayBuffer>>;
 }
 
+/**
+ * The training rows of a run in windows: the kernel's memory has two places, and window w of all there ever are, counted
+ * through the epochs, lies in place w mod 2. So the next window is filled while one is in use.
+ */
+export interface WindowedRows {
+  /** The windows that positions `[begin, end)` of an epoch lie in, by their number: one, or two that follow each other. */
+  of(epoch: number, begin: number, end: number): readonly number[];
+  /** Which stored blocks a window has, in the order they lie. */
+  blocksOf(window: number): readonly number[];
+  /** Empties a window's place. No call that reads it may be running. */
+  begin(window: number): void;
+  /** @param at which of the window's blocks. @throws RangeError when its arrays do not fit */
+  put(window: number, at: number, block: Pick<ShardRows, 'features' | 'targets'>): void;
+  /** All blocks were put. */
+  finish(window: number): void;
+  /** Whether it may be computed on. */
+  holds(window: number): boolean;
+}
+
 /** Samples `[begin, end)` of a split, in stored order. */
 export interface EvaluationRequest {
   readonly split: SplitName;
@@ -179,9 +200,14 @@ export interface WorkerEngine extends AsyncDisposable {
   /**
    * Training rows are copied into the kernel's memory where they all find room there; the shard itself is not needed
    * afterwards. Other shards are shared by all threads: kept if they lie in shared memory, else copied there.
-   * @throws RangeError when it overlaps a different shard, its arrays do not fit, or the split has no such rows
+   * @throws RangeError when it overlaps a different shard, its arrays do not fit, or the split has no such rows; for
+   * training rows of a run in windows
    */
   addShard(shard: ShardRows): void;
+  /** Lets go of a shard of a split other than the training split. */
+  dropShard(shard: Pick<ShardRows, 'split' | 'begin' | 'end'>): void;
+  /** Present when it was opened with `windows`. */
+  readonly windows: WindowedRows | undefined;
   computeGradient(request: GradientRequest): Promise<GradientResult>;
   /** Present when it was opened with `update`. */
   readonly lease: LeaseEngine | undefined;
@@ -218,6 +244,8 @@ export interface AverageRequest {
   readonly learningRate: number;
   /** Largest allowed norm of the mean gradient; absent: no clipping. */
   readonly clipNorm?: number;
+  /** The step is not to count, for its loss is not finite: the mean is taken and nothing is updated. */
+  readonly leaveOut?: boolean;
 }
 
 export interface AverageResult {

@@ -20,6 +20,7 @@ export type {
   ShardRows,
   Sharing,
   SplitName,
+  WindowedRows,
   WorkerEngine,
   WorkerEngineOptions,
 } from './engine.js';
@@ -44,4 +45,5 @@ export {
   workerMemoryBytes,
 } from './memory-plan.js';
 export { type WorkerUse, workerTouchedBytes } from './touched-memory.js';
+export { type BlockRows, type WindowFiller, windowFiller } from './window-filler.js';
 export { openWorkerEngine } from './worker-engine.js';

@@ -5,11 +5,13 @@ import {
   type ModelSpec,
   ORDER_KEYS,
   optimizerSlots,
+  type WindowCut,
   weightBytes,
+  windowRows,
 } from '#kernel';
 import type { AveragerEngineOptions, WorkerEngineOptions } from './engine.js';
 import { ModelTooLargeError } from './engine-errors.js';
-import { isPowerOfTwo } from './reduction-tree.js';
+import { checkMicroBatches, checkNatural, checkThreads } from './plan-checks.js';
 
 /**
  * Where everything lies in the kernel's linear memory. All of it is planned before anything is allocated.
@@ -74,12 +76,24 @@ export interface ThreadAddresses {
   readonly indexes: number;
 }
 
-/** Byte addresses of all rows of the training split, in the order of their indexes. */
+/** Byte addresses of all rows of the training split, in the order of their indexes; in windows, of two of those. */
 export interface TrainingRowAddresses {
   /** [N, F] */
   readonly features: number;
   /** [N, T] */
   readonly targets: number;
+}
+
+/** The part of them that is one of the two windows. */
+export function windowAddresses(
+  { features, targets }: TrainingRowAddresses,
+  windows: WindowCut,
+  place: number,
+  inputs: number,
+  targetCount: number,
+): TrainingRowAddresses {
+  const before = place * windowRows(windows);
+  return { features: features + 4 * inputs * before, targets: targets + 4 * targetCount * before };
 }
 
 export interface WorkerMemoryPlan {
@@ -224,11 +238,17 @@ export function planWorkerMemory(options: WorkerEngineOptions): WorkerMemoryPlan
   return withTrainingRows(plan, options);
 }
 
-/** The training split may take all that the model leaves of WebAssembly's memory: nothing else of a worker grows. */
-function withTrainingRows(plan: WorkerMemoryPlan, { model, trainSamples }: WorkerEngineOptions): WorkerMemoryPlan {
+/**
+ * The training split may take all that the model leaves of WebAssembly's memory: nothing else of a worker grows. In windows,
+ * two of them must fit.
+ */
+function withTrainingRows(plan: WorkerMemoryPlan, options: WorkerEngineOptions): WorkerMemoryPlan {
+  const { model, trainSamples, windows } = options;
+  const rows = windows === undefined ? trainSamples : 2 * windowRows(windows);
   const features = plan.bytes;
-  const targets = features + aligned(4 * trainSamples * model.inputs);
-  const bytes = targets + aligned(4 * trainSamples * compileModel(model).targetCount);
+  const targets = features + aligned(4 * rows * model.inputs);
+  const bytes = targets + aligned(4 * rows * compileModel(model).targetCount);
+  if (windows !== undefined) checkAddressable(bytes, `a worker with two windows of ${rows / 2} samples`, model);
   return bytes > MAX_BYTES ? plan : { ...plan, bytes, trainingRows: { features, targets } };
 }
 
@@ -369,18 +389,3 @@ function allocator(): (bytes: number) => number {
 }
 
 const nextPowerOfTwo = (value: number): number => 2 ** Math.ceil(Math.log2(value));
-
-function checkThreads(threads: number): void {
-  if (Number.isSafeInteger(threads) && threads >= 1 && threads <= 1024) return;
-  throw new RangeError(`threads must be an integer from 1 to 1024, received ${threads}`);
-}
-
-function checkMicroBatches(microBatches: number): void {
-  if (isPowerOfTwo(microBatches) && microBatches <= 2 ** 20) return;
-  throw new RangeError(`microBatches must be a power of two up to 2^20, received ${microBatches}`);
-}
-
-function checkNatural(name: string, value: number): void {
-  if (Number.isSafeInteger(value) && value >= 0) return;
-  throw new RangeError(`${name} must be a non-negative integer, received ${value}`);
-}

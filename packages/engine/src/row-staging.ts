@@ -3,6 +3,7 @@ import type { SplitName } from './engine.js';
 import { floatsAt } from './linear-memory.js';
 import type { RowStore } from './row-store.js';
 import type { ThreadSetup } from './thread-setup.js';
+import { windowStaging } from './window-staging.js';
 
 /** Where the rows of a micro-batch lie: byte addresses in the kernel's memory. */
 export interface RowAddresses {
@@ -13,10 +14,10 @@ export interface RowAddresses {
 /** Brings rows to where the kernel reads them; each thread has its own. */
 export interface RowStaging {
   /**
-   * Where the training rows at `position` and those after it lie one after the other already: in memory, all of them, in a
-   * run whose positions are indexes.
+   * Where the training rows at positions `[begin, end)` lie one after the other already: in memory, in a run whose positions
+   * are indexes.
    */
-  inPlace(position: number): RowAddresses | undefined;
+  inPlace(epoch: number, begin: number, end: number): RowAddresses | undefined;
   /**
    * Copies the training rows at positions `[begin, end)` of an epoch, at most `samplesAtOnce`, to the place of row `row`
    * of `into` and those after it.
@@ -42,6 +43,16 @@ interface EpochOrder {
  * store.
  */
 export function createRowStaging(
+  setup: ThreadSetup & { role: 'worker' },
+  kernel: Pick<Kernel, 'gatherRows' | 'sampleIndexes'>,
+  rows: RowStore,
+): RowStaging {
+  const { windows } = setup.options;
+  const whole = wholeStaging(setup, kernel, rows);
+  return windows === undefined ? whole : { ...whole, ...windowStaging(setup, windows, kernel) };
+}
+
+function wholeStaging(
   { index, memory, options, plan }: ThreadSetup & { role: 'worker' },
   kernel: Pick<Kernel, 'gatherRows' | 'sampleIndexes'>,
   rows: RowStore,
@@ -84,7 +95,7 @@ export function createRowStaging(
   });
 
   return {
-    inPlace: (position) => (shuffle || inMemory === undefined ? undefined : behind(inMemory, position)),
+    inPlace: (_, begin) => (shuffle || inMemory === undefined ? undefined : behind(inMemory, begin)),
     copyTraining(epoch, begin, end, into, row = 0) {
       if (begin === end) return;
       const { bits, indexOf } = orderOf(epoch);

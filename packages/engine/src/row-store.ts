@@ -11,10 +11,19 @@ export type CopyRow = (
   targetsAt: number,
 ) => void;
 
+export type ShardPlace = Pick<ShardRows, 'split' | 'begin' | 'end'>;
+
+/** What a worker's threads are told of shards. */
+export type ShardMail =
+  | { readonly kind: 'add'; readonly shard: ShardRows }
+  | { readonly kind: 'drop'; readonly shard: ShardPlace };
+
 /** The shards a thread can see, found by the index of a sample. The rows themselves are shared, never copied here. */
 export interface RowStore {
   /** Adding a shard again replaces it. @throws RangeError when it overlaps a different shard, or its arrays do not fit */
   add(shard: ShardRows): void;
+  /** Forgets a shard, if it is there. */
+  drop(shard: ShardPlace): void;
   /** Rows of a split that are there. */
   count(split: SplitName): number;
   /** @throws MissingRowError */
@@ -49,6 +58,13 @@ export function createRowStore(inputs: number, targetCount: number): RowStore {
       }
       shards.splice(before + 1, 0, shard);
       begins.splice(before + 1, 0, shard.begin);
+    },
+    drop({ split, begin, end }) {
+      const { shards, begins } = splits[split];
+      const at = shards.findIndex((shard) => shard.begin === begin && shard.end === end);
+      if (at < 0) return;
+      shards.splice(at, 1);
+      begins.splice(at, 1);
     },
     count: (split) => splits[split].shards.reduce((sum, { begin, end }) => sum + end - begin, 0),
     copyRow(split, index, features, featuresAt, targets, targetsAt) {

@@ -20,11 +20,12 @@ import { EVALUATION_CHUNK, planWorkerMemory, RANGE_FLOATS } from './memory-plan.
 import { oneAtATime } from './one-at-a-time.js';
 import { averageParticipants, busyThreads, crewOfSteps, gradientParticipants, sharesTiles } from './participants.js';
 import { checkSubtree } from './reduction-tree.js';
-import { createRowStore } from './row-store.js';
+import { createRowStore, type ShardMail } from './row-store.js';
 import { collectTally, createSharedTally } from './shared-tally.js';
 import { updateTableLengths } from './step-update.js';
 import { openThreadCrew } from './thread-crew.js';
 import type { ThreadSetup } from './thread-setup.js';
+import { checkWindows, windowedRows } from './windowed-rows.js';
 import {
   COMPUTE_GRADIENT,
   COMPUTE_GRADIENT_TOGETHER,
@@ -77,6 +78,7 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
       ? bytesAt(memory, subtreeGradients[0]!, plan.nodeBytes) // there is always at least one subtree
       : bytesAt(memory, plan.local.levels[0]!, plan.local.nodeBytes); // and one level
   const { targetCount } = compileModel(model);
+  const windows = windowedRows(options, plan, memory);
   const rows = createRowStore(model.inputs, targetCount);
   let current: 0 | 1 = 0;
   /** What the weights that are computed on have still to be made from; nothing where those that travel are computed on. */
@@ -119,6 +121,7 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
   async function computeGradient(request: GradientRequest): Promise<GradientResult> {
     checkGradientRequest(request, options);
     const { begin, end } = request;
+    checkWindows(windows, request.epoch, request.firstPosition, request.endPosition);
     const weightsAt = await computable();
     if (options.local !== undefined && ofRounds !== undefined) {
       const has = { busyThreads: busy, parameterCount, subtrees: subtreeGradients.length };
@@ -178,7 +181,7 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
   }
 
   const lease = workerLease({
-    ...{ options, plan, control, memory, crew, calls, table, busyThreads: busy },
+    ...{ options, plan, control, memory, crew, calls, table, windows, busyThreads: busy },
     updatedWeights: () => plan.lease?.masters ?? plan.weights[current],
     computable,
     receivedWeights: () => plan.lease?.masters ?? plan.weights[staged()],
@@ -209,8 +212,14 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
       rows.add(shard);
       const kept = inSharedMemory(shard);
       rows.add(kept); // in its place
-      crew.post(kept);
+      crew.post({ kind: 'add', shard: kept } satisfies ShardMail);
     },
+    dropShard({ split, begin, end }) {
+      if (split === 'train') throw new RangeError('training rows are kept as long as the run');
+      rows.drop({ split, begin, end });
+      crew.post({ kind: 'drop', shard: { split, begin, end } } satisfies ShardMail);
+    },
+    windows,
     computeGradient: (request) => calls.run(() => computeGradient(request)),
     evaluate: (request) => calls.run(() => evaluate(request)),
     [Symbol.asyncDispose]: () => crew[Symbol.asyncDispose](),
@@ -224,8 +233,10 @@ function shared(values: Float32Array): Float32Array {
   return copy;
 }
 
-function checkTrainingRows({ split, begin, end }: ShardRows, { trainSamples }: WorkerEngineOptions): void {
-  if (split !== 'train' || end <= trainSamples) return;
+function checkTrainingRows({ split, begin, end }: ShardRows, { trainSamples, windows }: WorkerEngineOptions): void {
+  if (split !== 'train') return;
+  if (windows !== undefined) throw new RangeError('training rows of a run in windows are put into those');
+  if (end <= trainSamples) return;
   throw new RangeError(`training rows [${begin}, ${end}) are not among the ${trainSamples} of the split`);
 }
 

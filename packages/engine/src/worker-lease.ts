@@ -1,12 +1,13 @@
 import type { ControlBlock } from './control-block.js';
 import { ENDED_MS, STARTED_MS } from './control-block.js';
-import type { LeaseEngine, LeaseRequest, LeaseResult, WorkerEngineOptions } from './engine.js';
+import type { LeaseEngine, LeaseRequest, LeaseResult, WindowedRows, WorkerEngineOptions } from './engine.js';
 import { type LeaseTable, leaseRows, MOST_LEASE_STEPS, writeLeaseArguments } from './lease-commands.js';
 import { floatsAt, type SharedMemory } from './linear-memory.js';
 import { RANGE_FLOATS, type WorkerMemoryPlan } from './memory-plan.js';
 import type { OneAtATime } from './one-at-a-time.js';
 import { averageParticipants, crewOfSteps } from './participants.js';
 import type { ThreadCrew } from './thread-crew.js';
+import { checkWindows } from './windowed-rows.js';
 import { LEASE, SNAPSHOT } from './worker-commands.js';
 
 export interface WorkerLeaseParts {
@@ -17,6 +18,7 @@ export interface WorkerLeaseParts {
   readonly crew: ThreadCrew;
   readonly calls: OneAtATime;
   readonly table: LeaseTable | undefined;
+  readonly windows: WindowedRows | undefined;
   /** Threads that have a core. */
   readonly busyThreads: number;
   /** Byte address of the weights that leases update. */
@@ -42,6 +44,7 @@ export function workerLease(parts: WorkerLeaseParts): LeaseEngine | undefined {
   async function run(request: LeaseRequest): Promise<LeaseResult> {
     checkLeaseRequest(request, options);
     const { epoch, firstStep, steps } = request;
+    checkWindows(parts.windows, epoch, steps[0]!.firstPosition, steps.at(-1)!.endPosition); // at least one was checked
     const { together, participants } = crewOfSteps(options, {
       busyThreads,
       parameterCount,

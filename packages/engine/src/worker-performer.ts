@@ -1,6 +1,5 @@
 import { compileModel, type Kernel, type LossSums, microBatchRange } from '#kernel';
 import { RESULTS, TABLE } from './control-block.js';
-import type { ShardRows } from './engine.js';
 import { allRanges, createGradientNodes } from './gradient-nodes.js';
 import { createLeasePerformer, type SharedWork } from './lease-performer.js';
 import { floatsAt } from './linear-memory.js';
@@ -9,7 +8,7 @@ import { writeLossSums } from './loss-sums.js';
 import { EVALUATION_CHUNK, RANGE_FLOATS } from './memory-plan.js';
 import { type Fold, foldsUpTree, reduceSubtree, type Subtree } from './reduction-tree.js';
 import { createRowStaging, type RowAddresses } from './row-staging.js';
-import { createRowStore } from './row-store.js';
+import { createRowStore, type ShardMail } from './row-store.js';
 import { tallyChunk } from './shared-tally.js';
 import type { Performer } from './thread-service.js';
 import type { ThreadSetup } from './thread-setup.js';
@@ -85,7 +84,8 @@ export function createWorkerPerformer(
       const gradient = first.leaf ?? node;
       const range = microBatchRange(firstPosition, endPosition, microBatches, microBatch);
       const samples = range.end - range.begin;
-      const { features, targets } = staging.inPlace(range.begin) ?? stageTogether(epoch, range.begin, range.end);
+      const { features, targets } =
+        staging.inPlace(epoch, range.begin, range.end) ?? stageTogether(epoch, range.begin, range.end);
       const draws = { seed, epoch, firstPosition: range.begin };
       const at = { weights, gradient, features, targets, scratch: first.scratch, samples, draws };
       const sums = together.gradient(program, at);
@@ -105,7 +105,8 @@ export function createWorkerPerformer(
       const gradient = own.leaf ?? node;
       const range = microBatchRange(firstPosition, endPosition, microBatches, microBatch);
       const samples = range.end - range.begin;
-      const { features, targets } = staging.inPlace(range.begin) ?? stageAlone(epoch, range.begin, range.end);
+      const { features, targets } =
+        staging.inPlace(epoch, range.begin, range.end) ?? stageAlone(epoch, range.begin, range.end);
       const draws = { seed, epoch, firstPosition: range.begin };
       const at = { weights, gradient, features, targets, scratch: own.scratch, samples, draws };
       writeSums(microBatch - begin, kernel.gradient(program, at));
@@ -216,7 +217,9 @@ export function createWorkerPerformer(
       hashes[RESULTS] = kernel.hash(subtreeGradients[0]!, plan.nodeBytes);
     },
     receive(message) {
-      rows.add(message as ShardRows); // a worker's threads are sent nothing else
+      const { kind, shard } = message as ShardMail; // a worker's threads are sent nothing else
+      if (kind === 'add') rows.add(shard);
+      else rows.drop(shard);
       staging.storeChanged();
     },
   };

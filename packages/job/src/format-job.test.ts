@@ -113,6 +113,8 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
     ),
     optimizer,
     schedule: fc.record({ warmup: whole(0, 1000), after }),
+    onNonFinite: fc.constantFrom('stop' as const, 'skip' as const),
+    verify: share,
     clipNorm: fc.option(positive, { nil: undefined }),
     l2: fc.option(size, { nil: undefined }),
     tolerance: fc.option(belowOne, { nil: undefined }),
@@ -161,6 +163,8 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
       },
       metric: one.metric,
       keep: one.keepWeights,
+      onNonFinite: one.onNonFinite,
+      verify: one.verify,
       shuffle: one.shuffle,
       seed: one.seed,
     },
@@ -213,6 +217,8 @@ train:
   stop: {}
   metric: loss
   keep: last
+  onNonFinite: stop
+  verify: 0
   shuffle: true
   seed: 7
 checkpoint:

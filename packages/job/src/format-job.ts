@@ -67,6 +67,8 @@ function toJobFile(job: JobSpec): JobFileInput {
       stop: train.stop,
       metric: train.metric,
       keep: train.keep,
+      onNonFinite: train.onNonFinite,
+      verify: train.verify,
       shuffle: train.shuffle,
       seed: train.seed,
     },

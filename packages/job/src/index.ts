@@ -8,6 +8,7 @@ export { parseJob } from './parse-job.js';
 export { type JobFileText, readJobFile } from './read-job-file.js';
 export { type ModelData, resolveModel } from './resolve-model.js';
 export {
+  byteCount,
   type Door,
   hostOf,
   isLeftOpen,

@@ -13,8 +13,10 @@ export function modelConflicts(settings: Settings): Conflict[] {
     ...size(settings),
     ...cuts(settings),
     ...watched(settings),
+    ...windows(settings),
     ...warmup(settings),
     ...twoDecays(settings),
+    ...rollbackTarget(settings),
   ];
 }
 
@@ -63,6 +65,21 @@ export function isOfOtherTask(metric: WatchedMetric, task: Task): boolean {
   return metric !== 'loss' && FIGURES_OF_NUMBERS.includes(metric) !== (task === 'regression');
 }
 
+function windows(settings: Settings): Conflict[] {
+  const window = settings('train', 'shuffle', 'window');
+  if (typeof window === 'number' && settings('train', 'localSteps') !== undefined) {
+    const message =
+      'train.shuffle.window mixes samples near each other, and a round of train.localSteps reaches further';
+    return [{ path: ['train', 'shuffle', 'window'], message, hint: 'set train.shuffle: true' }];
+  }
+  const given = settings('train', 'batch');
+  const batch = typeof given === 'number' ? given : defaultBatch;
+  if (typeof window !== 'number' || window >= 2 * batch) return [];
+  const message = `a window of ${window} samples has no room for two batches of ${batch}`;
+  const hint = `set train.shuffle.window to at least ${2 * batch}, or make train.batch smaller`;
+  return [{ path: ['train', 'shuffle', 'window'], message, hint }];
+}
+
 function firstWeights(settings: Settings): Conflict[] {
   if (settings('model', 'init') !== 'zeros' || sizedLayers(settings).every(({ kind }) => kind !== 'dense')) return [];
   return [
@@ -81,6 +98,25 @@ function size(settings: Settings): Conflict[] {
   if (large === undefined) return [];
   const { message, bytes } = large;
   return [{ path: ['model', 'layers'], message, hint: 'make the dense layers smaller', tooLargeBytes: bytes }];
+}
+
+/** Checkpoints by the clock lie elsewhere in every run: going back to one would make the weights depend on time. */
+function rollbackTarget(settings: Settings): Conflict[] {
+  if (settings('train', 'onNonFinite') !== 'rollback') return [];
+  const path = ['train', 'onNonFinite'];
+  if (settings('train', 'localSteps') !== undefined) {
+    const message = 'train.onNonFinite: rollback lowers the rate of steps, and with train.localSteps a step is a round';
+    return [{ path, message, hint: 'choose skip or stop' }];
+  }
+  if (settings('checkpoint', 'everySteps') !== undefined) return [];
+  return [
+    {
+      path,
+      message:
+        'train.onNonFinite: rollback needs checkpoint.everySteps: where the run goes back to may not depend on time',
+      hint: 'set checkpoint.everySteps, for example 1000, or choose skip or stop',
+    },
+  ];
 }
 
 function cuts(settings: Settings): Conflict[] {

@@ -46,6 +46,8 @@ test('every form of the contract is read into its spec', () => {
       stop: { tolerance: 1e-6, patience: 5 },
       metric: 'loss',
       keep: 'last',
+      onNonFinite: 'stop',
+      verify: 0,
       shuffle: true,
       seed: 7,
     },
@@ -71,6 +73,8 @@ test('what a job file leaves out is filled in', () => {
     stop: {},
     metric: 'loss',
     keep: 'last',
+    onNonFinite: 'stop',
+    verify: 0,
     shuffle: true,
     seed: 7,
   });

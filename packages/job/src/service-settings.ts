@@ -9,6 +9,24 @@ export function wholeNumber(argument: string, text: string, least: number, most:
   throw refused(argument, `${argument} is ${JSON.stringify(text)}; it must be a whole number ${least}..${most}`);
 }
 
+const BYTE_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+};
+
+/** Bytes as people write them: `500MB`, `2GiB`, `1048576`. */
+export function byteCount(argument: string, text: string): number {
+  const match = /^(\d+(?:\.\d+)?) ?([KMG]i?B|)$/.exec(text);
+  const bytes = Math.floor(Number(match?.[1]) * (BYTE_UNITS[match?.[2] ?? ''] ?? Number.NaN));
+  if (Number.isSafeInteger(bytes)) return bytes;
+  throw refused(argument, `${argument} is ${JSON.stringify(text)}; it must be a size such as 500MB, 2GiB or 1048576`);
+}
+
 /** One of a few words. */
 export function oneOf<Word extends string>(argument: string, text: string, words: readonly Word[]): Word {
   const word = words.find((candidate) => candidate === text);

@@ -50,6 +50,8 @@ export function toJobSpec(file: JobFile): JobSpec {
       },
       metric: train.metric,
       keep: train.keep,
+      onNonFinite: train.onNonFinite,
+      verify: train.verify,
       shuffle: train.shuffle,
       seed: train.seed,
     },

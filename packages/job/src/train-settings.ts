@@ -268,9 +268,49 @@ export const trainSettings = z
           'go on from the last step either way.',
         examples: ['best'],
       }),
-    shuffle: z.boolean().default(true).meta({
-      description: 'Draw the order of samples anew for every epoch; `false` takes them as they stand in the file.',
-    }),
+    onNonFinite: z
+      .enum(['stop', 'rollback', 'skip'])
+      .default('stop')
+      .meta({
+        description:
+          'When the mean gradient or loss of a step is NaN or an infinity, after other workers found the same: `stop` ends the ' +
+          'run, `skip` leaves the update of that step out, `rollback` goes back to the last step of `checkpoint.everySteps` ' +
+          'with half the learning rate, twice at the most. Such numbers never reach the weights.',
+      }),
+    verify: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0)
+      .meta({
+        description:
+          'Share of blocks that a second worker computes too, drawn from the seed; of leases, that share of leases. Where two ' +
+          'workers differ a third decides, and the one that is wrong is named and shut out. Changes no bit of the result.',
+        examples: [0.05],
+      }),
+    shuffle: z
+      .union([
+        z.boolean(),
+        z.strictObject({
+          window: z
+            .int()
+            .min(128)
+            .max(1_000_000_000)
+            .meta({
+              description:
+                'Samples that are mixed at a time, from 64 places of the training split. Each worker holds two such windows. At least ' +
+                'two batches.',
+              examples: [100_000],
+            }),
+        }),
+      ])
+      .default(true)
+      .meta({
+        description:
+          'Draw the order of samples anew for every epoch; `false` takes them as they stand in the file. `true` mixes the whole ' +
+          'training split if its rows take up to 256 MiB, and windows of 64 MiB beyond that.',
+        examples: [true, { window: 100_000 }],
+      }),
     seed: z.int().min(0).max(4_294_967_295).default(7).meta({
       description:
         'Decides first weights, splits and the order of samples. Same job, data and seed: same weights, bit for bit.',

@@ -36,4 +36,13 @@ export type { Routines } from './routines.js';
 export { ORDER_KEYS, sampleOrder, samplePermutation } from './sample-permutation.js';
 export { ALONE, multiplyInPieces, type Team, teamRoutines } from './team-routines.js';
 export { createWasmKernel, isMultiplyAddFused, KERNEL_RESERVED_BYTES, WASM_MEMORY_IMPORT } from './wasm-kernel.js';
+export {
+  countWindows,
+  type EpochWindows,
+  epochWindows,
+  type SampleWindow,
+  sampleAtOf,
+  type WindowCut,
+  windowRows,
+} from './window-order.js';
 export { gradientBytes, scalesOffset, WIRE_FORMATS, type WireFormat, weightBytes } from './wire-format.js';

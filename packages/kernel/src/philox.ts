@@ -15,6 +15,7 @@ export const PHILOX_DOMAIN = {
   gradientRounding: 4,
   splitSamples: 0x53504c54,
   chaos: 0x43484153,
+  verification: 0x56455249,
 } as const;
 
 const NUM_ROUNDS = 10;

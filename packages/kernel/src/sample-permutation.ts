@@ -27,12 +27,15 @@ export interface SampleOrder {
   readonly keys: Uint32Array;
 }
 
-/** @throws RangeError for arguments that `samplePermutation` refuses */
-export function sampleOrder(seed: number, epoch: number, samples: number): SampleOrder {
+/**
+ * @param part 0 for the whole of an epoch; parts of it from 1 on have words of their own
+ * @throws RangeError for arguments that `samplePermutation` refuses
+ */
+export function sampleOrder(seed: number, epoch: number, samples: number, part = 0): SampleOrder {
   if (!Number.isSafeInteger(samples) || samples < 1) {
     throw new RangeError(`samples must be a whole number of at least 1, received ${samples}`);
   }
-  return { bits: Math.max(MIN_BITS, bitsToCount(samples)), keys: roundKeys(seed, epoch) };
+  return { bits: Math.max(MIN_BITS, bitsToCount(samples)), keys: roundKeys(seed, epoch, part) };
 }
 
 /** Half-rounds; each takes two key words. Four already look random with an ideal hash, eight leave room for a quick one. */
@@ -98,14 +101,16 @@ function mix(half: number, key0: number, key1: number): number {
   return hash ^ (hash >>> 16);
 }
 
-function roundKeys(seed: number, epoch: number): Uint32Array {
+function roundKeys(seed: number, epoch: number, part: number): Uint32Array {
   if (!Number.isSafeInteger(epoch) || epoch < 0) {
     throw new RangeError(`epoch must be a whole number in [0, 2^53), received ${epoch}`);
   }
   const key = philoxKey(seed);
   const keys = new Uint32Array(ORDER_KEYS);
-  for (let block = 0; block < keys.length / 4; block++) {
-    const counter = [epoch >>> 0, Math.floor(epoch / 2 ** 32), block, PHILOX_DOMAIN.samplePermutation] as const;
+  const counters = keys.length / 4;
+  for (let block = 0; block < counters; block++) {
+    const word = part * counters + block;
+    const counter = [epoch >>> 0, Math.floor(epoch / 2 ** 32), word, PHILOX_DOMAIN.samplePermutation] as const;
     keys.set(philox4x32(counter, key), 4 * block);
   }
   return keys;

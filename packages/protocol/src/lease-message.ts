@@ -4,10 +4,15 @@ import type { LeaseSettings } from '#training';
 import { type Fields, invalidField } from './fields.js';
 import type { PlainMessage } from './proto-definitions.js';
 
-export function leasesToMessage({ optimizer, schedule, ...rest }: LeaseSettings): PlainMessage {
+export function leasesToMessage({ optimizer, schedule, rollbacks = [], ...rest }: LeaseSettings): PlainMessage {
   const { kind, ...settings } = optimizer;
   const { kind: after, ...shape } = schedule.after;
-  return { ...rest, optimizer: { [kind]: settings }, schedule: { warmup: schedule.warmup, [after]: shape } };
+  return {
+    ...rest,
+    optimizer: { [kind]: settings },
+    schedule: { warmup: schedule.warmup, [after]: shape },
+    rollbacks: rollbacks.map((toStep) => ({ toStep })),
+  };
 }
 
 export function leasesFromMessage(fields: Fields): LeaseSettings {
@@ -17,7 +22,13 @@ export function leasesFromMessage(fields: Fields): LeaseSettings {
     steps: fields.positive('steps'),
     ...(fields.has('clipNorm') ? { clipNorm: fields.finite('clipNorm') } : {}),
     ...(fields.has('l2') ? { l2: fields.finite('l2') } : {}),
+    ...rollbacksFrom(fields),
   };
+}
+
+function rollbacksFrom(fields: Fields): Pick<LeaseSettings, 'rollbacks'> {
+  const rollbacks = fields.messages('rollbacks').map((each) => each.natural('toStep'));
+  return rollbacks.length === 0 ? {} : { rollbacks };
 }
 
 function optimizerFrom(fields: Fields): OptimizerSpec {

@@ -1,5 +1,5 @@
 /** `RunPlan` and the model in it as messages of plan.proto, both ways. */
-import type { InitSpec, LayerSpec, LossSpec, ModelSpec, WireFormat } from '#kernel';
+import type { InitSpec, LayerSpec, LossSpec, ModelSpec, WindowCut, WireFormat } from '#kernel';
 import type { RunPlan } from '#training';
 import { datasetFromMessage, datasetToMessage } from './dataset-message.js';
 import { type Fields, invalidField, inverted } from './fields.js';
@@ -40,10 +40,13 @@ export function planToMessage(plan: RunPlan): PlainMessage {
     parameterCount: plan.parameterCount,
     seed: plan.seed,
     inFileOrder: !plan.shuffle,
+    epochs: plan.epochs,
     batch: plan.batch,
     microBatches: plan.microBatches,
     wire: inverted(wires)[plan.wire],
+    ...(plan.windows === undefined ? {} : { windows: plan.windows }),
     dataset: datasetToMessage(plan.dataset),
+    ...(plan.dataPath === undefined ? {} : { dataPath: plan.dataPath }),
     ...(plan.leases === undefined ? {} : { leases: leasesToMessage(plan.leases) }),
     ...(plan.local === undefined ? {} : { local: localToMessage(plan.local) }),
   };
@@ -58,13 +61,20 @@ export function planFromMessage(fields: Fields): RunPlan {
     parameterCount: fields.positive('parameterCount'),
     seed: fields.natural('seed'),
     shuffle: !fields.flag('inFileOrder'),
+    epochs: fields.positive('epochs'),
     batch: fields.positive('batch'),
     microBatches: fields.positive('microBatches'),
     wire: fields.choice('wire', wires),
+    ...(fields.has('windows') ? { windows: windowsFromMessage(fields.message('windows')) } : {}),
     dataset: datasetFromMessage(fields.message('dataset')),
+    ...(fields.has('dataPath') ? { dataPath: fields.text('dataPath', 4096) } : {}),
     ...(fields.has('leases') ? { leases: leasesFromMessage(fields.message('leases')) } : {}),
     ...(fields.has('local') ? { local: localFromMessage(fields.message('local')) } : {}),
   };
+}
+
+function windowsFromMessage(fields: Fields): WindowCut {
+  return { blockRows: fields.positive('blockRows'), blocks: fields.positive('blocks') };
 }
 
 function modelToMessage(model: ModelSpec): PlainMessage {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { DataSpec, SplitSource } from '#training';
 import { RopeteamError } from '#training';
+import type { BlockSpace } from './block-store.js';
 import { decideFeature, decideTarget, type FeatureKind, type TargetKind } from './column-kinds.js';
 import { encodeTable } from './encode-table.js';
 import type { SourceFile } from './file-bytes.js';
@@ -14,6 +15,8 @@ import { vetRows } from './vet-rows.js';
 export interface ReadingOptions {
   readonly spec: DataSpec;
   resolve(path: string): string | Promise<string>;
+  /** Where what was read goes. */
+  readonly space: BlockSpace;
   readonly signal?: AbortSignal;
   onProgress?(rows: number): void;
 }
@@ -74,6 +77,7 @@ export async function readDataset(options: ReadingOptions): Promise<DatasetReadi
       hash,
       choose,
       problems,
+      space: options.space,
       ...(signal === undefined ? {} : { signal }),
       onProgress: (rows) => options.onProgress?.(rowsBefore + rows),
     });
@@ -98,11 +102,11 @@ export async function readDataset(options: ReadingOptions): Promise<DatasetReadi
   await check(source.delimiter, true);
 
   const accept = async (loaded: LoadedTable): Promise<Samples> => {
-    const strays = await encodeTable(loaded.table, features, target);
-    const vetted = await vetRows(loaded, strays, features, target, spec.missing, problems);
+    const encoded = encodeTable(loaded.table, features, target);
+    const vetted = await vetRows(loaded, encoded, features, target, spec.missing, problems);
     badRows += vetted.badRows;
     droppedRows += vetted.droppedRows;
-    return { loaded, rows: vetted.rows };
+    return { loaded: { ...loaded, table: encoded.table }, rows: vetted.rows };
   };
   const own = async (split: SplitSource): Promise<Samples | undefined> =>
     split.kind === 'fraction'

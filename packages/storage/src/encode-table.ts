@@ -1,56 +1,63 @@
-/** From what a table's cells say to numbers: values, category indexes, class indexes. In place, once per table. */
-import { setImmediate } from 'node:timers/promises';
+/** From what a table's cells say to numbers: values, category indexes, class indexes. Worked out as cells are asked for. */
 import type { Cell } from './cell.js';
 import type { FeatureKind, TargetKind } from './column-kinds.js';
-import { KEPT_TEXTS, type Table, UNUSABLE } from './table.js';
+import { type Table, UNUSABLE } from './table.js';
 
-/** By column, the texts of its first unusable cells by row: what an error message quotes. */
-export type Strays = readonly ReadonlyMap<number, string>[];
+export interface EncodedTable {
+  /** Of the same rows and columns; its cells are numbers, NaN for a missing one and `UNUSABLE` for one that is neither. */
+  readonly table: Table;
+  /** What an unusable cell says, where that is still known: for an error message. */
+  strayText(row: number, column: number): string | undefined;
+}
+
+/** What the cells of one column become. */
+interface ColumnEncoder {
+  encode(stored: number): number;
+  text(stored: number, row: number): string | undefined;
+}
 
 /**
- * Encodes all columns: numbers as they are, words as the index of their category, labels as the index of their class;
- * NaN for a missing cell and `UNUSABLE` for one that is neither.
+ * Encodes all columns: numbers as they are, words as the index of their category, labels as the index of their class.
  * @param features of the table's first columns; the targets follow
  */
-export async function encodeTable(table: Table, features: readonly FeatureKind[], target: TargetKind): Promise<Strays> {
-  const strays: ReadonlyMap<number, string>[] = [];
-  for (const column of table.columns.keys()) {
-    strays.push(encodeColumn(table, column, features[column], target));
-    await setImmediate();
-  }
-  return strays;
+export function encodeTable(table: Table, features: readonly FeatureKind[], target: TargetKind): EncodedTable {
+  const encoders = table.columns.map((_, column) => encoderOf(table, column, features[column], target));
+  return {
+    table: {
+      rows: table.rows,
+      columns: table.columns,
+      cell: (row, column) => encoders[column]!.encode(table.cell(row, column)),
+      line: (row) => table.line(row),
+    },
+    strayText: (row, column) => encoders[column]!.text(table.cell(row, column), row),
+  };
 }
 
-function encodeColumn(
-  table: Table,
-  column: number,
-  feature: FeatureKind | undefined,
-  target: TargetKind,
-): ReadonlyMap<number, string> {
-  if (feature?.kind === 'words') return encodeWords(table, column, feature.categories);
+function encoderOf(table: Table, column: number, feature: FeatureKind | undefined, target: TargetKind): ColumnEncoder {
+  if (feature?.kind === 'words') return wordEncoder(table, column, feature.categories);
   if (feature === undefined && target.kind === 'classification') {
     return target.numeric
-      ? encodeNumericLabels(table, column, target.classes)
-      : encodeWords(table, column, target.classes);
+      ? numericLabelEncoder(table, column, target.classes)
+      : wordEncoder(table, column, target.classes);
   }
   // A column without a dictionary holds its numbers as they are stored.
-  const { texts, strays } = table.columns[column]!;
-  return texts === undefined ? strays : encodeCells(table, column, storedNumber);
+  return table.columns[column]!.texts === undefined
+    ? { encode: (stored) => stored, text: keptTexts(table, column) }
+    : cellEncoder(table, column, storedNumber);
 }
 
-function encodeWords(table: Table, column: number, categories: readonly string[]): ReadonlyMap<number, string> {
-  const indexes = new Map(categories.map((category, index) => [category, index]));
+function wordEncoder(table: Table, column: number, categories: readonly string[]): ColumnEncoder {
   if (table.columns[column]!.texts === undefined) {
     // Too many different texts to be these words; some of them may be, but which ones is no longer known.
-    table.map(column, () => UNUSABLE);
-    return table.columns[column]!.strays;
+    return { encode: () => UNUSABLE, text: keptTexts(table, column) };
   }
-  return encodeCells(table, column, (_, text) => (text === '' ? Number.NaN : (indexes.get(text) ?? UNUSABLE)));
+  const indexes = new Map(categories.map((category, index) => [category, index]));
+  return cellEncoder(table, column, (_, text) => (text === '' ? Number.NaN : (indexes.get(text) ?? UNUSABLE)));
 }
 
-function encodeNumericLabels(table: Table, column: number, classes: readonly string[]): ReadonlyMap<number, string> {
+function numericLabelEncoder(table: Table, column: number, classes: readonly string[]): ColumnEncoder {
   const indexes = new Map(classes.map((label, index) => [Number(label), index]));
-  return encodeCells(table, column, (cell) =>
+  return cellEncoder(table, column, (cell) =>
     cell.kind === 'number' ? (indexes.get(cell.value) ?? UNUSABLE) : storedNumber(cell),
   );
 }
@@ -59,25 +66,21 @@ function storedNumber({ kind, value }: Cell): number {
   return kind === 'word' || kind === 'unusable' ? UNUSABLE : value;
 }
 
-function encodeCells(
-  table: Table,
-  column: number,
-  encode: (cell: Cell, text: string) => number,
-): ReadonlyMap<number, string> {
-  const content = table.columns[column]!;
-  const { texts, cells } = content;
+function cellEncoder(table: Table, column: number, encode: (cell: Cell, text: string) => number): ColumnEncoder {
+  const { texts, cells } = table.columns[column]!;
   if (texts === undefined) {
-    table.map(column, (value) => (value === UNUSABLE ? UNUSABLE : encode(numberCell(value), '')));
-    return content.strays;
+    return {
+      encode: (value) => (value === UNUSABLE ? UNUSABLE : encode(numberCell(value), '')),
+      text: keptTexts(table, column),
+    };
   }
   const values = Float64Array.from(texts, (text, code) => encode(cells[code]!, text));
-  const strays = new Map<number, string>();
-  table.map(column, (code, row) => {
-    const value = values[code]!;
-    if (value === UNUSABLE && strays.size < KEPT_TEXTS) strays.set(row, texts[code]!);
-    return value;
-  });
-  return strays;
+  return { encode: (code) => values[code]!, text: (code) => texts[code] };
+}
+
+function keptTexts(table: Table, column: number): ColumnEncoder['text'] {
+  const { strays } = table.columns[column]!;
+  return (_, row) => strays.get(row);
 }
 
 function numberCell(value: number): Cell {

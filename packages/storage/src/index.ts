@@ -14,6 +14,7 @@ export {
   type SavedCheckpoint,
   saveCheckpoint,
 } from './checkpoint.js';
+export { type DatasetCache, prepareCached } from './dataset-cache.js';
 export { type EventLog, eventsOf, newestEvent, openEventLog } from './event-log.js';
 export type { SourceFile } from './file-bytes.js';
 export { checkInitialWeights, type InitialWeightsFile, readInitialWeights } from './initial-weights-file.js';
@@ -23,8 +24,9 @@ export { type Lead, takeLead } from './lead.js';
 export { type Ledger, type LedgerOptions, type LedgerScan, openLedger, readLedger, scanLedger } from './ledger.js';
 export { loadModel, MODEL_FILES, saveModel, type TrainedModel } from './model-file.js';
 export { type PrepareOptions, prepareDataset } from './prepare-dataset.js';
-export { openPreparedDataset, type PreparedDataset, wholeDataset } from './prepared-dataset.js';
+export { openPreparedDataset, type PreparedDataset, readNearbyShard, wholeDataset } from './prepared-dataset.js';
 export { resolveInside } from './resolve-inside.js';
+export { addRollback, dropCheckpointsBeyond, type Rollback, readRollbacks, standing } from './rollbacks.js';
 export {
   checkFence,
   createRunFolder,

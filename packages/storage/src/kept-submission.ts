@@ -11,6 +11,8 @@ const FORMAT = 'ropeteam-submission/1';
 export interface KeptSubmission extends Omit<Submission, 'runId'> {
   /** ISO 8601. */
   readonly submittedAt: string;
+  /** Files that were not uploaded are below this folder, on the coordinator's machine. */
+  readonly dataRoot?: string;
 }
 
 /**
@@ -18,7 +20,7 @@ export interface KeptSubmission extends Omit<Submission, 'runId'> {
  * @throws RopeteamError STORAGE.WRITE
  */
 export async function keepSubmission(folder: RunFolder, submission: KeptSubmission): Promise<KeptSubmission> {
-  const { jobText, jobFile, submittedAt, files, initFrom } = submission;
+  const { jobText, jobFile, submittedAt, files, initFrom, dataRoot } = submission;
   const uploads = new Set([...files, ...Object.values(initFrom ?? {})].map(({ storedAt }) => dirname(storedAt)));
   let number = 0;
   const keep = async (file: UploadedFile): Promise<UploadedFile> => {
@@ -37,7 +39,8 @@ export async function keepSubmission(folder: RunFolder, submission: KeptSubmissi
     await syncFolder(folder.uploadsPath);
     failpoint('after-upload-kept');
     const from = weights === undefined ? {} : { initFrom: { weights, ...(model === undefined ? {} : { model }) } };
-    const result: KeptSubmission = { jobText, jobFile, submittedAt, files: kept, ...from };
+    const place = dataRoot === undefined ? {} : { dataRoot };
+    const result: KeptSubmission = { jobText, jobFile, submittedAt, files: kept, ...place, ...from };
     // Names alone: the folder may be moved.
     const text = JSON.stringify({ format: FORMAT, ...result }, (key, value: unknown) =>
       key === 'storedAt' ? basename(String(value)) : value,

@@ -1,5 +1,6 @@
 /** Two arrays, samples and labels, as a table: the labels are its targets, each number of a sample is a feature. */
 import { type ArrayHeader, arrayError, type MoreBytes } from './array-header.js';
+import type { BlockSpace } from './block-store.js';
 import { MAX_CLASSES } from './column-kinds.js';
 import type { SourceFile } from './file-bytes.js';
 import type { ChosenColumns, Header, NamedColumn } from './header.js';
@@ -26,6 +27,7 @@ export async function loadArrays(
       {
         readHeader,
         hash,
+        ...(options.space === undefined ? {} : { space: options.space }),
         ...(signal === undefined ? {} : { signal }),
         ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
       },
@@ -44,7 +46,7 @@ export async function loadArrays(
   };
   const columns = options.choose(header, problems);
   if (columns === undefined) return { delimiter: ',', table: undefined, brokenRows: 0 };
-  const table = arrayTable(x, y, columns);
+  const table = arrayTable(x, y, columns, options.space);
   return { file: x.file, labelsFile: y.file, delimiter: ',', header, columns, table, brokenRows: 0 };
 }
 
@@ -55,9 +57,10 @@ function labelNames(target: readonly string[], { file, width }: LoadedArray): re
 }
 
 /** Features stay in the array they were read into; only the labels get a dictionary. */
-function arrayTable(x: LoadedArray, y: LoadedArray, { features, targets }: ChosenColumns): Table {
+function arrayTable(x: LoadedArray, y: LoadedArray, { features, targets }: ChosenColumns, space?: BlockSpace): Table {
   const labels = buildTable(
     targets.map((column) => ({ ...column, index: column.index - x.width, limit: MAX_CLASSES + 1 })),
+    space,
   );
   const cells: string[] = [];
   for (let row = 0; row < y.rows; row++) {
@@ -72,7 +75,6 @@ function arrayTable(x: LoadedArray, y: LoadedArray, { features, targets }: Chose
     columns: [...features.map((column) => featureContent(column, x.rows)), ...targetTable.columns],
     cell: (row, column) =>
       column < numFeatures ? usable(x.at(row, sources[column]!)) : targetTable.cell(row, column - numFeatures),
-    map: (column, change) => targetTable.map(column - numFeatures, change),
     line: (row) => row + 1,
   };
 }

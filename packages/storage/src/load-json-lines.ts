@@ -33,7 +33,7 @@ export async function loadJsonLines(named: SourceFile, options: LoadOptions): Pr
   const columns = problems.fatalCount > 0 ? undefined : options.choose(header, problems);
   if (columns === undefined) return useless(brokenRows);
 
-  const builder = buildTable(tableColumns(columns, spec));
+  const builder = buildTable(tableColumns(columns, spec), options.space);
   const chosen = [...columns.features, ...columns.targets];
   const goesOn = whileWorthwhile(spec, problems);
   const cells: (string | number)[] = header.cells.map(() => '');

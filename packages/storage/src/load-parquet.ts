@@ -33,7 +33,7 @@ export async function loadParquet(named: SourceFile, options: LoadOptions): Prom
   for await (const _ of readBytes(file, { hash, ...(signal === undefined ? {} : { signal }) }));
   await decoded;
 
-  const builder = buildTable(tableColumns(columns, spec));
+  const builder = buildTable(tableColumns(columns, spec), options.space);
   const cells: (string | number)[] = header.cells.map(() => '');
   let rows = 0;
   for await (const group of parquet.groups(chosen.map(({ name }) => name))) {

@@ -1,6 +1,7 @@
 /** Reads a CSV file into a table: header, columns, rows. What is wrong with it goes to `problems`. */
 import type { Hash } from 'node:crypto';
 import type { DataSpec } from '#training';
+import type { BlockSpace } from './block-store.js';
 import { MAX_CLASSES } from './column-kinds.js';
 import { type CsvRecord, countCells, delimiterName, guessDelimiter, readRecords } from './csv-records.js';
 import { emptyFile, type SourceFile } from './file-bytes.js';
@@ -34,6 +35,8 @@ export interface LoadOptions {
   /** Picks the columns, or adds to `problems` and returns undefined. */
   choose(header: Header, problems: Problems): ChosenColumns | undefined;
   readonly problems: Problems;
+  /** Where cells go; absent: they stay in memory. */
+  readonly space?: BlockSpace;
   readonly signal?: AbortSignal;
   /** Called now and then with the number of rows read so far. */
   readonly onProgress?: (rows: number) => void;
@@ -67,7 +70,7 @@ export async function loadTable(file: SourceFile, options: LoadOptions): Promise
     } else if (header === undefined) {
       header = { file, line, cells: cells.map((cell) => cell.trim()) };
       columns = options.choose(header, problems);
-      builder = columns && buildTable(tableColumns(columns, spec));
+      builder = columns && buildTable(tableColumns(columns, spec), options.space);
     } else if (cells.length !== header.cells.length) {
       const [firstLine = ''] = text.split('\n', 1);
       const reason = `${cells.length} columns, expected ${header.cells.length}: ${excerpt(firstLine)}`;

@@ -1,22 +1,27 @@
 /** From the files a job names to encoded, split, checksummed shards. */
 import { mkdir } from 'node:fs/promises';
-import type { DataSpec, DatasetInfo, ShardInfo, SplitName } from '#training';
-import { RopeteamError } from '#training';
+import type { DataSpec, DatasetInfo, JobSpec, ShardInfo, SplitName } from '#training';
+import { RopeteamError, resolveWindows } from '#training';
+import { openBlockSpace } from './block-store.js';
 import { type DatasetReading, type ReadingOptions, readDataset, type Samples } from './dataset-reading.js';
 import { countFeatures, encodeSample, fitPreprocessing } from './fit-preprocessing.js';
 import { openPreparedDataset, type PreparedDataset, writeDatasetInfo, writeShards } from './prepared-dataset.js';
-import { splitSamples } from './split-samples.js';
+import { type ClassIndexes, classIndexes, splitSamples } from './split-samples.js';
 
 export interface PrepareOptions {
   readonly spec: DataSpec;
   /** Of the split: a whole number in [0, 2⁵³). */
   readonly seed: number;
+  /** How training samples will be ordered: decides their shards. Absent: as for a set that is held whole. */
+  readonly order?: Pick<JobSpec['train'], 'shuffle' | 'batch'>;
   /** A path as the job writes it -> a file that can be read. May refuse by throwing. */
   resolve(path: string): string | Promise<string>;
   /** Where the shard files go; made when missing. */
   readonly directory: string;
   /** Size of a shard at the most (one sample at the least). Default 4 MiB. */
   readonly shardBytes?: number;
+  /** Cells held in memory at the most while files are read; beyond that they go to disk. Default 64 MiB. */
+  readonly readingBytes?: number;
   readonly signal?: AbortSignal;
   /** Rows read so far, over all files. */
   onProgress?(rows: number): void;
@@ -29,7 +34,7 @@ type SamplesBySplit = Readonly<Record<SplitName, Samples>>;
 
 /**
  * Reads, checks, encodes, splits and scales a data set and writes its shards. The same files, spec and seed give the same
- * bytes. Cells are held in memory meanwhile, 8 bytes each. Samples of a split keep the order of their file.
+ * bytes. Cells, 8 bytes each, are in memory meanwhile, or on disk if they are many. Samples of a split keep the order of their file.
  *
  * What a column holds and which task it is: see `column-kinds.ts`. Categories and classes come from all rows of
  * `data.source`, scaling and means from its training samples alone. Regression targets stay as they are.
@@ -38,7 +43,9 @@ type SamplesBySplit = Readonly<Record<SplitName, Samples>>;
 export async function prepareDataset(options: PrepareOptions): Promise<PreparedDataset> {
   const { spec, directory, signal } = options;
   checkSpec(spec);
-  const reading = await readDataset(readingOptions(options));
+  await mkdir(directory, { recursive: true });
+  using space = openBlockSpace(directory, options.readingBytes);
+  const reading = await readDataset({ ...readingOptions(options), space });
   const { features, target } = reading;
   const samples = splitRows(reading, spec, options.seed);
   checkCounts(samples, spec);
@@ -47,11 +54,16 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
   const { preprocessing, warnings } = await fitPreprocessing(table, features, samples.train.rows, spec);
   const featureCount = countFeatures(preprocessing);
   const targetCount = columns.targets.length;
-  await mkdir(directory, { recursive: true });
   const shards: ShardInfo[] = [];
   for (const split of SPLITS) {
     const { loaded, rows } = samples[split];
-    const written = await writeShards(directory, options.shardBytes ?? DEFAULT_SHARD_BYTES, signal, {
+    const { order } = options;
+    const rowFloats = featureCount + targetCount;
+    const windows =
+      split === 'train' && order !== undefined ? resolveWindows(order, rows.length, rowFloats).windows : undefined;
+    const shardRows =
+      windows?.blockRows ?? Math.max(1, Math.floor((options.shardBytes ?? DEFAULT_SHARD_BYTES) / (rowFloats * 4)));
+    const written = await writeShards(directory, shardRows, signal, {
       split,
       samples: rows.length,
       featureCount,
@@ -87,7 +99,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
   return openPreparedDataset(directory);
 }
 
-function readingOptions(options: PrepareOptions): ReadingOptions {
+function readingOptions(options: PrepareOptions): Omit<ReadingOptions, 'space'> {
   const { spec, signal } = options;
   return {
     spec,
@@ -106,11 +118,18 @@ function splitRows(reading: DatasetReading, spec: DataSpec, seed: number): Sampl
     validation: share(spec.split.validation),
     test: share(spec.split.test),
     seed,
-    ...(target.kind === 'classification'
-      ? { classes: rows.map((row) => loaded.table.cell(row, features.length)) }
-      : {}),
+    ...(target.kind === 'classification' ? { classes: classesOf(target.classes.length) } : {}),
   });
-  const fromSource = (part: Uint32Array): Samples => ({ loaded, rows: part.map((sample) => rows[sample]!) });
+  function classesOf(count: number): ClassIndexes {
+    const classes = classIndexes(rows.length, count);
+    for (let sample = 0; sample < rows.length; sample++)
+      classes[sample] = loaded.table.cell(rows[sample]!, features.length);
+    return classes;
+  }
+  const fromSource = (part: Uint32Array): Samples => {
+    for (let at = 0; at < part.length; at++) part[at] = rows[part[at]!]!; // in place: there may be very many
+    return { loaded, rows: part };
+  };
   return {
     train: fromSource(parts.train),
     validation: reading.validation ?? fromSource(parts.validation),

@@ -1,9 +1,9 @@
 /** A prepared data set's folder: shard files and `dataset.json`, which is written last and says that all are there. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DatasetInfo, ShardInfo, SplitName } from '#training';
 import { failpoint, RopeteamError } from '#training';
-import { readWholeFile, sha256OfParts, writeError, writeFileAtomically } from './atomic-file.js';
+import { errorCodeOf, readWholeFile, sha256OfParts, writeError, writeFileAtomically } from './atomic-file.js';
 import { encodeShard, shardFileName } from './shard-file.js';
 
 export interface PreparedDataset {
@@ -13,7 +13,7 @@ export interface PreparedDataset {
 }
 
 const FORMAT = 'ropeteam-dataset/1';
-const INFO_FILE = 'dataset.json';
+export const INFO_FILE = 'dataset.json';
 
 /** Samples of one split and how to encode them. */
 export interface ShardSource {
@@ -36,7 +36,7 @@ export async function openPreparedDataset(directory: string): Promise<PreparedDa
     async readShard(split, index) {
       const name = shardFileName(split, index);
       try {
-        return await readFile(join(directory, name));
+        return await readFile(join(directory, name)); // checked by whoever decodes it
       } catch (cause) {
         throw new RopeteamError('DATA.SHARD', { shard: name }, `shard ${name} cannot be read from ${directory}`, {
           cause,
@@ -46,14 +46,23 @@ export async function openPreparedDataset(directory: string): Promise<PreparedDa
   };
 }
 
+/** More than this is not read through before a run goes on: that would take longer than a second. */
+const MOST_CHECKED_BYTES = 256 * 2 ** 20;
+
 /**
- * What an earlier coordinator prepared, if all of it is there with the right bytes; undefined otherwise.
+ * What was prepared before, if all of it is there with the right bytes; undefined otherwise. Of much data only the sizes of
+ * the files are looked at, unless `check` asks for all.
  *
  * Workers check each shard too; but they could only give up, and here the data can still be prepared again.
  */
-export async function wholeDataset(directory: string): Promise<PreparedDataset | undefined> {
+export async function wholeDataset(directory: string, check?: 'all'): Promise<PreparedDataset | undefined> {
   try {
     const dataset = await openPreparedDataset(directory);
+    const { shards } = dataset.info;
+    for (const { split, index, bytes } of shards) {
+      if ((await sizeOf(join(directory, shardFileName(split, index)))) !== bytes) return undefined;
+    }
+    if (check !== 'all' && shards.reduce((sum, { bytes }) => sum + bytes, 0) > MOST_CHECKED_BYTES) return dataset;
     for (const { split, index, sha256 } of dataset.info.shards) {
       if ((await sha256OfParts([await dataset.readShard(split, index)])) !== sha256) return undefined;
     }
@@ -65,25 +74,48 @@ export async function wholeDataset(directory: string): Promise<PreparedDataset |
   }
 }
 
-/** Writes the shards of one split, none larger than `shardBytes` unless a single sample is. */
+/**
+ * A shard's bytes, if they can be read from this folder; undefined where it is none of this machine. Nothing but a regular
+ * file of the right size is read: the folder's name came from somebody else.
+ */
+export async function readNearbyShard(directory: string, shard: ShardInfo): Promise<Uint8Array | undefined> {
+  const path = join(directory, shardFileName(shard.split, shard.index));
+  try {
+    const status = await stat(path);
+    return status.isFile() && status.size === shard.bytes ? await readFile(path) : undefined;
+  } catch {
+    return undefined; // it is fetched instead, and whoever has it says what is wrong with it
+  }
+}
+
+/** Undefined for a file that is not there. */
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (errorCodeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Writes the shards of one split, all but the last of so many rows. */
 export async function writeShards(
   directory: string,
-  shardBytes: number,
+  shardRows: number,
   signal: AbortSignal | undefined,
   source: ShardSource,
 ): Promise<readonly ShardInfo[]> {
   const { split, samples, featureCount, targetCount } = source;
-  const perShard = Math.max(1, Math.floor(shardBytes / ((featureCount + targetCount) * 4)));
   const shards: ShardInfo[] = [];
-  for (let begin = 0; begin < samples; begin += perShard) {
+  for (let begin = 0; begin < samples; begin += shardRows) {
     signal?.throwIfAborted();
-    const end = Math.min(samples, begin + perShard);
+    const end = Math.min(samples, begin + shardRows);
     const features = new Float32Array((end - begin) * featureCount);
     const targets = new Float32Array((end - begin) * targetCount);
     for (let sample = begin; sample < end; sample++) source.encode(sample, features, targets, sample - begin);
     const { info, bytes } = encodeShard(shards.length, { split, begin, end, features, targets });
     const path = join(directory, shardFileName(split, info.index));
-    await writeFile(path, bytes, { flush: true }).catch((cause: unknown) => {
+    await writeFile(path, bytes).catch((cause: unknown) => {
       throw writeError(path, cause);
     });
     shards.push(info);

@@ -10,6 +10,7 @@ import {
   type MoreBytes,
   widthOf,
 } from './array-header.js';
+import { type BlockSpace, openBlockSpace } from './block-store.js';
 import { type BytesOptions, readBytes, type SourceFile } from './file-bytes.js';
 
 /** Samples of one array; each is a row of `width` numbers. */
@@ -23,6 +24,8 @@ export interface LoadedArray {
 }
 
 export interface ArrayOptions extends BytesOptions {
+  /** Where the numbers go; absent: they stay in memory. */
+  readonly space?: BlockSpace;
   readHeader(file: SourceFile, bytes: Buffer): ArrayHeader | MoreBytes;
   onProgress?(rows: number): void;
 }
@@ -48,7 +51,7 @@ export async function readArray(file: SourceFile, options: ArrayOptions): Promis
           needs = header.needs;
         } else {
           checkShape(file, header.shape);
-          sink = arraySink(file, header);
+          sink = arraySink(file, header, options.space ?? openBlockSpace(undefined));
           sink.write(begun.subarray(header.offset));
         }
       }
@@ -68,13 +71,14 @@ interface ArraySink {
   finish(): LoadedArray;
 }
 
-function arraySink(file: SourceFile, header: ArrayHeader): ArraySink {
+function arraySink(file: SourceFile, header: ArrayHeader, space: BlockSpace): ArraySink {
   const { type, littleEndian, shape } = header;
   const width = widthOf(shape);
   const total = shape[0]! * width;
   const shift = Math.max(0, Math.floor(Math.log2(BLOCK_NUMBERS / width)));
   const blockLength = width << shift;
-  const blocks: ArrayNumbers[] = [];
+  const blocks = space.open((length) => type.allocate(length));
+  let block: ArrayNumbers = type.allocate(0);
   let filled = 0;
   let rest: Buffer = Buffer.alloc(0);
 
@@ -82,13 +86,13 @@ function arraySink(file: SourceFile, header: ArrayHeader): ArraySink {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     for (let taken = 0; taken < numbers; ) {
       const at = filled % blockLength;
-      if (at === 0) blocks.push(type.allocate(Math.min(blockLength, total - filled)));
-      const block = blocks[blocks.length - 1]!;
+      if (at === 0) block = type.allocate(Math.min(blockLength, total - filled));
       const count = Math.min(block.length - at, numbers - taken);
       if (type === ARRAY_TYPES.uint8) block.set(bytes.subarray(taken, taken + count), at);
       else for (let n = 0; n < count; n++) block[at + n] = type.read(view, (taken + n) * type.bytes, littleEndian);
       taken += count;
       filled += count;
+      if (at + count === block.length) blocks.push(block);
     }
   };
 
@@ -113,7 +117,7 @@ function arraySink(file: SourceFile, header: ArrayHeader): ArraySink {
         shape,
         rows: shape[0]!,
         width,
-        at: (row, column) => blocks[row >>> shift]![(row & mask) * width + column]!,
+        at: (row, column) => blocks.get(row >>> shift)[(row & mask) * width + column]!,
       };
     },
   };

@@ -2,11 +2,13 @@
 import { PHILOX_DOMAIN, type PhiloxKey, philox4x32, philoxKey } from '#kernel';
 import type { SplitName } from '#training';
 
+export type ClassIndexes = Uint8Array | Uint16Array | Uint32Array;
+
 export interface SplitRequest {
   /** N. */
   readonly samples: number;
   /** Class index of each sample [N], or undefined to split without regard to classes. */
-  readonly classes?: Uint32Array;
+  readonly classes?: ClassIndexes;
   /** Shares of N in [0, 1). */
   readonly validation: number;
   readonly test: number;
@@ -22,7 +24,7 @@ export interface SplitRequest {
  */
 export function splitSamples(request: SplitRequest): Readonly<Record<SplitName, Uint32Array>> {
   const { samples, seed } = request;
-  const classes = request.classes ?? new Uint32Array(samples);
+  const classes = request.classes ?? new Uint8Array(samples);
   const counts = countClasses(classes);
   const validationCount = partSize(request.validation, samples, samples - 1);
   const testCount = partSize(request.test, samples, samples - 1 - validationCount);
@@ -30,20 +32,29 @@ export function splitSamples(request: SplitRequest): Readonly<Record<SplitName, 
   const left = counts.map((count, index) => count - validation[index]!);
   const test = allot(counts, left, testCount);
 
-  const keys = drawKeys(samples, philoxKey(seed));
   const part = new Uint8Array(samples); // 0 training, 1 validation, 2 test
-  for (const [index, members] of membersByClass(classes, counts).entries()) {
-    const sorted = Float64Array.from(members, (sample) => keys[sample]!).sort();
-    const inValidation = validation[index]!;
-    const inTest = test[index]!;
-    const validationBelow = sorted[inValidation] ?? Number.POSITIVE_INFINITY;
-    const testBelow = sorted[inValidation + inTest] ?? Number.POSITIVE_INFINITY;
-    for (const sample of members) {
-      const key = keys[sample]!;
-      part[sample] = key < validationBelow ? 1 : key < testBelow ? 2 : 0;
+  const sizes = [samples, 0, 0];
+  if (validationCount + testCount > 0) {
+    const keyOf = keysOf(samples, philoxKey(seed));
+    const drawn = counts.map((_, index) => validation[index]! + test[index]!);
+    const smallest = smallestKeys(classes, counts, drawn, keyOf);
+    for (let sample = 0; sample < samples; sample++) {
+      const index = classes[sample]!;
+      const sorted = smallest[index]!;
+      const own = keyOf(sample);
+      const validationBelow = sorted[validation[index]!] ?? Number.POSITIVE_INFINITY;
+      const testBelow = sorted[drawn[index]!] ?? Number.POSITIVE_INFINITY;
+      const chosen = own < validationBelow ? 1 : own < testBelow ? 2 : 0;
+      part[sample] = chosen;
+      sizes[0]!--;
+      sizes[chosen]!++;
     }
   }
-  const pick = (wanted: number) => Uint32Array.from(indexesWhere(part, wanted));
+  const pick = (wanted: number): Uint32Array => {
+    const indexes = new Uint32Array(sizes[wanted]!);
+    for (let sample = 0, at = 0; sample < samples; sample++) if (part[sample] === wanted) indexes[at++] = sample;
+    return indexes;
+  };
   return { train: pick(0), validation: pick(1), test: pick(2) };
 }
 
@@ -75,20 +86,63 @@ function allot(counts: readonly number[], available: readonly number[], total: n
   return given;
 }
 
+/** Up to so many keys are kept, 32 MB, instead of worked out twice: drawing them is a third of a split. */
+const MOST_KEPT_KEYS = 2 ** 22;
+
+function keysOf(samples: number, key: PhiloxKey): (sample: number) => number {
+  if (samples > MOST_KEPT_KEYS) return (sample) => drawKey(sample, key);
+  const keys = new Float64Array(samples);
+  for (let sample = 0; sample < samples; sample++) keys[sample] = drawKey(sample, key);
+  return (sample) => keys[sample]!;
+}
+
+/** Of 2⁵³ equally likely ones. */
+const MOST_KEY = 2 ** 53;
+
+/**
+ * By class, the smallest keys of its samples, sorted: one more than are drawn, or all there are.
+ *
+ * Hardly one is kept that is not among the smallest: a split of 100 million samples would else take a gigabyte. How many lie
+ * below a bound is a matter of chance; too few, and the bound goes up.
+ */
+function smallestKeys(
+  classes: ClassIndexes,
+  counts: readonly number[],
+  drawn: readonly number[],
+  keyOf: (sample: number) => number,
+): readonly Float64Array[] {
+  for (let generosity = 1; ; generosity *= 4) {
+    const bounds = counts.map((count, index) => {
+      const wanted = drawn[index]! + 1;
+      return (MOST_KEY * (wanted + generosity * (8 + 6 * Math.sqrt(wanted)))) / Math.max(1, count);
+    });
+    const found = counts.map(
+      (count, index) => new Float64Array(Math.min(count, Math.ceil((bounds[index]! / MOST_KEY) * count * 1.5) + 64)),
+    );
+    const sizes = counts.map(() => 0);
+    for (let sample = 0; sample < classes.length; sample++) {
+      const index = classes[sample]!;
+      const own = keyOf(sample);
+      if (own < bounds[index]! && sizes[index]! < found[index]!.length) found[index]![sizes[index]!++] = own;
+    }
+    const isEnough = counts.every(
+      (count, index) =>
+        sizes[index] === count || (sizes[index]! > drawn[index]! && sizes[index]! < found[index]!.length),
+    );
+    if (isEnough) return found.map((keys, index) => keys.subarray(0, sizes[index]).sort());
+  }
+}
+
 /**
  * 53 random bits for each sample. Should two samples of a class ever draw the same at a part's edge, both go to the next
  * part: one sample fewer here, and still the same on every machine.
  */
-function drawKeys(samples: number, key: PhiloxKey): Float64Array {
-  const keys = new Float64Array(samples);
-  for (let sample = 0; sample < samples; sample++) {
-    const [high, low] = philox4x32([sample, 0, 0, PHILOX_DOMAIN.splitSamples], key);
-    keys[sample] = high * 2 ** 21 + (low >>> 11);
-  }
-  return keys;
+function drawKey(sample: number, key: PhiloxKey): number {
+  const [high, low] = philox4x32([sample, 0, 0, PHILOX_DOMAIN.splitSamples], key);
+  return high * 2 ** 21 + (low >>> 11);
 }
 
-function countClasses(classes: Uint32Array): number[] {
+function countClasses(classes: ClassIndexes): number[] {
   const counts: number[] = [];
   for (const index of classes) {
     while (counts.length <= index) counts.push(0);
@@ -97,16 +151,8 @@ function countClasses(classes: Uint32Array): number[] {
   return counts;
 }
 
-function membersByClass(classes: Uint32Array, counts: readonly number[]): readonly Uint32Array[] {
-  const members = counts.map((count) => new Uint32Array(count));
-  const filled = counts.map(() => 0);
-  for (let sample = 0; sample < classes.length; sample++) {
-    const index = classes[sample]!;
-    members[index]![filled[index]!++] = sample;
-  }
-  return members;
-}
-
-function* indexesWhere(values: Uint8Array, wanted: number): Generator<number> {
-  for (let index = 0; index < values.length; index++) if (values[index] === wanted) yield index;
+/** An array of class indexes, each as narrow as they are. */
+export function classIndexes(samples: number, classes: number): ClassIndexes {
+  if (classes <= 2 ** 8) return new Uint8Array(samples);
+  return classes <= 2 ** 16 ? new Uint16Array(samples) : new Uint32Array(samples);
 }

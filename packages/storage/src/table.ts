@@ -1,9 +1,10 @@
 /**
- * The cells of a table in memory while its columns are being understood: 8 bytes a cell, row after row.
+ * The cells of a table while its columns are being understood: 8 bytes a cell, row after row, in a `BlockStore`.
  *
  * A column is a dictionary of its different texts until it has more of them than a column of words may have; from there
  * on only its numbers are kept. So whether a column holds words or numbers is decided at the end, in one pass.
  */
+import { type BlockSpace, openBlockSpace } from './block-store.js';
 import { type Cell, readCell, trimCell } from './cell.js';
 
 /** In a finished number column: a cell that is no number. (Missing is NaN.) */
@@ -38,8 +39,6 @@ export interface Table {
   readonly columns: readonly ColumnContent[];
   /** Code in a column with a dictionary; else the number, NaN for missing or `UNUSABLE`. */
   cell(row: number, column: number): number;
-  /** Overwrites the cells of a column. */
-  map(column: number, change: (value: number, row: number) => number): void;
   /** Line of the file the row begins in, from 1. */
   line(row: number): number;
 }
@@ -57,13 +56,20 @@ interface ColumnState extends ColumnContent {
   cells: Cell[];
   counts: Record<Cell['kind'], number>;
   strays: Map<number, string>;
+  /** Rows before this one hold codes of a dictionary that was dropped, and `dropped` the number of each code. */
+  droppedAt: number;
+  dropped: Float64Array;
 }
 
-export function buildTable(columns: readonly TableColumn[]): TableBuilder {
+const NOTHING_DROPPED = new Float64Array(0);
+
+/** @param space where its cells go; absent: they stay in memory */
+export function buildTable(columns: readonly TableColumn[], space?: BlockSpace): TableBuilder {
   const width = columns.length + 1;
   const shift = Math.max(0, Math.floor(Math.log2(BLOCK_CELLS / width)));
   const mask = (1 << shift) - 1;
-  const blocks: Float64Array[] = [];
+  const store = (space ?? openBlockSpace(undefined)).open((length) => new Float64Array(length));
+  let block = new Float64Array(width << shift);
   let rows = 0;
 
   const states = columns.map(
@@ -74,25 +80,33 @@ export function buildTable(columns: readonly TableColumn[]): TableBuilder {
       cells: [],
       counts: { number: 0, missing: 0, unusable: 0, word: 0 },
       strays: new Map(),
+      droppedAt: 0,
+      dropped: NOTHING_DROPPED,
     }),
   );
 
+  /** Of rows that were added, as they were stored. */
+  const stored = (row: number, column: number): number => {
+    const from = row >>> shift === rows >>> shift ? block : store.get(row >>> shift);
+    return from[(row & mask) * width + column]!;
+  };
+
   /** From codes to numbers: the column has too many different texts to be words. */
   const dropDictionary = (state: ColumnState, position: number): void => {
-    for (let row = 0; row < rows; row++) {
-      const block = blocks[row >>> shift]!;
-      const at = (row & mask) * width + position;
-      const code = block[at]!;
-      const cell = state.cells[code]!;
-      block[at] = storedValue(cell);
-      if (isStray(cell)) keepStray(state, row, state.texts![code]!);
+    if (state.cells.some(isStray)) {
+      for (let row = 0; row < rows && state.strays.size < KEPT_TEXTS; row++) {
+        const code = stored(row, position);
+        if (isStray(state.cells[code]!)) keepStray(state, row, state.texts![code]!);
+      }
     }
+    state.droppedAt = rows;
+    state.dropped = Float64Array.from(state.cells, storedValue);
     state.texts = undefined;
     state.codes = new Map();
     state.cells = [];
   };
 
-  const store = (state: ColumnState, position: number, text: string): number => {
+  const storeText = (state: ColumnState, position: number, text: string): number => {
     if (state.texts !== undefined) {
       const known = state.codes.get(text);
       if (known !== undefined) {
@@ -124,40 +138,35 @@ export function buildTable(columns: readonly TableColumn[]): TableBuilder {
       state.counts.number++;
       return value;
     }
-    const stored = store(state, position, String(value));
-    if (state.texts !== undefined) state.codes.set(value, stored);
-    return stored;
+    const code = storeText(state, position, String(value));
+    if (state.texts !== undefined) state.codes.set(value, code);
+    return code;
   };
 
   return {
     add(cells, line) {
-      let block = blocks[rows >>> shift];
-      if (block === undefined) {
-        block = new Float64Array(width << shift);
-        blocks.push(block);
-      }
       const base = (rows & mask) * width;
       for (let position = 0; position < states.length; position++) {
         const state = states[position]!;
         const cell = cells[state.column.index]!;
         block[base + position] =
-          typeof cell === 'number' ? storeNumber(state, position, cell) : store(state, position, trimCell(cell));
+          typeof cell === 'number' ? storeNumber(state, position, cell) : storeText(state, position, trimCell(cell));
       }
       block[base + states.length] = line;
       rows++;
+      if ((rows & mask) !== 0) return;
+      store.push(block);
+      block = new Float64Array(width << shift);
     },
     finish: () => ({
       rows,
       columns: states,
-      cell: (row, column) => blocks[row >>> shift]![(row & mask) * width + column]!,
-      line: (row) => blocks[row >>> shift]![(row & mask) * width + states.length]!,
-      map(column, change) {
-        for (let row = 0; row < rows; row++) {
-          const block = blocks[row >>> shift]!;
-          const at = (row & mask) * width + column;
-          block[at] = change(block[at]!, row);
-        }
+      cell(row, column) {
+        const value = stored(row, column);
+        const { droppedAt, dropped } = states[column]!;
+        return row < droppedAt ? dropped[value]! : value;
       },
+      line: (row) => stored(row, states.length),
     }),
   };
 }

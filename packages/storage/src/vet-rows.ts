@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { DataSpec } from '#training';
 import { explainNotANumber } from './cell.js';
 import type { FeatureKind, TargetKind } from './column-kinds.js';
-import type { Strays } from './encode-table.js';
+import type { EncodedTable } from './encode-table.js';
 import type { LoadedTable } from './load-table.js';
 import type { Problem, Problems } from './problems.js';
 import { UNUSABLE } from './table.js';
@@ -22,13 +22,13 @@ export interface VettedRows {
 /** Looks at every cell of an encoded table; what is wrong goes to `problems`. */
 export async function vetRows(
   loaded: LoadedTable,
-  strays: Strays,
+  encoded: EncodedTable,
   features: readonly FeatureKind[],
   target: TargetKind,
   missing: DataSpec['missing'],
   problems: Problems,
 ): Promise<VettedRows> {
-  const { table } = loaded;
+  const { table } = encoded;
   const width = table.columns.length;
   const turn = Math.max(1, Math.floor(CELLS_A_TURN / width));
   const rows = new Uint32Array(table.rows);
@@ -50,7 +50,7 @@ export async function vetRows(
         if (!drop) problems.add(missingProblem(loaded, row, position, isTarget));
       } else {
         bad = true;
-        problems.add(unusableProblem(loaded, row, position, strays[position]?.get(row), features, target));
+        problems.add(unusableProblem(loaded, row, position, encoded.strayText(row, position), features, target));
       }
     }
     if (bad) badRows++;

@@ -15,6 +15,7 @@ import {
   STEP_BUCKETS,
   unknownYet,
 } from './registry.js';
+import { type TroubleMetrics, troubleMetrics } from './trouble-metrics.js';
 
 export interface CommittedStep {
   /** Weight version after the step. */
@@ -40,7 +41,7 @@ const gradientOutcomes = ['accepted', 'duplicate', 'conflicting', 'stale'] as co
 const lossReasons = ['closed', 'silent'] as const;
 const itemFailures = ['failed', 'incomplete', 'refused'] as const;
 const queueCalls = ['announce', 'hand_back', 'withdraw', 'observe'] as const;
-const workerStates = ['connected', 'ready', 'draining'] as const;
+const workerStates = ['connected', 'ready', 'draining', 'quarantined'] as const;
 const grains = ['step', 'run'] as const;
 const failureReasons = ['nonfinite', 'poison_block', 'stopped', 'storage', 'redis', 'input', 'other'] as const;
 const runStates = [
@@ -64,7 +65,7 @@ export type WorkerState = (typeof workerStates)[number];
 export type WireByteSource = () => { readonly received: number; readonly sent: number };
 export type WorkerSource = () => readonly { readonly worker: string; readonly state: WorkerState }[];
 
-export interface CoordinatorMetrics extends MetricsRegistry {
+export interface CoordinatorMetrics extends MetricsRegistry, TroubleMetrics {
   runStateChanged(state: RunSummary['state']): void;
   runBegun(run: BegunRun): void;
   runFailed(code: ErrorCode): void;
@@ -100,6 +101,7 @@ export function createCoordinatorMetrics(build: Build): CoordinatorMetrics {
     ...runMetrics(parts),
     ...stepMetrics(parts),
     ...workMetrics(parts),
+    ...troubleMetrics(parts),
     ...checkpointMetrics(parts),
     ...queueMetrics(parts, (text) => {
       libraryText = text;
@@ -356,10 +358,15 @@ function sources({ gauge, counter }: Parts) {
   gauge('ropeteam_world_size', 'Workers in the current generation', [], function collect() {
     this.set(workers().length);
   });
-  gauge('ropeteam_workers', 'Connected workers: not in a run, ready for it, or leaving', ['state'], function collect() {
-    const now = workers();
-    for (const state of workerStates) this.set({ state }, now.filter((one) => one.state === state).length);
-  });
+  gauge(
+    'ropeteam_workers',
+    'Connected workers: not in a run, ready for it, leaving, or shut out for a while',
+    ['state'],
+    function collect() {
+      const now = workers();
+      for (const state of workerStates) this.set({ state }, now.filter((one) => one.state === state).length);
+    },
+  );
   gauge(
     'ropeteam_worker_sample_seconds',
     'Computing time for one sample of each connected worker’s last block or lease',

@@ -33,6 +33,8 @@ export interface WorkerMetrics extends MetricsRegistry {
   weightsReceived(version: number): void;
   payload(direction: (typeof directions)[number], bytes: number): void;
   shardFetched(bytes: number): void;
+  /** A step's rows were waited for. */
+  dataAwaited(waitedMs: number): void;
   /** Shards that a computation reads: how many were there, and how many had to be fetched or waited for. */
   shardsNeeded(needed: { readonly held: number; readonly fetched: number }): void;
 }
@@ -70,6 +72,10 @@ export function createWorkerMetrics(build: Build, threads: number): WorkerMetric
   );
   const shards = counter('ropeteam_worker_shards_fetched_total', 'Shards fetched from the coordinator');
   const shardBytes = counter('ropeteam_worker_shard_bytes_total', 'Bytes of fetched shards');
+  const dataWait = counter(
+    'ropeteam_worker_data_wait_seconds_total',
+    'Time a block or lease waited for its training rows to be fetched',
+  );
   const lookups = counter(
     'ropeteam_worker_shard_lookups_total',
     'Shards that computations read: held already, or to be fetched first',
@@ -109,6 +115,7 @@ export function createWorkerMetrics(build: Build, threads: number): WorkerMetric
       shardBytes.inc(bytes);
       payload.inc({ direction: 'received' }, bytes);
     },
+    dataAwaited: (waitedMs) => dataWait.inc(waitedMs / 1000),
     shardsNeeded: ({ held, fetched }) => {
       lookups.inc({ outcome: 'held' }, held);
       lookups.inc({ outcome: 'fetched' }, fetched);

@@ -7,33 +7,34 @@
 import type { LossSums } from '#kernel';
 import { addLossSums } from '#kernel';
 import { fillWindow } from './announce-steps.js';
-import {
-  endAtOnce,
-  failNonFinite,
-  finishIfMeasured,
-  isMeasured,
-  judge,
-  measureRestored,
-  startMeasuring,
-} from './end-run.js';
+import { endAtOnce, finishIfMeasured, isMeasured, judge, measureRestored, startMeasuring } from './end-run.js';
 import { metricsOf, NO_SUMS } from './epoch-metrics.js';
-import { announceAgain, checkOrder, giveUpOn, handBackHeldBy, reissue, take } from './held-items.js';
+import { announceAgain, checkOrder, giveUpOn, handBackHeldBy, take } from './held-items.js';
 import { step as toStep } from './identities.js';
 import { commitLease, receiptOfLease, refuseLease } from './leases.js';
 import type { EvaluationReceipt, GradientReceipt, LeaseReceipt } from './messages.js';
+import { applyPolicy, confirmFirst, failNonFinite } from './non-finite.js';
+import { withDuration, withRace } from './pace.js';
 import { foldTree } from './reduction-tree.js';
+import { reissue } from './reissue.js';
 import { endsEpoch } from './run-shape.js';
-import type { RunEffect, RunInput, RunState } from './run-state.js';
-import { withItem, withoutHolder } from './run-state.js';
+import type { ItemState, NonFinite, RunEffect, RunInput, RunState } from './run-state.js';
+import { holdersOf, withItem, withoutHolder } from './run-state.js';
+import { doubt, hear, opinionOf, proofOf, withUnproven } from './second-opinions.js';
 import { publish, publishIfNeeded, sendWhatIsMissing } from './send-versions.js';
+import { copyForStragglers, copyWhatIsLate } from './stragglers.js';
 import { evaluationKey, gradientKey, leaseKey, versionOf } from './work-items.js';
 
 type Advance = readonly [RunState, readonly RunEffect[]];
 type AnyReceipt = GradientReceipt | LeaseReceipt | EvaluationReceipt;
 
+/** Committed blocks whose receipts are kept for copies that come late. */
+const RECENT_BLOCKS = 64;
+
 /** The run after one input, and what is to be done about it, in order. */
-export function advanceRun(now: RunState, input: RunInput): Advance {
-  if (now.phase === 'ended') return [now, afterTheEnd(input)];
+export function advanceRun(before: RunState, input: RunInput): Advance {
+  if (before.phase === 'ended') return [before, afterTheEnd(input)];
+  const now = 'atMs' in input && input.atMs !== undefined ? { ...before, clockMs: input.atMs } : before;
   switch (input.kind) {
     case 'started':
       // A resumed run may have its last step behind it already, or the rule that ended it.
@@ -58,13 +59,13 @@ export function advanceRun(now: RunState, input: RunInput): Advance {
       return receive(now, evaluationKey(input.receipt.version, input.receipt.split, input.receipt.part), input.receipt);
     case 'averaged':
       if (now.phase !== 'averaging' || input.step !== now.version) return [now, []];
-      return input.finite ? commit(now) : failNonFinite(now);
+      return input.finite ? commit({ ...now, skippedInARow: 0 }) : notFinite(now, input.trouble);
     case 'adopted':
       return adopted(now, input);
     case 'restored':
       return now.phase === 'restoring' ? measureRestored(now) : [now, []];
     case 'tick':
-      return checkOrder(now);
+      return then(checkOrder(now), copyWhatIsLate);
     case 'stalled':
       return announceAgain(now);
     case 'stop-requested':
@@ -109,26 +110,60 @@ function afterTheEnd(input: RunInput): readonly RunEffect[] {
 
 function receive(now: RunState, key: string, receipt: AnyReceipt): Advance {
   const held = now.items.get(key);
-  if (held === undefined) return [now, [{ kind: 'count', outcome: 'stale' }]];
-  if (held.receipt !== undefined) return [now, countSecond(held.receipt, receipt)];
-  const { holder } = held;
-  // A copy came from somebody else: the present holder need not wait with it any longer.
-  const freed: readonly RunEffect[] =
-    holder === undefined || holder.worker === receipt.worker
-      ? []
-      : [{ kind: 'release', itemId: holder.itemId, worker: holder.worker }];
-  const done = withItem(now, key, { ...withoutHolder(held), receipt });
-  return then([done, [{ kind: 'count', outcome: 'accepted' }, ...freed]], proceed);
+  if (held === undefined) return [now, countLate(now.recent.get(key), receipt)];
+  if (held.receipt !== undefined) return receiveSecond(now, held, held.receipt, receipt);
+  if (held.opinions !== undefined)
+    return hear(now, held, receipt, (state, asked) => accept(state, key, asked, receipt));
+  return accept(now, key, held, receipt);
 }
 
-/** What comes a second time is never added, and a gradient with other bits than the first is told: they must be equal. */
-function countSecond(counted: AnyReceipt, dropped: AnyReceipt): readonly RunEffect[] {
-  const differs = 'block' in counted && 'block' in dropped && counted.gradientHash !== dropped.gradientHash;
+function accept(now: RunState, key: string, held: ItemState, receipt: AnyReceipt): Advance {
+  const { worker } = receipt;
+  // Whoever else has it need not wait with it any longer.
+  const freed = holdersOf(held)
+    .filter((holder) => holder.worker !== worker)
+    .map((holder): RunEffect => ({ kind: 'release', itemId: holder.itemId, worker: holder.worker }));
+  const { others: _, opinions: __, ...single } = held;
+  const done = withItem(now, key, { ...withoutHolder(single), receipt });
+  const paced = { ...withUnproven(done, worker, held.item), pace: paceAfter(now, held, receipt) };
+  return then([paced, [{ kind: 'count', outcome: 'accepted' }, ...freed]], proceed);
+}
+
+/** How long it took, and where two were at it for that reason, who was first. */
+function paceAfter(now: RunState, held: ItemState, { worker }: AnyReceipt): RunState['pace'] {
+  if (held.item.kind === 'evaluation' || held.since === undefined) return now.pace;
+  const won = withRace(now.pace, worker, 'won');
+  const [slow] = held.copied === true ? (held.others ?? []) : [];
+  if (slow !== undefined && slow.worker !== worker) return withRace(won, slow.worker, 'beaten');
+  return withDuration(won, now.clockMs - Math.max(held.since, now.versionSince));
+}
+
+/** What comes a second time is never added; other bits than the first are told, and a third worker says who is right. */
+function receiveSecond(now: RunState, held: ItemState, counted: AnyReceipt, second: AnyReceipt): Advance {
+  const effects = countLate(counted, second);
+  const differs = effects.length > 1 || ('steps' in counted && proofOf(counted) !== proofOf(second));
+  // What is being averaged can't be taken back; `countLate` has told of it.
+  if (!differs || now.phase !== 'training' || counted.worker === second.worker) return [now, effects];
+  const [state, more] = doubt(now, held, [opinionOf(counted), opinionOf(second)], 'disagreement');
+  return [state, [...effects, ...more]];
+}
+
+/** A copy of what is in, or was committed a while ago. */
+function countLate(counted: AnyReceipt | undefined, late: AnyReceipt): readonly RunEffect[] {
+  if (counted === undefined) return [{ kind: 'count', outcome: 'stale' }];
+  const differs = 'block' in counted && 'block' in late && counted.gradientHash !== late.gradientHash;
   if (!differs) return [{ kind: 'count', outcome: 'duplicate' }];
   return [
     { kind: 'count', outcome: 'conflicting' },
-    { kind: 'gradients-disagree', counted, dropped },
+    { kind: 'gradients-disagree', counted, dropped: late },
   ];
+}
+
+/** The step's mean or loss is not finite: that is made sure of, and then the job's policy holds. */
+function notFinite(now: RunState, trouble: NonFinite | undefined): Advance {
+  if (now.stoppedBy === 'user') return endAtOnce(now);
+  if (now.confirming !== now.version) return confirmFirst(now);
+  return applyPolicy(now, trouble, commit);
 }
 
 /** Does what the receipts that are in allow: judge an epoch, average a step, finish. */
@@ -149,15 +184,24 @@ function averageIfComplete(now: RunState): Advance {
   return [{ ...now, phase: 'averaging' }, [{ kind: 'average', step: now.version, receipts }]];
 }
 
-function commit(now: RunState): Advance {
+/** @param skipped the update was left out, and with it what the step's samples add to the epoch */
+function commit(now: RunState, skipped?: NonFinite): Advance {
   const receipts = receiptsOfStep(now) ?? [];
   const sums = sumsOfStep(receipts, now.shape.microBatches);
   const version = toStep(now.version + 1);
   const items = new Map([...now.items].filter(([, held]) => versionOf(held.item) >= version));
-  const epochSums = addLossSums(now.epochSums, sums);
-  const state: RunState = { ...now, version, items, phase: 'training', epochSums };
-  const committed: RunEffect = { kind: 'committed', step: now.version, receipts, sums };
-  return afterCommit(state, [committed]);
+  const epochSums = skipped === undefined ? addLossSums(now.epochSums, sums) : now.epochSums;
+  const { confirming: _, openStep: __, ...rest } = now;
+  const recent = new Map([
+    ...[...now.recent].slice(-RECENT_BLOCKS),
+    ...receipts.map((receipt) => [gradientKey(receipt.step, receipt.block), receipt] as const),
+  ]);
+  const advanced = { version, items, phase: 'training', epochSums, versionSince: now.clockMs, recent } as const;
+  const committed: RunEffect = {
+    ...{ kind: 'committed', step: now.version, receipts, sums },
+    ...(skipped === undefined ? {} : { skipped }),
+  };
+  return afterCommit({ ...rest, ...advanced }, [committed]);
 }
 
 function adopted(now: RunState, { step, outcome }: RunInput & { kind: 'adopted' }): Advance {
@@ -168,7 +212,9 @@ function adopted(now: RunState, { step, outcome }: RunInput & { kind: 'adopted' 
     return now.stoppedBy === 'user' && refused[0].phase !== 'ended' ? then(refused, endAtOnce) : refused;
   }
   const [state, effects] = commitLease(now, receipt);
-  return state.phase === 'ended' ? [state, effects] : afterCommit(state, effects);
+  // Its first step was not finite: the version is what it was, and the end of an epoch was judged before.
+  if (state.version > now.version) return afterCommit(state, effects);
+  return then([state, effects], state.stoppedBy === 'user' ? endAtOnce : goOn);
 }
 
 /** What workers need of the new version goes out first, then records are written, then the run goes on. */
@@ -187,13 +233,17 @@ function announceMissing(now: RunState): Advance {
 
 function endEpoch(now: RunState): Advance {
   const epoch = now.version / now.shape.stepsPerEpoch - 1;
+  if (now.epochSums.sampleCount === 0) {
+    const nothing = { learningRate: Number.NaN, gradientNorm: Number.NaN, loss: Number.NaN };
+    return failNonFinite(now, nothing, `; every step of epoch ${epoch + 1} was left out`);
+  }
   const train = metricsOf(now.epochSums, now.task, now.targetCount);
   return goOn({ ...now, epochSums: NO_SUMS, lastEpoch: { epoch, train }, judging: true });
 }
 
 function goOn(now: RunState): Advance {
   if (now.version >= now.shape.steps) return startMeasuring(now);
-  return then(then(fillWindow(now), publishIfNeeded), proceed);
+  return then(then(then(fillWindow(now), publishIfNeeded), copyForStragglers), proceed);
 }
 
 function then([state, effects]: Advance, next: (state: RunState) => Advance): Advance {

@@ -6,6 +6,7 @@ import type { RunShape } from './run-shape.js';
 import { endsEpoch, evaluationItems, samplesOfStep } from './run-shape.js';
 import type { RunEffect, RunState } from './run-state.js';
 import { averageItem } from './run-state.js';
+import { isDrawn } from './second-opinions.js';
 import type { GradientItem, LeaseItem, WorkerItem, WorkItem } from './work-items.js';
 import { itemKey } from './work-items.js';
 
@@ -18,7 +19,7 @@ export const WINDOW_STEPS = 4;
 const REFILL_AT_STEPS = 1;
 
 /** The gradient items of one step, cut for so many workers. */
-export function gradientItems(shape: RunShape, step: number, workers: number): readonly GradientItem[] {
+export function gradientItems(shape: RunShape, step: number, workers: number, issue = 0): readonly GradientItem[] {
   return cutBlocks(shape.microBatches, Math.max(1, workers)).map((block) => ({
     kind: 'gradient' as const,
     run: shape.run,
@@ -26,16 +27,16 @@ export function gradientItems(shape: RunShape, step: number, workers: number): r
     step: toStep(step),
     ...samplesOfStep(shape, step),
     block,
-    issue: 0,
+    issue,
   }));
 }
 
 /** The lease that begins at a step; at most `most` steps long, see `leaseEnd`. */
-export function leaseItem(shape: RunShape, first: number, most: number): LeaseItem {
+export function leaseItem(shape: RunShape, first: number, most: number, issue = 0): LeaseItem {
   const { run, fence } = shape;
   const end = leaseEnd(shape, first, most);
   const { epoch } = samplesOfStep(shape, first);
-  return { kind: 'lease', run, fence, step: toStep(first), end, epoch, issue: 0 };
+  return { kind: 'lease', run, fence, step: toStep(first), end, epoch, issue };
 }
 
 /**
@@ -49,19 +50,27 @@ export function fillWindow(state: RunState): readonly [RunState, readonly RunEff
   const items = new Map(state.items);
   const added: WorkItem[] = [];
   const open = (item: WorkerItem): void => {
-    items.set(itemKey(item), { item, failedOn: [] });
+    const asked = isDrawn(state, item) ? { opinions: [] } : {};
+    items.set(itemKey(item), { item, failedOn: [], ...asked });
     added.push(item);
   };
   let { announced } = state;
   const openEvaluation = (): void => {
     if (endsEpoch(state.shape, announced))
-      for (const item of evaluationItems(state.shape, announced, 'validation')) open(item);
+      for (const item of evaluationItems(state.shape, announced, 'validation'))
+        open({ ...item, issue: state.firstIssue });
   };
-  if (state.plan.grain === 'run') {
+  // What comes after a step that is made from blocks for once is announced when that is done.
+  if (state.openStep !== undefined) {
+    if (announced > state.openStep) return [state, []];
+    for (const item of gradientItems(state.shape, announced, state.workers, state.firstIssue)) open(item);
+    added.push(averageItem(state.shape, toStep(announced)));
+    announced++;
+  } else if (state.plan.grain === 'run') {
     let leases = [...items.values()].filter(({ item }) => item.kind === 'lease').length;
     for (; leases < state.openLeases && announced < state.shape.steps; leases++) {
       openEvaluation();
-      const lease = leaseItem(state.shape, announced, state.plan.stepsPerLease);
+      const lease = leaseItem(state.shape, announced, state.plan.stepsPerLease, state.firstIssue);
       open(lease);
       announced = lease.end;
     }
@@ -70,7 +79,7 @@ export function fillWindow(state: RunState): readonly [RunState, readonly RunEff
     const begin = announced;
     for (; announced < end; announced++) {
       openEvaluation();
-      for (const item of gradientItems(state.shape, announced, state.workers)) open(item);
+      for (const item of gradientItems(state.shape, announced, state.workers, state.firstIssue)) open(item);
     }
     if (announced > begin) added.push(averageItem(state.shape, toStep(announced - 1)));
   }

@@ -2,10 +2,11 @@
  * Whether the records of a ledger can be those of one training: each question answered record by record, from the job and
  * the data set's size alone. The chain of hashes is checked where the file is read; this asks what the lines say.
  */
-import { microBatchRange } from '#kernel';
+import { microBatchRange, type WindowCut } from '#kernel';
 import type { JobSpec } from './job-spec.js';
 import type { LedgerRecord } from './ledger-record.js';
 import { rateOfStep } from './local-steps.js';
+import { MOST_ROLLBACKS } from './non-finite.js';
 import { foldTree } from './reduction-tree.js';
 import { type RunShape, samplesOfStep } from './run-shape.js';
 import { startSampleCount } from './sample-count.js';
@@ -21,6 +22,7 @@ export interface LedgerGround {
   readonly train: JobSpec['train'];
   readonly shape: Pick<RunShape, 'batch' | 'microBatches' | 'stepsPerEpoch' | 'steps' | 'local'> & {
     readonly samples: { readonly train: number };
+    readonly windows?: WindowCut;
   };
 }
 
@@ -84,17 +86,31 @@ export function checkSamples(records: Records, { train, shape }: LedgerGround): 
 export function checkFigures(records: Records, { train, shape }: LedgerGround): readonly LedgerProblem[] {
   return each(records, (record) => {
     const { step, blocks, samples, loss, learningRate } = record;
-    const rate = rateOfStep(train, shape, step);
-    const sum = sumOfBlocks(record, shape.microBatches);
+    const { rollbacks = [], skipped } = record;
+    const rate = rateOfStep(train, shape, step, rollbacks);
+    const sum = skipped === undefined ? sumOfBlocks(record, shape.microBatches) : loss * samples;
     const counted = blocks.reduce((total, block) => total + block.samples, 0);
     return [
       ...(samples === counted ? [] : [`it says ${samples} samples, its blocks have ${counted}`]),
       ...(sum === undefined || sum / samples === loss
         ? []
         : [`its loss is ${loss}, the sums of its blocks make it ${sum / samples}`]),
+      ...problemsOfPolicy(record, train),
       ...(learningRate === rate ? [] : [`its learning rate is ${learningRate}, the schedule's is ${rate}`]),
     ];
   });
+}
+
+/** A step is left out, or a run goes back, only where the job says so. */
+function problemsOfPolicy({ skipped, rollbacks = [], step }: LedgerRecord, train: JobSpec['train']): readonly string[] {
+  return [
+    ...(skipped === undefined || train.onNonFinite === 'skip'
+      ? []
+      : [`step ${step} was left out, and train.onNonFinite is ${train.onNonFinite}`]),
+    ...(rollbacks.length === 0 || (train.onNonFinite === 'rollback' && rollbacks.length <= MOST_ROLLBACKS)
+      ? []
+      : [`it says that the run went back ${rollbacks.length} times, and train.onNonFinite is ${train.onNonFinite}`]),
+  ];
 }
 
 function problemsOfBlocks(record: LedgerRecord, microBatches: number): readonly string[] {

@@ -1,8 +1,7 @@
-/** How epochs are judged and runs end: the last measurement, the user's stop, a gradient that is not finite. */
+/** How epochs are judged and runs end: the last measurement, the user's stop. */
 
 import type { SplitName } from './dataset.js';
 import { metricsOf } from './epoch-metrics.js';
-import { RopeteamError, toEnvelope } from './errors.js';
 import type { FinalMetrics, Metrics } from './events.js';
 import { figuresOf, withoutClasses } from './figures.js';
 import { step as toStep } from './identities.js';
@@ -132,20 +131,6 @@ function finishUnmeasured(now: RunState): Advance {
         metrics: { ...(train === undefined ? {} : { train }), ...(validation === undefined ? {} : { validation }) },
       },
     ],
-  ];
-}
-
-/** A mean gradient with NaN or an infinity never reaches the weights: the run ends before the update. */
-export function failNonFinite(now: RunState): Advance {
-  const error = new RopeteamError(
-    'RUN.NONFINITE',
-    { step: now.version },
-    `the mean gradient of step ${now.version} holds NaN or an infinity; the weights were left as they were before it`,
-    { hint: 'lower the learning rate, or set train.clipNorm' },
-  );
-  return [
-    { ...now, phase: 'ended', items: new Map() },
-    [{ kind: 'withdraw' }, ...releaseAll(now), { kind: 'fail', error: toEnvelope(error) }],
   ];
 }
 

@@ -24,12 +24,20 @@ export interface ErrorFacts {
   'DATA.TOO_FEW': { readonly samples: number };
   'DATA.LIMIT': { readonly file: string; readonly limit: number };
   'DATA.SHARD': { readonly shard: string };
+  /** A data file was changed while it was read, or is not what the run was begun with. */
+  'DATA.CHANGED': { readonly file: string };
   'MODEL.INIT': { readonly file: string };
   'MODEL.SHAPE': { readonly layer: string };
   'MODEL.TOO_LARGE': { readonly bytes: number };
   'RUN.UNKNOWN': { readonly run: string };
   'RUN.EXISTS': { readonly run: string };
-  'RUN.NONFINITE': { readonly step: number };
+  'RUN.NONFINITE': {
+    readonly step: number;
+    /** The first block and the first parameter that hold such a number, where they are known. */
+    readonly block?: string;
+    readonly tensor?: string;
+    readonly learningRate?: number;
+  };
   'RUN.POISON_BLOCK': {
     readonly step: number;
     readonly block: string;
@@ -58,6 +66,8 @@ export interface ErrorFacts {
   'COORD.CRASH_LOOP': { readonly times: number };
   /** A step that was made again after a crash has other weights than the ledger recorded. */
   'INTEGRITY.REPLAY': { readonly step: number };
+  /** Workers compute different bits for the same item, and no two of them agree. */
+  'INTEGRITY.DISAGREEMENT': { readonly step: number; readonly block: string; readonly workers: string };
   /** TLS files that cannot be used. */
   'AUTH.CERTIFICATE': { readonly file: string };
   /** A connection that could not be made because of TLS. */
@@ -178,5 +188,14 @@ export function exitCodeOf(code: ErrorCode): 1 | 2 | 3 {
 export function isOutsideFailure(code: string): boolean {
   const [area] = code.split('.', 1);
   if (area === 'RUN') return code === 'RUN.FAILED' || code === 'RUN.POISON_BLOCK' || code === 'RUN.STOPPED';
-  return area === 'STORAGE' || area === 'REDIS' || area === 'COORD' || area === 'COORDINATOR' || area === 'ENVIRONMENT';
+  // Shards can be prepared again, and a file put back.
+  if (code === 'DATA.SHARD' || code === 'DATA.CHANGED') return true;
+  return (
+    code === 'INTEGRITY.DISAGREEMENT' ||
+    area === 'STORAGE' ||
+    area === 'REDIS' ||
+    area === 'COORD' ||
+    area === 'COORDINATOR' ||
+    area === 'ENVIRONMENT'
+  );
 }

@@ -72,6 +72,22 @@ export type RunEventBody =
       readonly job: string;
     }
   | {
+      readonly event: 'data_progressed';
+      /** Of all files, so far. */
+      readonly rows: number;
+    }
+  | {
+      readonly event: 'data_prepared';
+      /** Of all splits. */
+      readonly samples: number;
+      /** Of the shards on disk. */
+      readonly bytes: number;
+      readonly shards: number;
+      readonly seconds: number;
+      /** An earlier run had prepared the same. */
+      readonly reused: boolean;
+    }
+  | {
       readonly event: 'run_started';
       readonly job: string;
       readonly seed: number;
@@ -149,6 +165,57 @@ export type RunEventBody =
       readonly event: 'workers_measured';
       readonly seconds: number;
       readonly workers: readonly WorkerMeasure[];
+    }
+  /** The step's mean gradient or loss is not finite: its update was left out (`train.onNonFinite: skip`). */
+  | {
+      readonly event: 'step_skipped';
+      readonly step: number;
+      readonly epoch: number;
+      readonly samples: number;
+      readonly learningRate: number;
+      /** Where the first such number is, and the figures, in words. */
+      readonly reason: string;
+    }
+  /** A step is not finite: the run went back, and goes on with half the learning rate (`train.onNonFinite: rollback`). */
+  | {
+      readonly event: 'run_rolled_back';
+      /** The step that is not finite. */
+      readonly step: number;
+      /** Committed steps it goes on from; those after it are undone. */
+      readonly toStep: number;
+      /** Epochs that stay finished. */
+      readonly toEpoch: number;
+      /** How often by now. */
+      readonly times: number;
+      readonly reason: string;
+    }
+  /** A worker gets no work for a while, and longer each time. */
+  | {
+      readonly event: 'worker_quarantined';
+      readonly worker: string;
+      readonly reason: string;
+      readonly seconds: number;
+      /** What it contributed since a second worker last found the same as it: the newest, as `step.block`. */
+      readonly unproven: readonly string[];
+    }
+  /** `train.verify` is set and only one worker is there: nothing can be compared. Told once for each time that begins. */
+  | { readonly event: 'verification_idle'; readonly reason: string }
+  /** What a worker had for too long was given to another too; the first result counts. */
+  | {
+      readonly event: 'block_copied';
+      readonly item: string;
+      readonly worker: string;
+      readonly reason: string;
+    }
+  /** The norm of a mean gradient lies far outside of what it was lately. */
+  | {
+      readonly event: 'gradient_outlier';
+      readonly step: number;
+      readonly gradientNorm: number;
+      /** Median of the last steps. */
+      readonly usual: number;
+      /** Distance from it, in median absolute deviations. */
+      readonly deviations: number;
     }
   | {
       readonly event: 'epoch_finished';

@@ -59,6 +59,60 @@ test.each(['dies', 'fails'] as const)(
   },
 );
 
+test('F6 deaths over a block are excused while workers die that did not have it, and not for ever', () => {
+  const deaths = (elsewhere: number, over: number) =>
+    runAfter((now) => {
+      const item = blockOfStep0(now, 0);
+      const idle = Array.from(
+        { length: elsewhere },
+        (_, at): RunInput => ({ kind: 'worker-lost', worker: workerId(`i${at}`) }),
+      );
+      const killed = Array.from({ length: over }, (_, at): RunInput[] => {
+        const worker = workerId(`w${at}`);
+        return [
+          { kind: 'item-taken', itemId: itemId(item), token: `t${at}`, worker },
+          { kind: 'worker-lost', worker },
+        ];
+      });
+      return [...idle, ...killed.flat()];
+    })[0].phase;
+  expect(deaths(0, 3)).toBe('ended');
+  expect(deaths(1, 5)).toBe('training');
+  expect(deaths(1, 6)).toBe('ended');
+  expect(deaths(9, 14)).toBe('training');
+  expect(deaths(9, 15)).toBe('ended');
+});
+
+test('F6 what happened a minute ago elsewhere excuses nothing', () => {
+  const [state] = runAfter((now) => {
+    const item = blockOfStep0(now, 0);
+    const killed = [0, 1, 2].flatMap((at): RunInput[] => {
+      const worker = workerId(`w${at}`);
+      return [
+        { kind: 'item-taken', itemId: itemId(item), token: `t${at}`, worker },
+        { kind: 'worker-lost', worker },
+      ];
+    });
+    return [{ kind: 'worker-lost', worker: workerId('idle') }, { kind: 'tick', atMs: 61_000 }, ...killed];
+  });
+  expect(state.phase).toBe('ended');
+});
+
+test('F5 a block that threw on a worker is put into the queue for another when the same takes it again', () => {
+  const [state, effects] = runAfter((now) => {
+    const item = blockOfStep0(now, 0);
+    const worker = workerId('w1');
+    const again = itemId({ ...item, issue: 1 });
+    return [
+      { kind: 'item-taken', itemId: itemId(item), token: 't0', worker },
+      { kind: 'item-failed', itemId: itemId(item), worker, message: 'out of bounds' },
+      { kind: 'item-taken', itemId: again, token: 't1', worker },
+    ];
+  });
+  expect(state.phase).toBe('training');
+  expect(effects).toContainEqual(expect.objectContaining({ kind: 'copy', reason: 'elsewhere' }));
+});
+
 test('a worker that fails over a block again and again ends the run at the fifth time, not at the third', () => {
   expect(failuresOn(['w1', 'w1', 'w1', 'w1'], 'fails')[0].phase).toBe('training');
   const [state, effects] = failuresOn(['w1', 'w1', 'w1', 'w1', 'w1'], 'fails');
@@ -75,7 +129,7 @@ function receiptOf(item: GradientItem, worker: string, gradientHash: string): Ru
   return { kind: 'gradient-received', receipt };
 }
 
-test('a second gradient of a block with other bits is told with both workers and never counted', () => {
+test('F21 a second gradient of a block with other bits is told with both workers, and a third worker is asked', () => {
   const [state, effects] = runAfter((now) => {
     const item = blockOfStep0(now, 2);
     return [receiptOf(item, 'w1', 'aa'), receiptOf(item, 'w2', 'bb')];
@@ -83,8 +137,40 @@ test('a second gradient of a block with other bits is told with both workers and
   expect(effects).toMatchObject([
     { kind: 'count', outcome: 'conflicting' },
     { kind: 'gradients-disagree', counted: { worker: 'w1', gradientHash: 'aa' }, dropped: { worker: 'w2' } },
+    { kind: 'announce', items: [{ block: { begin: 2 }, issue: 1 }] },
+    { kind: 'copy', reason: 'disagreement' },
   ]);
-  expect([...state.items.values()].flatMap(({ receipt }) => receipt?.worker ?? [])).toEqual(['w1']);
+  expect([...state.items.values()].flatMap(({ receipt }) => receipt ?? [])).toEqual([]);
+});
+
+test.each([
+  { first: 'aa', second: 'bb', third: 'aa', liar: 'w2' },
+  { first: 'bb', second: 'aa', third: 'aa', liar: 'w1' },
+])('F21 whichever of two results came first, the third decides: $first, $second, $third names $liar', (given) => {
+  const [state, effects] = runAfter((now) => {
+    const item = blockOfStep0(now, 2);
+    return [
+      { kind: 'workers-changed', workers: 3 },
+      receiptOf(item, 'w1', given.first),
+      receiptOf(item, 'w2', given.second),
+      receiptOf(item, 'w3', given.third),
+    ];
+  });
+  expect(effects).toContainEqual(expect.objectContaining({ kind: 'distrust', worker: given.liar }));
+  expect(effects).toContainEqual({ kind: 'count', outcome: 'accepted' });
+  const counted = [...state.items.values()].flatMap(({ receipt }) => (receipt === undefined ? [] : [receipt]));
+  expect(counted).toMatchObject([{ worker: 'w3', gradientHash: given.third }]);
+});
+
+test('F21 two workers that never agree end the run by name, not by chance', () => {
+  const [state, effects] = runAfter((now) => {
+    const item = blockOfStep0(now, 2);
+    return ['aa', 'bb', 'cc', 'dd', 'ee', 'ff'].map((hash, at) => receiptOf(item, at % 2 === 0 ? 'w1' : 'w2', hash));
+  });
+  expect(state.phase).toBe('ended');
+  expect(effects.find((effect) => effect.kind === 'fail')).toMatchObject({
+    error: { code: 'INTEGRITY.DISAGREEMENT', facts: { workers: 'w1, w2', block: '0.2-4' } },
+  });
 });
 
 test('a second gradient of a block with the same bits is a duplicate and nothing worse', () => {

@@ -54,14 +54,14 @@ export const FAILPOINTS = {
 
 export type FailpointName = keyof typeof FAILPOINTS.coordinator | keyof typeof FAILPOINTS.worker;
 
-type Action = 'kill' | 'stop';
+type Action = 'kill' | 'stop' | 'flip';
 
 interface Armed {
   readonly hit: number;
   readonly action: Action;
 }
 
-let armed: { readonly points: ReadonlyMap<string, Armed>; readonly act: (action: Action) => void } | undefined;
+let armed: { readonly points: ReadonlyMap<string, Armed>; readonly act: (action: 'kill' | 'stop') => void } | undefined;
 const hits = new Map<string, number>();
 
 /** Passes a place. Costs one comparison while nothing is armed. */
@@ -69,20 +69,31 @@ export function failpoint(name: FailpointName): void {
   if (armed !== undefined) pass(name, armed);
 }
 
+/** Whether what is computed at this place is to be made wrong: a test's worker with a broken memory. */
+export function spoils(name: FailpointName): boolean {
+  if (armed === undefined) return false;
+  const point = armed.points.get(name);
+  return point?.action === 'flip' && (hits.get(name) ?? 0) >= point.hit;
+}
+
 /**
  * Arms places for the rest of this process: `after-average:3:kill,before-rename:1:stop`: name, which time it is passed (from
- * 1), and what happens then.
+ * 1), and what happens then. `flip` makes a worker compute wrong from then on, see `spoils`.
  * @param act ends or freezes this process at once
  * @throws RopeteamError USAGE.ARGUMENT for a name that is not in the list, and anywhere in production
  */
-export function armFailpoints(text: string, production: boolean, act: (action: Action) => void): void {
+export function armFailpoints(text: string, production: boolean, act: (action: 'kill' | 'stop') => void): void {
   if (production) throw refused('is for tests, and refused where NODE_ENV is production');
   const points = new Map<string, Armed>();
   for (const one of text.split(',')) {
     const [name = '', hit = '1', action = 'kill', ...more] = one.trim().split(':');
     if (!isFailpoint(name)) throw refused(`names ${JSON.stringify(name)}, which is no failpoint`);
-    if (!/^[1-9]\d{0,8}$/.test(hit) || !(action === 'kill' || action === 'stop') || more.length > 0)
-      throw refused(`has ${JSON.stringify(one)}, expected name:time:kill or name:time:stop`);
+    if (
+      !/^[1-9]\d{0,8}$/.test(hit) ||
+      !(action === 'kill' || action === 'stop' || action === 'flip') ||
+      more.length > 0
+    )
+      throw refused(`has ${JSON.stringify(one)}, expected name:time:kill, name:time:stop or name:time:flip`);
     points.set(name, { hit: Number(hit), action });
   }
   armed = { points, act };
@@ -93,7 +104,7 @@ function pass(name: FailpointName, { points, act }: NonNullable<typeof armed>): 
   if (point === undefined) return;
   const count = (hits.get(name) ?? 0) + 1;
   hits.set(name, count);
-  if (count === point.hit) act(point.action);
+  if (count === point.hit && point.action !== 'flip') act(point.action);
 }
 
 function isFailpoint(name: string): name is FailpointName {

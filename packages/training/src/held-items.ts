@@ -1,35 +1,34 @@
 /** What happens to an item whose holder died, failed or must make room. */
-import { RopeteamError, toEnvelope } from './errors.js';
 import { step as toStep, type WorkerId } from './identities.js';
-import type { ItemState, RunEffect, RunInput, RunState } from './run-state.js';
-import { averageItem, releaseAll, withItem, withoutHolder } from './run-state.js';
+import { isPoison, poisoned, withFailure, withLoss } from './poison.js';
+import { isUrgent, reissue, withRoom } from './reissue.js';
+import type { CopyReason, ItemState, RunEffect, RunInput, RunState } from './run-state.js';
+import { averageItem, othersAreThere, withItem, withoutHolder } from './run-state.js';
 import { sendWhatIsMissing } from './send-versions.js';
-import type { WorkerItem } from './work-items.js';
-import { blockKey, itemId, itemKey, keyOfItemId, versionOf } from './work-items.js';
+import { isLeftBehind } from './stragglers.js';
+import { itemId, keyOfItemId } from './work-items.js';
 
 type Advance = readonly [RunState, readonly RunEffect[]];
 
-/**
- * Different workers that may die or fail over a block or a part of an evaluation before it, not they, is taken to be the
- * cause. A lease is held for much longer, and deaths that have nothing to do with it meet it more often.
- */
-const MOST_WORKERS = 3;
-/** Failures of one item at the most, whoever had it: a worker alone must not fail over it for ever. */
-const MOST_FAILURES = 5;
+/** Workers that may have one item in hand at the same time. */
+const MOST_AT_ONCE = 4;
 /** Ticks for which a wanted item may be passed over before the workers that wait look again, and before it is lost. */
 const TICKS_TO_LOOK_AGAIN = 2;
 const TICKS_TO_REISSUE = 5;
 
 /** The lost worker's items go back to the front of the queue. */
 export function handBackHeldBy(now: RunState, worker: WorkerId): Advance {
-  let state = now;
+  const had = [...now.items].filter(([, { holder, receipt }]) => holder?.worker === worker && receipt === undefined);
+  // Who only waited with an item can't have died of it.
+  const wanted = had.filter(([, { item }]) => isUrgent(now, item)).map(([key]) => key);
+  let state = withLoss(withoutOther(now, worker), wanted);
   const effects: RunEffect[] = [];
-  for (const [key, held] of now.items) {
-    if (held.holder?.worker !== worker || held.receipt !== undefined) continue;
-    // Who only waited with an item can't have died of it.
+  for (const [key] of had) {
+    const held = state.items.get(key);
+    if (held?.holder === undefined) continue;
     const urgent = isUrgent(state, held.item);
-    const failed = urgent ? withFailure(held, worker) : held;
-    if (isPoison(failed)) return poisoned(now, failed, 'the worker that held it was lost each time');
+    const failed = urgent ? withFailure(held, worker, 'lost') : held;
+    if (isPoison(state, failed)) return poisoned(now, failed, 'the worker that held it was lost each time');
     const { itemId: id, token } = held.holder;
     const handBack: RunEffect = { kind: 'hand-back', itemId: id, token, reason: 'worker lost' };
     const freed = withItem(state, key, withoutHolder(failed));
@@ -48,23 +47,24 @@ export function giveUpOn(
   const key = keyOfItemId(failed.itemId, now.shape.run, now.shape.fence);
   const held = key === undefined ? undefined : now.items.get(key);
   if (key === undefined || held === undefined || held.receipt !== undefined) return [now, []];
-  const after = withFailure(held, failed.worker);
-  if (isPoison(after)) return poisoned(now, after, failed.message);
-  return reissue(withItem(now, key, after), failed.itemId);
+  // Another is at it by now, and says for itself what becomes of it.
+  if (held.holder !== undefined && held.holder.worker !== failed.worker && held.failedOn.includes(failed.worker)) {
+    return [now, []];
+  }
+  const after = withFailure(held, failed.worker, 'said');
+  if (isPoison(now, after)) return poisoned(now, after, failed.message);
+  const [state, effects] = reissue(withItem(now, key, after), failed.itemId);
+  return [withoutOther(state, failed.worker), effects];
 }
 
-/** Puts an item into the queue under a new id, at the front. */
-export function reissue(now: RunState, id: string): Advance {
-  const key = keyOfItemId(id, now.shape.run, now.shape.fence);
-  const held = key === undefined ? undefined : now.items.get(key);
-  if (key === undefined || held === undefined || held.receipt !== undefined) return [now, []];
-  // Somebody holds a later issue already.
-  if (held.holder !== undefined && held.holder.itemId !== id) return [now, []];
-  const item: WorkerItem = { ...held.item, issue: held.item.issue + 1 };
-  const announce: RunEffect = { kind: 'announce', items: [item] };
-  const free = withItem(now, key, { item, failedOn: held.failedOn });
-  const [state, effects] = isUrgent(now, item) ? withRoom(free, [announce]) : [free, [announce]];
-  return [state, [...effects, { kind: 'count', outcome: 'reissued' }]];
+/** A worker that is gone, or has said that it failed, is not at anything any more. */
+function withoutOther(now: RunState, worker: WorkerId): RunState {
+  let state = now;
+  for (const [key, held] of now.items) {
+    if (held.others?.some((other) => other.worker === worker) !== true) continue;
+    state = withItem(state, key, { ...held, others: held.others.filter((other) => other.worker !== worker) });
+  }
+  return state;
 }
 
 /**
@@ -95,11 +95,48 @@ export function take(now: RunState, taken: RunInput & { kind: 'item-taken' }): A
   const key = keyOfItemId(id, now.shape.run, now.shape.fence);
   const held = key === undefined ? undefined : now.items.get(key);
   if (key === undefined || held === undefined || held.receipt !== undefined) {
-    return [now, [{ kind: 'release', itemId: id, worker }]];
+    return [now, [{ kind: 'release', itemId: id, worker }, ...whatItForgot(now, key, taken)]];
   }
   const holder = { worker, itemId: id, token, ...(holds === undefined ? {} : { holds }) };
-  const taking: ItemState = { ...held, holder, ticksPassedOver: 0 };
-  return [withItem(now, key, taking), sendWhatIsMissing(now, taking)];
+  const before = held.holder !== undefined && held.holder.worker !== worker ? [held.holder] : [];
+  const others = [...(held.others ?? []).filter((other) => other.worker !== worker), ...before];
+  const taking: ItemState = { ...held, holder, ticksPassedOver: 0, since: now.clockMs, others };
+  const state = withItem(now, key, taking);
+  const missing = sendWhatIsMissing(now, taking);
+  const reason = whyAnother(now, taking);
+  if (reason === undefined || others.length >= MOST_AT_ONCE) return [state, missing];
+  const marked = reason === 'straggler' ? withItem(now, key, { ...taking, copied: true }) : state;
+  const [after, effects] = reissue(marked, id, { kind: 'copy', item: held.item, reason, worker });
+  return [after, [...missing, ...effects]];
+}
+
+/**
+ * A worker ahead of an item, by a lease of its own, forgets its weights when it takes it: the item may need earlier ones. If
+ * that item is of the past, it needs those that were published once more.
+ */
+function whatItForgot(
+  now: RunState,
+  key: string | undefined,
+  { worker, holds }: RunInput & { kind: 'item-taken' },
+): readonly RunEffect[] {
+  const version = key === undefined || key.includes('.lease-') ? undefined : Number.parseInt(key, 10);
+  if (version === undefined || holds === undefined || holds <= version || now.published !== now.version) return [];
+  return [{ kind: 'send-weights', version: now.version, worker }];
+}
+
+/**
+ * Why somebody else is wanted for what a worker has just taken, if anybody else is there: it has said already what it finds,
+ * it failed over it, or it is far slower than the others. It may go on all the same: the queue can't be told whom to serve.
+ */
+function whyAnother(now: RunState, held: ItemState): CopyReason | undefined {
+  const { holder, opinions = [], failedOn, losses = 0 } = held;
+  if (holder === undefined || !isUrgent(now, held.item)) return undefined;
+  const { worker } = holder;
+  const heard = opinions.map((opinion) => opinion.worker);
+  if (heard.includes(worker) && othersAreThere(now, heard)) return 'verify';
+  const said = failedOn.length > losses ? failedOn : [];
+  if (said.includes(worker) && othersAreThere(now, said)) return 'elsewhere';
+  return isLeftBehind(now, held) ? 'straggler' : undefined;
 }
 
 /**
@@ -135,66 +172,4 @@ export function takesGradients(now: RunState, step: number): boolean {
   if (now.phase === 'averaging' && step === now.version) return false;
   for (const { item } of now.items.values()) if (item.kind === 'gradient' && item.step < step) return false;
   return step >= now.version;
-}
-
-/** Needed for the current version to go on; anything else waits for it. */
-function isUrgent(now: RunState, item: WorkerItem): boolean {
-  return versionOf(item) === now.version;
-}
-
-/**
- * Frees the workers that hold items of later versions, so that one of them can take what this version needs.
- *
- * A worker has one place, and one that waits for a later version would wait for ever if the item that version needs
- * were left to it. `urgent` puts that item into the queue; the workers are let go after it, so that they find it there.
- */
-function withRoom(now: RunState, urgent: readonly RunEffect[]): Advance {
-  let state = now;
-  const handBacks: RunEffect[] = [];
-  const releases: RunEffect[] = [];
-  for (const [key, held] of now.items) {
-    if (isUrgent(now, held.item) || held.holder === undefined || held.receipt !== undefined) continue;
-    const { worker, itemId: id, token } = held.holder;
-    handBacks.push({ kind: 'hand-back', itemId: id, token, reason: 'an earlier item needs the worker' });
-    releases.push({ kind: 'release', itemId: id, worker });
-    state = withItem(state, key, withoutHolder(held));
-  }
-  return [state, [...handBacks, ...urgent, ...releases]];
-}
-
-/** The same item after it failed on a worker once more. */
-export function withFailure(held: ItemState, worker: WorkerId): ItemState {
-  return { ...held, failedOn: [...held.failedOn, worker] };
-}
-
-/** Whether an item that failed so often is itself the cause. */
-export function isPoison({ item, failedOn }: ItemState): boolean {
-  return failedOn.length >= MOST_FAILURES || (item.kind !== 'lease' && new Set(failedOn).size >= MOST_WORKERS);
-}
-
-export function poisoned(now: RunState, held: ItemState, cause: string): Advance {
-  const { item } = held;
-  const what =
-    item.kind === 'gradient'
-      ? `block ${blockKey(item.block)} of step ${item.step} (epoch ${item.epoch + 1}, positions ${item.firstPosition}..${item.endPosition - 1} of its permutation)`
-      : item.kind === 'lease'
-        ? `steps ${item.step}..${item.end - 1} (epoch ${item.epoch + 1})`
-        : `rows ${item.begin}..${item.end - 1} of the ${item.split} split`;
-  const error = new RopeteamError(
-    'RUN.POISON_BLOCK',
-    { step: versionOf(item), block: itemKey(item) },
-    `${what} failed ${held.failedOn.length} times, on ${countWorkers(held)}: ${cause}`,
-    {
-      hint: 'look at these rows and at the workers’ memory; start again with fewer samples per batch to narrow it down',
-    },
-  );
-  return [
-    { ...now, phase: 'ended', items: new Map() },
-    [{ kind: 'withdraw' }, ...releaseAll(now), { kind: 'fail', error: toEnvelope(error), suspect: item }],
-  ];
-}
-
-function countWorkers({ failedOn }: ItemState): string {
-  const workers = new Set(failedOn).size;
-  return workers === 1 ? 'one worker' : `${workers} different workers`;
 }

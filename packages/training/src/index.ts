@@ -22,7 +22,7 @@ export type {
   WorkerMeasure,
 } from './events.js';
 export type { FailpointName } from './failpoints.js';
-export { armFailpoints, FAILPOINTS, failpoint } from './failpoints.js';
+export { armFailpoints, FAILPOINTS, failpoint, spoils } from './failpoints.js';
 export { type FailureLimit, startFailureLimit } from './failure-limit.js';
 export { figuresOf } from './figures.js';
 export type { Grain, GrainDecision, GrainInputs, GrainPlan } from './grain.js';
@@ -55,6 +55,8 @@ export type {
   WorkerMessage,
 } from './messages.js';
 export { FRAME_BYTES, PROTOCOL_VERSION } from './messages.js';
+export { describe as describeNonFinite, rateOf } from './non-finite.js';
+export { normOutlier, withNorm } from './norm-watch.js';
 export type {
   CoordinatorHandlers,
   CoordinatorSession,
@@ -73,8 +75,26 @@ export { foldTree } from './reduction-tree.js';
 export { positionFrom, progressOf } from './run-progress.js';
 export type { RunShape, StepSamples } from './run-shape.js';
 export { evaluationItems, samplesOfLeaseStep, samplesOfStep, shapeRun } from './run-shape.js';
-export type { BestEpoch, RunEffect, RunInput, RunPosition, RunStart, RunState } from './run-state.js';
-export { committedSteps, newRun } from './run-state.js';
+export type {
+  BestEpoch,
+  CopyReason,
+  NonFinite,
+  NonFinitePolicy,
+  RunEffect,
+  RunInput,
+  RunPosition,
+  RunStart,
+  RunState,
+} from './run-state.js';
+export { committedSteps, isProgress, newRun } from './run-state.js';
+export {
+  askedWindows,
+  cutOfWindow,
+  DEFAULT_DATA_BYTES,
+  resolveWindows,
+  type SampleWindows,
+  windowsOf,
+} from './sample-windows.js';
 export type { StopRules, WatchedMetric } from './stop-rules.js';
 export { TRAINING_METRICS, WATCHED_METRICS } from './stop-rules.js';
 export { nameRows } from './suspect-rows.js';
@@ -98,3 +118,5 @@ export {
   leaseKey,
   versionOf,
 } from './work-items.js';
+export type { Conducts, Misconduct } from './worker-conduct.js';
+export { behaved, isShutOut, misbehaved } from './worker-conduct.js';

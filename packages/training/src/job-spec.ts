@@ -1,6 +1,7 @@
 /** A checked, complete job: what job.yaml says with every default filled in. Plain data, frozen by whoever reads it. */
 import type { InitSpec, LayerSpec, LossSpec, OptimizerSpec, ScheduleSpec, WireFormat } from '#kernel';
 import type { DataFormat } from './data-format.js';
+import type { NonFinitePolicy } from './run-state.js';
 import type { WatchedMetric } from './stop-rules.js';
 
 export type Task = 'classification' | 'regression';
@@ -76,8 +77,15 @@ export interface JobSpec {
     readonly metric: WatchedMetric;
     /** Whose weights become the model: those of the last step, or of the epoch with the best `metric`. */
     readonly keep: 'last' | 'best';
-    /** Whether every epoch has an order of its own; else samples come in that of the training split. */
-    readonly shuffle: boolean;
+    /** What becomes of a step whose mean gradient or loss is NaN or an infinity. */
+    readonly onNonFinite: NonFinitePolicy;
+    /** Share of blocks and leases that a second worker computes too, 0..1. */
+    readonly verify: number;
+    /**
+     * Whether every epoch has an order of its own; else samples come in that of the training split. `window`: samples that are
+     * mixed at a time.
+     */
+    readonly shuffle: boolean | { readonly window: number };
     readonly seed: number;
   };
   readonly checkpoint: {

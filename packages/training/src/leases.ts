@@ -1,9 +1,10 @@
 /** What becomes of the result of a lease of whole steps. */
 import { addLossSums } from '#kernel';
-import { failNonFinite } from './end-run.js';
-import { isPoison, poisoned, reissue, withFailure } from './held-items.js';
 import { step as toStep } from './identities.js';
 import type { LeaseReceipt } from './messages.js';
+import { openStepFor } from './non-finite.js';
+import { isPoison, poisoned, withFailure } from './poison.js';
+import { reissue } from './reissue.js';
 import type { ItemState, RunEffect, RunState } from './run-state.js';
 import { itemId, versionOf } from './work-items.js';
 
@@ -28,7 +29,10 @@ export function problemOfLease({ step, end, steps }: LeaseReceipt): string | und
   return undefined;
 }
 
-/** The run after the steps of an adopted lease, and the effect that writes them down; the last may have ended the run. */
+/**
+ * The run after the steps of an adopted lease, and the effect that writes them down. Where the last of them was not finite,
+ * it is made once more from blocks.
+ */
 export function commitLease(now: RunState, receipt: LeaseReceipt): Advance {
   const finite = receipt.steps.filter((record) => record.finite);
   const version = toStep(receipt.step + finite.length);
@@ -38,12 +42,14 @@ export function commitLease(now: RunState, receipt: LeaseReceipt): Advance {
     items: new Map([...now.items].filter(([, { item }]) => versionOf(item) >= version)),
     phase: 'training',
     epochSums: finite.reduce(addLossSums, now.epochSums),
+    versionSince: now.clockMs,
+    skippedInARow: finite.length > 0 ? 0 : now.skippedInARow,
   };
   const steps = finite.map((record, index) => ({ ...record, step: toStep(receipt.step + index) }));
   const committed: readonly RunEffect[] = steps.length === 0 ? [] : [{ kind: 'lease-committed', receipt, steps }];
   if (finite.length === receipt.steps.length) return [state, committed];
-  const [failed, effects] = failNonFinite(state);
-  return [failed, [...committed, ...effects]];
+  const [opened, effects] = openStepFor(state);
+  return [opened, [...committed, ...effects]];
 }
 
 /**
@@ -57,8 +63,8 @@ export function refuseLease(now: RunState, receipt: LeaseReceipt): Advance {
   let state: RunState = { ...now, phase: 'training' };
   for (const [key, held] of now.items) {
     if (held.receipt?.worker !== worker) continue;
-    const failed = withFailure(withoutReceipt(held), worker);
-    if (isPoison(failed)) return poisoned(state, failed, reason);
+    const failed = withFailure(withoutReceipt(held), worker, 'said');
+    if (isPoison(state, failed)) return poisoned(state, failed, reason);
     const items = new Map(state.items);
     items.set(key, failed);
     const [next, more] = reissue({ ...state, items }, itemId(held.item));

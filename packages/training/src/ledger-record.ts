@@ -37,6 +37,10 @@ export interface LedgerRecord {
   readonly kernel: string;
   /** XXH64 of the weights after the step. */
   readonly weights: string;
+  /** The update was left out, for this was not finite; such figures are 0 in the record, and in words here. */
+  readonly skipped?: string;
+  /** Steps the run went back to before this record was written, oldest first; absent: none. */
+  readonly rollbacks?: readonly number[];
   /** In the first record only: the weights before the first step, when they are not drawn from the seed. */
   readonly initFrom?: InitFrom;
   /** In the first record only; absent in ledgers of before it was written. */
@@ -59,7 +63,7 @@ const BLOCK_FIELDS: Fields<LedgerBlock> = {
   gradient: 'hash',
 };
 
-const RECORD_FIELDS: Fields<Omit<LedgerRecord, 'blocks' | 'initFrom' | 'origin'>> = {
+const RECORD_FIELDS: Fields<Omit<LedgerRecord, 'blocks' | 'initFrom' | 'origin' | 'skipped' | 'rollbacks'>> = {
   run: 'string',
   fence: 'natural',
   step: 'natural',
@@ -80,8 +84,11 @@ const ORIGIN_FIELDS: Fields<LedgerOrigin> = { jobSha256: 'string', dataSha256: '
 /** What keeps a parsed line from being a record; undefined when it is one. A seal says who wrote a line, not that it has sense. */
 export function problemOfRecord(value: unknown): string | undefined {
   if (!isObject(value)) return 'it is not an object';
-  const { blocks, origin } = value;
+  const { blocks, origin, skipped, rollbacks = [] } = value;
   if (!Array.isArray(blocks)) return 'it has no list of blocks';
+  if (skipped !== undefined && typeof skipped !== 'string') return 'its skipped is no text';
+  if (!Array.isArray(rollbacks) || !rollbacks.every((to) => isOfKind(to, 'natural')))
+    return 'its rollbacks are no list of steps';
   return (
     problemOfFields(value, RECORD_FIELDS) ??
     (origin === undefined ? undefined : problemOfFields(origin, ORIGIN_FIELDS)) ??

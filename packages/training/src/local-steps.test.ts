@@ -22,6 +22,8 @@ const TRAIN: Omit<Train, 'batch' | 'limit'> = {
   wire: 'float32',
   metric: 'loss',
   keep: 'last',
+  onNonFinite: 'stop',
+  verify: 0,
   optimizer: OPTIMIZER,
   schedule: { warmup: 3, after: { kind: 'linear', to: 0 } },
   stop: {},

@@ -8,9 +8,10 @@
 import type { OptimizerSpec, ScheduleSpec } from '#kernel';
 import { autoMicroBatches, learningRateAt } from '#kernel';
 import type { JobSpec } from './job-spec.js';
+import { loweredRate } from './lowered-rate.js';
 
 /** What says how many samples a step has. */
-export type CutSettings = Pick<JobSpec['train'], 'limit' | 'batch' | 'microBatches' | 'localSteps'>;
+export type CutSettings = Pick<JobSpec['train'], 'limit' | 'batch' | 'microBatches' | 'localSteps' | 'shuffle'>;
 type Train = CutSettings & Pick<JobSpec['train'], 'optimizer' | 'schedule' | 'l2' | 'clipNorm'>;
 
 /** What a round is made of; a pure function of job and data. */
@@ -143,19 +144,30 @@ export interface AverageTerms {
 }
 
 /** @param sampleCount of the step */
-export function averageTerms(train: Train, shape: Shape, step: number, sampleCount: number): AverageTerms {
+export function averageTerms(
+  train: Train,
+  shape: Shape,
+  step: number,
+  sampleCount: number,
+  rollbacks: readonly number[] = [],
+): AverageTerms {
   // Every replica counts the same, whether or not it has a sample more than another.
   if (train.localSteps !== undefined) {
     return { divisor: shape.microBatches, learningRate: train.localSteps.outer.learningRate };
   }
   const { clipNorm } = train;
-  const learningRate = rateOfStep(train, shape, step);
+  const learningRate = rateOfStep(train, shape, step, rollbacks);
   return { divisor: sampleCount, learningRate, ...(clipNorm === undefined ? {} : { clipNorm }) };
 }
 
 /** The learning rate a step is recorded with: of a round, that of its first local step. */
-export function rateOfStep({ schedule, optimizer }: Train, shape: Omit<Shape, 'microBatches'>, step: number): number {
+export function rateOfStep(
+  { schedule, optimizer }: Train,
+  shape: Omit<Shape, 'microBatches'>,
+  step: number,
+  rollbacks: readonly number[] = [],
+): number {
   const { local, stepsPerEpoch, steps } = shape;
-  if (local === undefined) return learningRateAt(schedule, optimizer, step, steps);
+  if (local === undefined) return loweredRate(learningRateAt(schedule, optimizer, step, steps), rollbacks, step);
   return learningRateAt(schedule, optimizer, localStepsBefore(local, stepsPerEpoch, step), local.totalSteps);
 }

@@ -1,6 +1,6 @@
 /** What coordinator and worker say to each other on a worker's one long-lived gRPC stream. */
 
-import type { EvaluationTally, LossSums, ModelSpec, OptimizerSpec, ScheduleSpec, WireFormat } from '#kernel';
+import type { EvaluationTally, LossSums, ModelSpec, OptimizerSpec, ScheduleSpec, WindowCut, WireFormat } from '#kernel';
 import type { DatasetInfo, SplitName } from './dataset.js';
 import type { Fence, RunId, Step, WorkerId } from './identities.js';
 import type { LocalSettings } from './local-steps.js';
@@ -35,10 +35,16 @@ export interface RunPlan {
   readonly seed: number;
   /** Whether every epoch has an order of its own. */
   readonly shuffle: boolean;
+  /** Absent: every worker holds the whole training split. */
+  readonly windows?: WindowCut;
+  /** Epochs at the most. */
+  readonly epochs: number;
   readonly batch: number;
   readonly microBatches: number;
   readonly wire: WireFormat;
   readonly dataset: DatasetInfo;
+  /** Where the shards lie on the coordinator's machine: workers that can read them there need not fetch them. */
+  readonly dataPath?: string;
   /** Present: leases of whole steps may come, and with them what an update needs. */
   readonly leases?: LeaseSettings;
   /** Present: a step is a round of local steps, and a micro-batch of it a replica. */
@@ -53,6 +59,8 @@ export interface LeaseSettings {
   readonly steps: number;
   readonly clipNorm?: number;
   readonly l2?: number;
+  /** Steps from which on the rate is half of what it was, once for each: the run went back to them. Absent: none. */
+  readonly rollbacks?: readonly number[];
 }
 
 /** Proof of one computed block. Small: the gradient itself travels in frames before it. */

@@ -8,7 +8,8 @@ import { FRESH_STOP_STATE, type StopState } from './stop-rules.js';
 type Progress = Readonly<Record<string, unknown>>;
 
 /** What a checkpoint keeps of a run besides weights, optimizer state and step. A loss that is not yet known is left out. */
-export function progressOf({ epochSums, stop, lastEpoch, best, judging, stoppedBy }: RunState): Progress {
+export function progressOf(now: RunState): Progress {
+  const { epochSums, stop, lastEpoch, best, judging, stoppedBy, skippedInARow } = now;
   const known = Object.entries(stop).filter(([, value]) => Number.isFinite(value));
   return {
     epochSums,
@@ -16,6 +17,7 @@ export function progressOf({ epochSums, stop, lastEpoch, best, judging, stoppedB
     ...(lastEpoch === undefined ? {} : { lastEpoch }),
     ...(best === undefined ? {} : { best }),
     judging,
+    ...(skippedInARow === 0 ? {} : { skippedInARow }),
     // The user's own end is no reason not to go on.
     ...(stoppedBy === undefined || stoppedBy === 'user' ? {} : { stoppedBy }),
   };
@@ -23,7 +25,7 @@ export function progressOf({ epochSums, stop, lastEpoch, best, judging, stoppedB
 
 /** The inverse of `progressOf`. @throws RangeError when it can't be what that wrote */
 export function positionFrom(version: number, progress: Progress): RunPosition {
-  const { lastEpoch, best, judging, stoppedBy } = progress;
+  const { lastEpoch, best, judging, stoppedBy, skippedInARow } = progress;
   if (typeof judging !== 'boolean') throw new RangeError('its progress does not say whether an epoch is being judged');
   return {
     version: toStep(version),
@@ -32,6 +34,7 @@ export function positionFrom(version: number, progress: Progress): RunPosition {
     judging,
     ...(isEpoch(lastEpoch) ? { lastEpoch } : {}),
     ...(isBest(best) ? { best: { ...best, step: toStep(best.step) } } : {}),
+    ...(typeof skippedInARow === 'number' ? { skippedInARow } : {}),
     ...(stoppedBy === 'tolerance' || stoppedBy === 'patience' ? { stoppedBy } : {}),
   };
 }

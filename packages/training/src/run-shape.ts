@@ -1,10 +1,11 @@
 /** How a run's samples fall into epochs, steps and micro-batches: a pure function of job and data, never of workers. */
-import { autoMicroBatches } from '#kernel';
+import { autoMicroBatches, type WindowCut } from '#kernel';
 import type { DatasetInfo, SplitName } from './dataset.js';
 import type { Fence, RunId, Step } from './identities.js';
 import { step as toStep } from './identities.js';
 import { type CutSettings, cutRounds, type LocalShape, type StepsCut } from './local-steps.js';
 import type { RunPlan } from './messages.js';
+import { askedWindows } from './sample-windows.js';
 import type { EvaluationItem } from './work-items.js';
 
 /** Samples in one evaluation item. Fixed, so that sums of metrics are added in the same order for any worker count. */
@@ -26,6 +27,8 @@ export interface RunShape {
   readonly limitedBy: 'epochs' | 'steps';
   /** Present: a step is a round of local steps. */
   readonly local?: LocalShape;
+  /** Absent: an epoch's order is one of the whole training split. */
+  readonly windows?: WindowCut;
   /** After every so many steps the weights are saved: no lease goes beyond. */
   readonly saveEverySteps?: number;
 }
@@ -42,6 +45,7 @@ export function shapeRun(
     train.localSteps === undefined
       ? cutSteps(train, samples.train, parameterCount)
       : cutRounds(train, train.localSteps, samples.train, parameterCount);
+  const windows = train.localSteps === undefined ? askedWindows(train.shuffle, samples.train) : undefined;
   return {
     run,
     fence,
@@ -49,6 +53,7 @@ export function shapeRun(
     ...cut,
     epochs: Math.ceil(cut.steps / cut.stepsPerEpoch),
     limitedBy: train.limit.kind,
+    ...(windows === undefined ? {} : { windows }),
     ...(saveEverySteps === undefined ? {} : { saveEverySteps }),
   };
 }

@@ -9,10 +9,12 @@ import type { Step, WorkerId } from './identities.js';
 import { step as toStep } from './identities.js';
 import type { Task } from './job-spec.js';
 import type { EvaluationReceipt, GradientReceipt, LeaseReceipt, LeaseStep } from './messages.js';
+import type { Pace } from './pace.js';
+import { UNKNOWN_PACE } from './pace.js';
 import type { RunShape } from './run-shape.js';
 import type { StopRules, StopState } from './stop-rules.js';
 import { FRESH_STOP_STATE } from './stop-rules.js';
-import type { AverageItem, WorkerItem, WorkItem } from './work-items.js';
+import type { AverageItem, Block, WorkerItem, WorkItem } from './work-items.js';
 
 /** One announced item: nobody's, somebody's, or done. */
 export interface ItemState {
@@ -21,8 +23,25 @@ export interface ItemState {
   readonly receipt?: GradientReceipt | LeaseReceipt | EvaluationReceipt;
   /** The worker of each failure: it died of the item, or said that it failed, while it held it. A name may come twice. */
   readonly failedOn: readonly WorkerId[];
+  /** How many of these were losses of a worker: it may have died of something else. */
+  readonly losses?: number;
   /** Ticks for which this item was wanted and in nobody's hands while a worker waited with a later one. */
   readonly ticksPassedOver?: number;
+  /** Who had it before it was put into the queue once more for somebody else: they may still be at it. */
+  readonly others?: readonly Holder[];
+  /** On the run's clock: since when the present holder has it. */
+  readonly since?: number;
+  /** A copy was given to somebody else because its holder took too long. */
+  readonly copied?: true;
+  /** More than one worker is to compute it; what they found so far. */
+  readonly opinions?: readonly Opinion[];
+}
+
+/** What a worker found when it computed an item: enough to tell it from what another found. */
+export interface Opinion {
+  readonly worker: WorkerId;
+  /** Hashes of the result, see `proofOf`. */
+  readonly proof: string;
 }
 
 export interface EpochResult {
@@ -53,7 +72,45 @@ export interface Holder {
   readonly holds?: Step;
 }
 
+/** What is done about a step whose mean gradient or loss is not finite, wherever it was computed. */
+export type NonFinitePolicy = 'stop' | 'rollback' | 'skip';
+
+/** What a step's mean was made of when it came out as NaN or an infinity. */
+export interface NonFinite {
+  readonly learningRate: number;
+  readonly gradientNorm: number;
+  readonly loss: number;
+  /** The first block with such a number in its gradient or loss; absent where only their sum has one. */
+  readonly block?: Block;
+  /** The first parameter with such a number; absent where only the loss has one. */
+  readonly tensor?: string;
+}
+
 export interface RunState {
+  readonly onNonFinite: NonFinitePolicy;
+  /** How often the run went back to a checkpoint before. */
+  readonly rollbacks: number;
+  /** Share of the items that two workers compute, and what draws them; absent: none. */
+  readonly verify?: { readonly share: number; readonly seed: number };
+  /** Steps in a row that were left out. */
+  readonly skippedInARow: number;
+  /** This step's mean was not finite, and its blocks are computed once more, by others where there are any. */
+  readonly confirming?: Step;
+  /** This step is made from blocks, whatever the plan says: a lease ended at it. */
+  readonly openStep?: Step;
+  /** Issue of items announced from now on: above all that were given to items which were dropped. */
+  readonly firstIssue: number;
+  /** The coordinator's monotonic clock at the newest input that told it, milliseconds. */
+  readonly clockMs: number;
+  /** When the current version became so. */
+  readonly versionSince: number;
+  readonly pace: Pace;
+  /** When workers were lost lately, oldest first, and of which items. */
+  readonly losses: readonly { readonly atMs: number; readonly key?: string }[];
+  /** Receipts of the newest committed blocks, by item key: copies that come late are compared with them. */
+  readonly recent: ReadonlyMap<string, GradientReceipt>;
+  /** What each worker contributed since a second worker last found the same as it. */
+  readonly unproven: ReadonlyMap<WorkerId, readonly string[]>;
   readonly shape: RunShape;
   readonly rules: StopRules;
   readonly task: Task;
@@ -113,17 +170,18 @@ export type RunInput =
   /** Its lock was gone when it was to be handed back: it must be announced once more. */
   | { readonly kind: 'hand-back-refused'; readonly itemId: string }
   /** A block's gradient lies complete in its inbox slot. */
-  | { readonly kind: 'gradient-received'; readonly receipt: GradientReceipt }
+  | { readonly kind: 'gradient-received'; readonly receipt: GradientReceipt; readonly atMs?: number }
   | { readonly kind: 'evaluation-received'; readonly receipt: EvaluationReceipt }
   /** What a lease left behind lies complete in its place. */
-  | { readonly kind: 'lease-received'; readonly receipt: LeaseReceipt }
+  | { readonly kind: 'lease-received'; readonly receipt: LeaseReceipt; readonly atMs?: number }
   /** The result of the lease that begins at `step` is now the run's own; or it is not what its receipt says. */
   | { readonly kind: 'adopted'; readonly step: Step; readonly outcome: 'accepted' | 'refused' }
-  | { readonly kind: 'averaged'; readonly step: Step; readonly finite: boolean }
+  /** `trouble`: what was found where it is not finite. */
+  | { readonly kind: 'averaged'; readonly step: Step; readonly finite: boolean; readonly trouble?: NonFinite }
   /** The best weights are the run's own again. */
   | { readonly kind: 'restored' }
-  /** Some milliseconds have passed. */
-  | { readonly kind: 'tick' }
+  /** Some milliseconds have passed: it is now so many. */
+  | { readonly kind: 'tick'; readonly atMs?: number }
   /** Nothing has moved for a while: the queue may have lost what it was given. */
   | { readonly kind: 'stalled' }
   | { readonly kind: 'stop-requested' };
@@ -139,7 +197,19 @@ export type RunEffect =
   /** Check what a lease left behind and make it the run's weights and optimizer state. */
   | { readonly kind: 'adopt'; readonly receipt: LeaseReceipt }
   /** The lease's result was not what its receipt says: nothing of this worker can be relied on. */
-  | { readonly kind: 'distrust'; readonly worker: WorkerId; readonly reason: string }
+  | {
+      readonly kind: 'distrust';
+      readonly worker: WorkerId;
+      readonly reason: string;
+      /** Keys of what it contributed since a second worker last found the same as it; absent where nobody compares. */
+      readonly unproven?: readonly string[];
+    }
+  /** One more worker is to compute an item, for this reason. */
+  | { readonly kind: 'copy'; readonly item: WorkerItem; readonly reason: CopyReason; readonly worker?: WorkerId }
+  /** An item that more than one worker was to compute is settled: they agree, most do, or nobody else was there. */
+  | { readonly kind: 'verified'; readonly item: WorkerItem; readonly outcome: 'agreed' | 'disagreed' | 'alone' }
+  /** The run goes back to the state after `to` steps and on from there with a lower learning rate. */
+  | { readonly kind: 'roll-back'; readonly step: Step; readonly to: Step; readonly trouble: NonFinite }
   /** These steps of a lease count. */
   | {
       readonly kind: 'lease-committed';
@@ -156,6 +226,8 @@ export type RunEffect =
       readonly step: Step;
       readonly receipts: readonly GradientReceipt[];
       readonly sums: LossSums;
+      /** Its update was left out: this is not finite. */
+      readonly skipped?: NonFinite;
     }
   /** The weights of this version are current: send them. */
   | { readonly kind: 'publish'; readonly version: Step }
@@ -178,10 +250,17 @@ export type RunEffect =
   /** `suspect`: the item that failed too often; the error does not name its rows yet. */
   | { readonly kind: 'fail'; readonly error: ErrorEnvelope; readonly suspect?: WorkerItem };
 
+/**
+ * Why one more worker computes an item: a drawn share, a result that is not finite, results that differ, a holder that takes
+ * too long, or one that failed over it.
+ */
+export type CopyReason = 'verify' | 'nonfinite' | 'disagreement' | 'straggler' | 'elsewhere';
+
 /** Where a run stands: with weights and optimizer state all it needs to go on. */
 export interface RunPosition
   extends Pick<RunState, 'version' | 'epochSums' | 'lastEpoch' | 'best' | 'judging' | 'stop'> {
   readonly stoppedBy?: StoppedBy;
+  readonly skippedInARow?: number;
 }
 
 export interface RunStart {
@@ -196,6 +275,10 @@ export interface RunStart {
   readonly openLeases?: number;
   /** Absent: the beginning. */
   readonly position?: RunPosition;
+  /** Absent: stop. */
+  readonly onNonFinite?: NonFinitePolicy;
+  readonly verify?: { readonly share: number; readonly seed: number };
+  readonly rollbacks?: number;
 }
 
 const STEP_BY_STEP: GrainPlan = { grain: 'step' satisfies Grain, stepsPerLease: 1 };
@@ -212,6 +295,16 @@ export function newRun({ position = BEGINNING, ...start }: RunStart): RunState {
     plan: STEP_BY_STEP,
     openLeases: 2,
     published: -1,
+    onNonFinite: 'stop',
+    rollbacks: 0,
+    skippedInARow: 0,
+    firstIssue: 0,
+    clockMs: 0,
+    versionSince: 0,
+    pace: UNKNOWN_PACE,
+    losses: [],
+    recent: new Map(),
+    unproven: new Map(),
     ...start,
     ...position,
     announced: position.version,
@@ -242,9 +335,26 @@ export function withoutHolder(held: ItemState): ItemState {
   return free;
 }
 
+/** Everybody who has it, or may still be at it. */
+export function holdersOf({ holder, others = [] }: ItemState): readonly Holder[] {
+  return holder === undefined ? others : [...others, holder];
+}
+
 /** Every worker that holds an item is told to let go of it. */
 export function releaseAll(now: RunState): readonly RunEffect[] {
-  return [...now.items.values()].flatMap(({ holder }) =>
-    holder === undefined ? [] : [{ kind: 'release' as const, itemId: holder.itemId, worker: holder.worker }],
+  return [...now.items.values()].flatMap((held) =>
+    holdersOf(held).map(({ itemId, worker }) => ({ kind: 'release' as const, itemId, worker })),
+  );
+}
+
+/** Whether somebody is there who is none of these. */
+export function othersAreThere(now: RunState, workers: Iterable<WorkerId>): boolean {
+  return now.workers > new Set(workers).size;
+}
+
+/** Whether an effect shows that a run moves, and that its queue has not lost everything. */
+export function isProgress(effect: RunEffect): boolean {
+  return (
+    effect.kind === 'publish' || effect.kind === 'copy' || (effect.kind === 'count' && effect.outcome === 'accepted')
   );
 }

@@ -1,5 +1,5 @@
 /** Counts how often each sample was trained on, as a ledger tells it. */
-import { microBatchRange, samplePermutation } from '#kernel';
+import { microBatchRange, sampleAtOf } from '#kernel';
 import type { LedgerGround, LedgerProblem } from './check-ledger.js';
 import type { LedgerRecord } from './ledger-record.js';
 
@@ -9,15 +9,20 @@ import type { LedgerRecord } from './ledger-record.js';
  */
 export function startSampleCount(
   seed: number,
-  { microBatches, stepsPerEpoch, samples: { train } }: LedgerGround['shape'],
+  { microBatches, stepsPerEpoch, samples: { train }, windows }: LedgerGround['shape'],
 ): (records: readonly LedgerRecord[]) => readonly LedgerProblem[] {
   return (records) => {
     const problems: LedgerProblem[] = [];
     const met = new Uint8Array(train);
     let steps = 0;
+    let epoch: { readonly number: number; readonly sampleAt: (position: number) => number } | undefined;
     for (const [index, record] of records.entries()) {
       const line = index + 1;
-      const again = walk(record, microBatches, met, samplePermutation(seed, record.epoch, train));
+      if (epoch?.number !== record.epoch) {
+        const sampleAt = sampleAtOf(seed, record.epoch, train, { shuffle: true, windows });
+        epoch = { number: record.epoch, sampleAt };
+      }
+      const again = walk(record, microBatches, met, epoch.sampleAt);
       if (again !== undefined)
         problems.push({ line, message: `it meets sample ${again} of epoch ${record.epoch} again` });
       steps++;

@@ -12,12 +12,17 @@ const GRAINS = ['step', 'run', 'mixed'] as const;
 function scheduleOf(number: number): SimulationOptions {
   const random = mulberry(number + 1);
   const below = (end: number): number => Math.floor(random() * end);
-  return {
-    seed: number,
+  const job = {
     train: 1 + below(60),
     validation: 3000 * below(3),
     test: below(40),
     batch: 1 + below(30),
+  };
+  // An epoch whose every step is left out ends the run: there have to be others.
+  const skips = random() < 0.3 && job.train > 2 * job.batch ? [below(2), 2 + below(6)] : [];
+  return {
+    ...job,
+    seed: number,
     microBatches: 2 ** below(4),
     epochs: 1 + below(2),
     workers: 1 + below(5),
@@ -26,18 +31,24 @@ function scheduleOf(number: number): SimulationOptions {
     lies: random() < 0.5,
     grain: GRAINS[below(3)] ?? 'mixed',
     ...(random() < 0.3 ? { keep: 'best' as const } : {}),
+    ...(random() < 0.3 ? { verify: random() } : {}),
+    ...(random() < 0.3 ? { slow: 1 + below(30) } : {}),
+    ...(random() < 0.2 ? { flips: 2 + below(9) } : {}),
+    nonFinite: { steps: job.train / job.batch < 3 ? [] : skips, policy: 'skip' },
   };
 }
 
 /** What is wrong with the run of a schedule; undefined when it kept every promise. */
 function problemOf(options: SimulationOptions): string | undefined {
-  const { outcome, committed, epochs, steps } = runSimulation(options);
+  const { outcome, committed, epochs, steps, skipped } = runSimulation(options);
   if (outcome.kind !== 'finish') return `it failed: ${outcome.error.message}`;
   const order = committed.map(({ step }) => step).join();
   if (order !== range(0, steps).join()) return `steps were committed as ${order}, not one by one to ${steps}`;
   const micro = range(0, options.microBatches).join();
   const twice = committed.find(({ covered }) => covered.join() !== micro);
   if (twice !== undefined) return `step ${twice.step} has micro-batches ${twice.covered.join()}, not ${micro}`;
+  const broken = range(0, steps).filter((step) => options.nonFinite?.steps.includes(step));
+  if (skipped.join() !== broken.join()) return `steps ${skipped.join()} were left out, not ${broken.join()}`;
   const ended = epochs.map(({ epoch }) => epoch).join();
   return ended === range(0, options.epochs).join() ? undefined : `the epochs that ended are ${ended}`;
 }

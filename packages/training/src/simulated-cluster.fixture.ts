@@ -6,14 +6,12 @@
  * forget. Workers have one place each, as the real ones do. So a protocol that could wait for itself is found here.
  */
 import { advanceRun } from './advance-run.js';
-import { takesGradients } from './held-items.js';
-import { fence, runId, type Step, step, workerId } from './identities.js';
-import type { GradientReceipt } from './messages.js';
-import { shapeRun } from './run-shape.js';
-import { newRun, type RunEffect, type RunInput, type RunState } from './run-state.js';
-import { leaseReceiptOf, mulberry, range, receiptOf } from './simulated-receipts.fixture.js';
+import { type Step, step, workerId } from './identities.js';
+import type { RunEffect, RunInput, RunState } from './run-state.js';
+import { framesAreDropped, isFirstWorker, simulatedRun } from './simulated-job.fixture.js';
+import { LIE, leaseReceiptOf, mulberry, range, receiptOf } from './simulated-receipts.fixture.js';
 import type { Simulated, SimulatedWorker, SimulationOptions, Taken } from './simulation-options.fixture.js';
-import { gradientKey, itemId, itemKey, type LeaseItem, versionOf, type WorkItem } from './work-items.js';
+import { itemId, itemKey, type LeaseItem, versionOf, type WorkItem } from './work-items.js';
 
 type QueueEffect = RunEffect & { kind: 'announce' | 'hand-back' | 'withdraw' | 'release' };
 
@@ -44,6 +42,11 @@ class SimulatedCluster {
   #adopting: Step | undefined;
   readonly #distrusted: string[] = [];
   #leased = 0;
+  #clockMs = 0;
+  #averages = 0;
+  readonly #skipped: number[] = [];
+  readonly #copies: string[] = [];
+  readonly #named: string[] = [];
   #published: Step | undefined;
   #born = 0;
   #quiet = 0;
@@ -56,29 +59,8 @@ class SimulatedCluster {
     this.#random = mulberry(options.seed);
     // In every other schedule a lost worker is not replaced while another lives: the survivors must manage.
     this.#replaces = this.#chance(0.5);
-    const train = {
-      wire: 'float32',
-      limit: { kind: 'epochs', epochs: options.epochs },
-      batch: options.batch,
-      microBatches: options.microBatches,
-      optimizer: { kind: 'sgd', learningRate: 1 },
-      schedule: { warmup: 0, after: { kind: 'constant' } },
-      stop: {},
-      shuffle: true,
-      seed: 1,
-    } as const;
-    const samples = { train: options.train, validation: options.validation, test: options.test };
-    const shape = shapeRun(runId('simulated'), fence(1), train, samples, 10);
-    this.#steps = shape.steps;
-    const plan = { grain: options.grain === 'run' ? 'run' : 'step', stepsPerLease: 3 } as const;
-    this.#state = newRun({
-      shape,
-      rules: options.keep === undefined ? {} : { keep: options.keep },
-      task: 'regression',
-      targetCount: 1,
-      plan,
-      openLeases: options.seed % 2 === 0 ? 2 : 4,
-    });
+    this.#state = simulatedRun(options);
+    this.#steps = this.#state.shape.steps;
   }
 
   run(): Simulated {
@@ -94,12 +76,16 @@ class SimulatedCluster {
       lastAnnounced: this.#lastAnnounced,
       stalls: this.#stalls,
       leased: this.#leased,
+      skipped: this.#skipped,
+      copies: this.#copies,
+      named: this.#named,
     };
     return { outcome: this.#outcome, committed: this.#committed, epochs: this.#epochs, steps: this.#steps, ...found };
   }
 
   #event(): void {
     const { faults, workers: wanted, stopAfterSteps, forgets = false } = this.#options;
+    this.#clockMs += 20 * this.#random();
     if (stopAfterSteps !== undefined && this.#committed.length === stopAfterSteps) {
       this.#feed({ kind: 'stop-requested' });
       return;
@@ -128,7 +114,7 @@ class SimulatedCluster {
       () => this.#doQueueEffect(),
       () => this.#expireLock(),
       () => {
-        if (this.#chance(0.2)) this.#feed({ kind: 'tick' });
+        if (this.#chance(0.2)) this.#feed({ kind: 'tick', atMs: this.#clockMs });
         return false;
       },
       () => this.#average(),
@@ -170,6 +156,7 @@ class SimulatedCluster {
         return;
       case 'distrust':
         this.#distrusted.push(effect.worker);
+        if (effect.unproven !== undefined) this.#named.push(effect.worker);
         return;
       case 'lease-committed':
         for (const { step } of effect.steps) {
@@ -186,6 +173,7 @@ class SimulatedCluster {
       case 'committed': {
         const covered = effect.receipts.flatMap(({ block }) => range(block.begin, block.end));
         this.#committed.push({ step: effect.step, covered: covered.sort((left, right) => left - right) });
+        if (effect.skipped !== undefined) this.#skipped.push(effect.step);
         return;
       }
       case 'epoch-finished':
@@ -197,8 +185,16 @@ class SimulatedCluster {
         this.#outcome = effect;
         return;
       case 'count':
+      case 'verified':
+        return;
+      case 'copy':
+        this.#copies.push(effect.reason);
+        return;
+      case 'roll-back':
+        this.#outcome = { kind: 'fail', error: { code: 'ROLLBACK', message: `to ${effect.to}`, facts: {} } };
         return;
       case 'gradients-disagree':
+        if (this.#options.liar === true) return;
         throw new Error(`copies of block ${effect.counted.step}.${effect.counted.block.begin} differ`);
       default:
         effect satisfies never;
@@ -262,7 +258,7 @@ class SimulatedCluster {
   #deliver(input: RunInput | undefined): boolean {
     if (input === undefined) return false;
     // Else its frames were dropped, and the block would have to be computed again.
-    if (input.kind === 'gradient-received' && this.#framesWereDropped(input.receipt)) {
+    if (input.kind === 'gradient-received' && framesAreDropped(this.#state, input.receipt)) {
       throw new Error(`the gradient of step ${input.receipt.step} came when it could not be taken`);
     }
     if (
@@ -272,11 +268,6 @@ class SimulatedCluster {
       this.#late.push(input);
     this.#feed(input);
     return true;
-  }
-
-  #framesWereDropped({ step: of, block }: GradientReceipt): boolean {
-    const held = this.#state.items.get(gradientKey(of, block));
-    return held !== undefined && held.receipt === undefined && !takesGradients(this.#state, of);
   }
 
   #hear(worker: SimulatedWorker): boolean {
@@ -302,7 +293,7 @@ class SimulatedCluster {
     worker.holds = taken;
     this.#active.set(taken.id, taken);
     const holds = worker.version === worker.stateVersion && worker.version >= 0 ? { holds: step(worker.version) } : {};
-    if (item.kind !== 'lease' && worker.stateVersion >= 0 && worker.version > versionOf(item)) {
+    if (item.kind !== 'lease' && 'holds' in holds && worker.version > versionOf(item)) {
       worker.version = -1; // ahead on a result of its own: the published weights come once more
       worker.stateVersion = -1;
     }
@@ -313,13 +304,14 @@ class SimulatedCluster {
 
   #compute(worker: SimulatedWorker, taken: Taken): boolean {
     const { item } = taken;
+    if (isFirstWorker(worker) && this.#chance(1 - 1 / (this.#options.slow ?? 1))) return false;
     if (item.kind === 'lease') return this.#computeLease(worker, taken, item);
     if (versionOf(item) > worker.version) return false;
     this.#finish(worker, taken);
     const name = workerId(worker.name);
     if (this.#options.poison === itemKey(item)) {
       worker.outbox.push({ kind: 'item-failed', itemId: taken.id, worker: name, message: 'poison' });
-    } else if (versionOf(item) === worker.version) worker.outbox.push(receiptOf(item, name));
+    } else if (versionOf(item) === worker.version) worker.outbox.push(receiptOf(item, name, this.#hashOf(worker)));
     return true;
   }
 
@@ -332,10 +324,16 @@ class SimulatedCluster {
       worker.outbox.push({ kind: 'item-failed', itemId: taken.id, worker: name, message: 'poison' });
       return true;
     }
-    worker.version = item.end;
-    worker.stateVersion = item.end;
-    worker.outbox.push(leaseReceiptOf(item, workerId(worker.name), this.#options.microBatches));
+    const broken = this.#options.nonFinite?.steps.find((at) => at >= item.step && at < item.end);
+    worker.version = broken ?? item.end;
+    worker.stateVersion = worker.version;
+    const by = workerId(worker.name);
+    worker.outbox.push(leaseReceiptOf(item, by, this.#options.microBatches, broken, this.#hashOf(worker)));
     return true;
+  }
+
+  #hashOf(worker: SimulatedWorker): string | undefined {
+    return this.#options.liar === true && isFirstWorker(worker) ? LIE : undefined;
   }
 
   /** The worker is done with an item: its job completes, if it still holds the lock. */
@@ -348,7 +346,9 @@ class SimulatedCluster {
     if (this.#averaging === undefined) return false;
     const step = this.#averaging;
     this.#averaging = undefined;
-    this.#feed({ kind: 'averaged', step, finite: true });
+    const flipped = this.#options.flips !== undefined && ++this.#averages % this.#options.flips === 0;
+    const finite = this.#options.nonFinite?.steps.includes(step) !== true && !flipped;
+    this.#feed({ kind: 'averaged', step, finite });
     return true;
   }
 
@@ -375,7 +375,8 @@ class SimulatedCluster {
   }
 
   #join(): void {
-    const name = `w${this.#born++}`;
+    const back = this.#options.liar === true && this.#born > 0 && !this.#workers.some((one) => isFirstWorker(one));
+    const name = back ? 'w0' : `w${this.#born++}`;
     const worker: SimulatedWorker = { name, inbox: [], outbox: [], holds: undefined, version: -1, stateVersion: -1 };
     if (this.#published !== undefined) worker.inbox.push({ kind: 'weights', version: this.#published });
     this.#workers.push(worker);

@@ -3,8 +3,13 @@ import type { workerId } from './identities.js';
 import type { RunInput } from './run-state.js';
 import type { LeaseItem, WorkerItem } from './work-items.js';
 
+/** Hash of what a lying worker computes. */
+export const LIE = 'f'.repeat(16);
+
+const HASH = '0'.repeat(16);
+
 /** What a worker would send: sums that depend on the samples alone. */
-export function receiptOf(item: WorkerItem, worker: ReturnType<typeof workerId>): RunInput {
+export function receiptOf(item: WorkerItem, worker: ReturnType<typeof workerId>, gradientHash = HASH): RunInput {
   if (item.kind === 'evaluation') {
     const sums = sumsOver(item.end - item.begin, item.begin + 1);
     const { run, fence: at, version, split, part } = item;
@@ -14,17 +19,27 @@ export function receiptOf(item: WorkerItem, worker: ReturnType<typeof workerId>)
   if (item.kind === 'lease') throw new Error('a lease has a receipt of its own');
   const { run, fence: at, step, block } = item;
   const sums = sumsOver(block.end - block.begin, step + 1);
-  const proof = { gradientHash: '0'.repeat(16), computeMs: 1, waitedMs: 0, attempt: 1 };
+  const proof = { gradientHash, computeMs: 1, waitedMs: 0, attempt: 1 };
   return { kind: 'gradient-received', receipt: { run, fence: at, step, block, worker, ...sums, ...proof } };
 }
 
-export function leaseReceiptOf(item: LeaseItem, worker: ReturnType<typeof workerId>, microBatches: number): RunInput {
+/** @param broken the first step in it that is not finite: it ends there */
+export function leaseReceiptOf(
+  item: LeaseItem,
+  worker: ReturnType<typeof workerId>,
+  microBatches: number,
+  broken: number | undefined,
+  hash = HASH,
+): RunInput {
   const { run, fence: at, step, end } = item;
-  const hash = '0'.repeat(16);
-  const proof = { gradientNorm: 1, gradientHash: hash, weightsHash: hash, finite: true };
-  const steps = range(step, end).map((each) => ({ ...sumsOver(microBatches, each + 1), ...proof }));
+  const proof = { gradientNorm: 1, gradientHash: hash, weightsHash: hash };
+  const steps = range(step, broken === undefined ? end : broken + 1).map((each) => ({
+    ...sumsOver(microBatches, each + 1),
+    ...proof,
+    finite: each !== broken,
+  }));
   const times = { computeMs: 1, waitedMs: 0, attempt: 1 };
-  return { kind: 'lease-received', receipt: { run, fence: at, step, end, worker, startHash: hash, steps, ...times } };
+  return { kind: 'lease-received', receipt: { run, fence: at, step, end, worker, startHash: HASH, steps, ...times } };
 }
 
 function sumsOver(sampleCount: number, each: number) {

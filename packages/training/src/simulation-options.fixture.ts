@@ -1,6 +1,6 @@
 /** What a simulation is asked for, what it tells, and the workers in it. */
 import type { Step } from './identities.js';
-import type { RunEffect, RunInput } from './run-state.js';
+import type { NonFinitePolicy, RunEffect, RunInput } from './run-state.js';
 import type { WorkerItem } from './work-items.js';
 
 export interface SimulationOptions {
@@ -27,6 +27,16 @@ export interface SimulationOptions {
   readonly poison?: string;
   /** All epochs are judged alike here: the best is the first, and its weights have to come back. */
   readonly keep?: 'best';
+  /** Share of items that two workers compute. */
+  readonly verify?: number;
+  /** The first worker computes other bits than the rest, and comes back whenever it is thrown out. */
+  readonly liar?: boolean;
+  /** The first worker needs so many times as many turns as the others. */
+  readonly slow?: number;
+  /** Steps whose mean is not finite, whoever computes them, and what is done about it. */
+  readonly nonFinite?: { readonly steps: readonly number[]; readonly policy: NonFinitePolicy };
+  /** The mean of every so many averages is not finite once: a worker had a flipped bit. */
+  readonly flips?: number;
 }
 
 export interface Simulated {
@@ -40,6 +50,11 @@ export interface Simulated {
   readonly stalls: number;
   /** How many steps were committed by leases. */
   readonly leased: number;
+  readonly skipped: readonly number[];
+  /** Copies by reason, in order. */
+  readonly copies: readonly string[];
+  /** Workers that were found to compute other bits. */
+  readonly named: readonly string[];
 }
 
 export interface Taken {

@@ -1,5 +1,5 @@
 /** Which rows are behind an item that failed too often. */
-import { microBatchRange, samplePermutation } from '#kernel';
+import { microBatchRange, sampleAtOf } from '#kernel';
 import type { SplitName } from './dataset.js';
 import type { ErrorEnvelope } from './errors.js';
 import type { DataSpec } from './job-spec.js';
@@ -8,8 +8,10 @@ import type { EvaluationItem, GradientItem, WorkerItem } from './work-items.js';
 
 /** What decides the rows of an item. */
 export interface RowGround {
-  readonly shape: Pick<RunShape, 'microBatches' | 'samples'>;
+  readonly shape: Pick<RunShape, 'microBatches' | 'samples' | 'windows'>;
   readonly seed: number;
+  /** Absent: true. */
+  readonly shuffle?: boolean;
   readonly data: Pick<DataSpec, 'source' | 'split' | 'missing'>;
   /** Rows of the files that became no sample. */
   readonly skippedRows: number;
@@ -22,12 +24,16 @@ const MOST_NAMED = 32;
  * Sample numbers of an item in its split, from 0 and ascending: those that its micro-batches draw from the permutation of
  * their epoch, or those it measures.
  */
-export function samplesOf(item: GradientItem | EvaluationItem, { shape, seed }: RowGround): readonly number[] {
+export function samplesOf(
+  item: GradientItem | EvaluationItem,
+  { shape, seed, shuffle = true }: RowGround,
+): readonly number[] {
   if (item.kind === 'evaluation') return Array.from({ length: item.end - item.begin }, (_, at) => item.begin + at);
   const { firstPosition, endPosition, block } = item;
   const rangeOf = (microBatch: number) => microBatchRange(firstPosition, endPosition, shape.microBatches, microBatch);
   const begin = rangeOf(block.begin).begin;
-  const sampleAt = samplePermutation(seed, item.epoch, shape.samples.train);
+  const { windows } = shape;
+  const sampleAt = sampleAtOf(seed, item.epoch, shape.samples.train, { shuffle, windows });
   const samples = Array.from({ length: rangeOf(block.end - 1).end - begin }, (_, at) => sampleAt(begin + at));
   return samples.sort((left, right) => left - right);
 }

@@ -142,6 +142,11 @@ export function advanceView(view: RunView, event: RunEvent, step: number): void 
     case 'run_queued':
       say(`queued as ${event.run}`);
       break;
+    case 'data_progressed':
+      break;
+    case 'data_prepared':
+      say(`data ${event.reused ? 'found prepared' : 'prepared'}: ${counted(event.samples, 'sample')}`);
+      break;
     case 'run_started':
       view.started = event;
       for (const warning of event.warnings) say(warning, 'warn');
@@ -191,6 +196,31 @@ export function advanceView(view: RunView, event: RunEvent, step: number): void 
       view.grainEvent = event;
       view.grain = event.grain === 'run' ? `whole steps, leased (${event.stepsPerLease})` : 'each step shared out';
       say(`${view.grain}: ${event.reason}`);
+      break;
+    case 'run_rolled_back':
+      mark(view, event.toStep, 'fault');
+      // What comes after is made anew, with other figures.
+      view.steps = view.steps.filter(({ step }) => step < event.toStep);
+      view.epochs = view.epochs.filter(({ step }) => step <= event.toStep);
+      say(
+        `back to step ${event.toStep} with half the learning rate: step ${event.step} is not finite (${event.reason})`,
+        'bad',
+      );
+      break;
+    case 'step_skipped':
+      say(`step ${event.step} left out, it is not finite: ${event.reason}`, 'bad');
+      break;
+    case 'worker_quarantined':
+      say(`${event.worker} gets no work for ${event.seconds} s: ${event.reason}`, 'bad');
+      break;
+    case 'verification_idle':
+      say(event.reason, 'warn');
+      break;
+    case 'block_copied':
+      say(`${event.item} given to a second worker: ${event.worker} had it for too long`, 'warn');
+      break;
+    case 'gradient_outlier':
+      say(`gradient norm ${event.gradientNorm} at step ${event.step}, usually ${event.usual}`, 'warn');
       break;
     case 'run_stopping':
       view.stopping = event.reason;

@@ -12,12 +12,14 @@ import {
   toEnvelope,
 } from '#training';
 import { CheckpointSchedule } from './checkpoint-schedule.js';
+import { readEarlierLife } from './earlier-life.js';
 import { finishRun } from './finish-run.js';
 import { liveRun } from './live-run.js';
 import { logEvent } from './log-event.js';
 import { type PreparedRun, prepareRun } from './prepare-run.js';
 import { ReadyWorkers } from './ready-workers.js';
 import type { Resumed } from './resume-run.js';
+import { rollBack } from './roll-back.js';
 import type { RunEntry } from './run-book.js';
 import type { CoordinatorContext, RunContext } from './run-context.js';
 import type { RunOutcome } from './run-outcome.js';
@@ -36,11 +38,12 @@ export async function conductRun(shared: CoordinatorContext, entry: RunEntry, sh
   try {
     update(context, entry, { state: 'preparing' });
     const ended = AbortSignal.any([entry.stopping.signal, shutdown]);
-    await using prepared = await prepareRun(context, entry, ended);
-    log.info('run_prepared', { parameters: prepared.program.parameterCount, steps: prepared.shape.steps });
-    update(context, entry, { steps: prepared.shape.steps });
-    entry.dataset = prepared.dataset;
-    mayGoOn = await trainAndFinish(context, entry, prepared, ended);
+    let end = await trainOnce(context, entry, ended);
+    for (; end === 'rolled back'; end = await trainOnce(context, entry, ended)) {
+      // From here on as after the death of a coordinator, under a new fence: nothing of what is undone can come back.
+      entry.earlier = await readEarlierLife(entry.folder.eventsPath);
+    }
+    mayGoOn = end === 'may go on';
   } catch (error) {
     // A known error is the better answer even when somebody asked for an end meanwhile.
     const first = firstOf(error);
@@ -62,13 +65,23 @@ export async function conductRun(shared: CoordinatorContext, entry: RunEntry, sh
   }
 }
 
-/** @returns whether somebody may want to take it up again */
+/** `may go on`: somebody may want to take it up again. */
+type End = 'over' | 'may go on' | 'rolled back';
+
+async function trainOnce(context: RunContext, entry: RunEntry, ended: AbortSignal): Promise<End> {
+  await using prepared = await prepareRun(context, entry, ended);
+  context.log.info('run_prepared', { parameters: prepared.program.parameterCount, steps: prepared.shape.steps });
+  update(context, entry, { steps: prepared.shape.steps });
+  entry.dataset = prepared.dataset;
+  return await trainAndFinish(context, entry, prepared, ended); // it uses what is disposed of after this
+}
+
 async function trainAndFinish(
   context: RunContext,
   entry: RunEntry,
   prepared: PreparedRun,
   ended: AbortSignal,
-): Promise<boolean> {
+): Promise<End> {
   const { membership, averages } = context;
   const { run, fence } = prepared.shape;
   const checkpoints = new CheckpointSchedule(context, entry, prepared);
@@ -96,7 +109,7 @@ async function trainAndFinish(
       const moment = { now: performance.now(), wall: Date.now(), goodput: trainer.record.goodput };
       return liveRun(trainer.state, trainer.record.activity, membership.members, moment);
     };
-    const outcome = await trainUntilSettled(trainer, settled, ended);
+    const outcome = await trainUntilSettled(trainer, ready, settled, ended);
     await trainer.queueSettled();
     await checkpoints.settled();
     await prepared.ledger.flush();
@@ -105,11 +118,15 @@ async function trainAndFinish(
       update(context, entry, { state: 'failed' });
       context.metrics.runFailed(fromEnvelope(outcome.error).code);
       entry.events.append({ event: 'run_failed', ...outcome.error });
-      return isOutsideFailure(outcome.error.code);
+      return isOutsideFailure(outcome.error.code) ? 'may go on' : 'over';
+    }
+    if (outcome.kind === 'rolled-back') {
+      await rollBack(context, entry, prepared, outcome);
+      return 'rolled back';
     }
     const weightsSha256 = await finishRun(context, entry, prepared, trainer, checkpoints, outcome);
     update(context, entry, { state: 'finished', weightsSha256 });
-    return outcome.stoppedBy === 'user';
+    return outcome.stoppedBy === 'user' ? 'may go on' : 'over';
   } finally {
     entry.live = undefined;
     membership.listen(undefined);
@@ -118,9 +135,17 @@ async function trainAndFinish(
   }
 }
 
-async function trainUntilSettled(trainer: RunTrainer, settled: Promise<RunOutcome>, ended: AbortSignal) {
+async function trainUntilSettled(
+  trainer: RunTrainer,
+  ready: ReadyWorkers,
+  settled: Promise<RunOutcome>,
+  ended: AbortSignal,
+) {
   const stop = (): void => trainer.stop();
-  const check = setInterval(() => trainer.checkProgress(), PROGRESS_CHECK_MS);
+  const check = setInterval(() => {
+    trainer.checkProgress();
+    ready.admitHeldBack();
+  }, PROGRESS_CHECK_MS);
   try {
     if (ended.aborted) stop();
     else {

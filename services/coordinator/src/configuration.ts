@@ -1,8 +1,9 @@
 /** Everything the coordinator reads from its flags and its environment, checked before anything is opened. */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { KERNEL_CHOICES, type KernelChoice } from '#engine';
 import {
+  byteCount,
   isLeftOpen,
   isLoopback,
   isOn,
@@ -15,6 +16,7 @@ import {
   wholeNumber,
 } from '#job';
 import { readTlsIdentity, type TlsIdentity } from '#protocol';
+import type { DatasetCache } from '#storage';
 import { type HttpTokens, LOG_LEVELS, type LogLevel, readHttpTokens } from '#telemetry';
 import { GRAIN_CHOICES, RopeteamError, type RunId, runId } from '#training';
 
@@ -37,6 +39,10 @@ export interface CoordinatorConfiguration {
   /** Prefix of its keys in Redis; the workers' must be the same. */
   readonly namespace: string;
   readonly grain: (typeof GRAIN_CHOICES)[number];
+  /** Where prepared data are kept for later runs. */
+  readonly dataCache: DatasetCache;
+  /** Jobs may name files below this folder without uploading them; undefined: they may not. */
+  readonly dataRoot: string | undefined;
   /** This run alone: the others in the folder are somebody else's. Undefined: the whole folder is this coordinator's. */
   readonly only: RunId | undefined;
   /** Places to die at, for tests; see the failpoints of `#training`. */
@@ -71,6 +77,9 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       namespace: { type: 'string', default: 'ropeteam' },
       grain: { type: 'string', default: 'auto' },
       only: { type: 'string' },
+      'data-cache': { type: 'string' },
+      'data-cache-size': { type: 'string', default: '20GB' },
+      'data-root': { type: 'string' },
       tls: { type: 'string' },
       'http-tokens': { type: 'string' },
       'join-tokens': { type: 'string' },
@@ -99,6 +108,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     const message = '--join-tokens needs --tls: a token is bound to a certificate';
     throw new RopeteamError('USAGE.ARGUMENT', { argument: '--join-tokens' }, message, { hint: `${TLS_CLOSES}.` });
   }
+  const runsDirectory = resolve(values.runs);
   return {
     name: values.name,
     host,
@@ -111,7 +121,12 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     leftOpen,
     httpPort: wholeNumber('--http-port', values['http-port'], 0, 65_535),
     redisUrl,
-    runsDirectory: resolve(values.runs),
+    runsDirectory,
+    dataCache: {
+      directory: values['data-cache'] === undefined ? join(runsDirectory, '.cache') : resolve(values['data-cache']),
+      maxBytes: byteCount('--data-cache-size', values['data-cache-size']),
+    },
+    dataRoot: values['data-root'] === undefined ? undefined : resolve(values['data-root']),
     threads: wholeNumber('--threads', values.threads, 1, 1024),
     kernel: oneOf('--kernel', values.kernel, KERNEL_CHOICES),
     blasLibrary: environment.ROPETEAM_BLAS_LIBRARY || undefined,

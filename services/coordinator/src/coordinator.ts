@@ -68,7 +68,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
   metrics.countWorkers(() =>
     membership.members.map((member) => ({ worker: member.hello.worker, state: workerState(member) })),
   );
-  const book = new RunBook(runsDirectory, leads);
+  const book = new RunBook(runsDirectory, leads, configuration.dataRoot);
   for (const { run, error } of await book.recover(only)) {
     if (run === only) throw error;
     log.error('run_not_recovered', { run, code: error.code, message: error.message });

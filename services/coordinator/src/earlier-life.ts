@@ -22,6 +22,10 @@ export async function readEarlierLife(eventsPath: string): Promise<EarlierLife> 
     life = { ...life, lastAtMs: Date.parse(event.time) };
     if (event.event === 'run_started') life = { ...life, begun: true, steps: event.steps };
     else if (event.event === 'step_committed') life = { ...life, toldSteps: event.step + 1, loss: event.loss };
+    else if (event.event === 'step_skipped') life = { ...life, toldSteps: event.step + 1 };
+    // What comes after it is made anew, and has other figures.
+    else if (event.event === 'run_rolled_back')
+      life = { ...life, toldSteps: event.toStep, toldEpochs: Math.min(life.toldEpochs, event.toEpoch) };
     else if (event.event === 'epoch_finished') life = { ...life, toldEpochs: event.epoch + 1 };
     else if (event.event === 'worker_lost') life = { ...life, workersLost: life.workersLost + 1 };
   }

@@ -69,9 +69,9 @@ describe('the gradient inbox', () => {
     const { inbox, slots } = openInbox();
     const state = started();
     expect(inbox.accept(state, A, frame([4, 5, 6], 12))).toBe('written');
-    expect(inbox.complete(receiptOf(A))).toBeUndefined();
+    expect(inbox.complete(state, receiptOf(A))).toBeUndefined();
     for (const part of [frame([1, 2, 3]), frame([4, 5, 6], 12)]) expect(inbox.accept(state, A, part)).toBe('written');
-    expect(inbox.complete(receiptOf(A))).toMatchObject({ firstFrameAt: expect.any(Number) });
+    expect(inbox.complete(state, receiptOf(A))).toMatchObject({ firstFrameAt: expect.any(Number) });
     expect([...new Float32Array(slots.get(1)?.buffer ?? new ArrayBuffer(0))]).toEqual(WHOLE);
     expect(slotOf({ block: { begin: 4, end: 8 } })).toBe(1);
   });
@@ -91,11 +91,11 @@ describe('the gradient inbox', () => {
     const { inbox, slots } = openInbox();
     const state = started();
     inbox.accept(state, A, frame(WHOLE));
-    inbox.complete(receiptOf(A));
+    inbox.complete(state, receiptOf(A));
     const [done] = advanceRun(state, { kind: 'gradient-received', receipt: receiptOf(A) });
     expect(inbox.accept(done, B, frame([9, 9, 9, 9, 9, 9]))).toBe('dropped');
     expect([...new Float32Array(slots.get(1)?.buffer ?? new ArrayBuffer(0))]).toEqual(WHOLE);
-    expect(inbox.complete(receiptOf(B))).toBeUndefined();
+    expect(inbox.complete(state, receiptOf(B))).toBeUndefined();
   });
 
   test('counts each of two senders of one block by itself: half from one and half from the other is not a whole', () => {
@@ -103,10 +103,25 @@ describe('the gradient inbox', () => {
     const state = started();
     inbox.accept(state, A, frame([1, 2, 3]));
     inbox.accept(state, B, frame([4, 5, 6], 12));
-    expect(inbox.complete(receiptOf(A))).toBeUndefined();
+    expect(inbox.complete(state, receiptOf(A))).toBeUndefined();
     for (const part of [frame([1, 2, 3]), frame([4, 5, 6], 12)]) inbox.accept(state, B, part);
-    expect(inbox.complete(receiptOf(B))).toBeDefined();
+    expect(inbox.complete(state, receiptOf(B))).toBeDefined();
     expect([...new Float32Array(slots.get(1)?.buffer ?? new ArrayBuffer(0))]).toEqual(WHOLE);
+  });
+
+  test('F21 of two that send at the same time, what lies in the slot is what the receipt’s worker sent, to the last frame', () => {
+    const { inbox, slots } = openInbox();
+    const state = started();
+    const inSlot = () => [...new Float32Array(slots.get(1)?.buffer ?? new ArrayBuffer(0))];
+    inbox.accept(state, A, frame([9, 9, 9]));
+    inbox.accept(state, B, frame([1, 2, 3]));
+    inbox.accept(state, B, frame([4, 5, 6], 12));
+    expect(inbox.complete(state, receiptOf(B))).toBeDefined();
+    expect(inSlot()).toEqual(WHOLE);
+    inbox.accept(state, A, frame([9, 9, 9], 12));
+    expect(inSlot()).toEqual(WHOLE);
+    expect(inbox.complete(state, receiptOf(A))).toBeDefined();
+    expect(inSlot()).toEqual([9, 9, 9, 9, 9, 9]);
   });
 
   test('forgets what a lost worker had begun, and not that of one whose name begins alike', () => {
@@ -117,7 +132,7 @@ describe('the gradient inbox', () => {
     inbox.accept(state, alike, frame([1, 2, 3]));
     inbox.forget(A);
     for (const worker of [A, alike]) inbox.accept(state, worker, frame([4, 5, 6], 12));
-    expect(inbox.complete(receiptOf(A))).toBeUndefined();
-    expect(inbox.complete(receiptOf(alike))).toBeDefined();
+    expect(inbox.complete(state, receiptOf(A))).toBeUndefined();
+    expect(inbox.complete(state, receiptOf(alike))).toBeDefined();
   });
 });

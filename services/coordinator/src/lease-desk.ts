@@ -34,7 +34,7 @@ export class LeaseDesk {
 
   /** Whether a receipt may be told to the step protocol: what it speaks of lies here complete, or is not needed. */
   received(state: RunState, receipt: LeaseReceipt): boolean {
-    const arrival = this.#inbox.complete(receipt);
+    const arrival = this.#inbox.complete(state, receipt);
     const key = leaseKey(receipt.step, receipt.end);
     const held = state.items.get(key);
     if (held === undefined || held.receipt !== undefined) return true;

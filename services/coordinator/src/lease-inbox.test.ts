@@ -49,12 +49,12 @@ test('a lease and the one after it lie in places of their own, complete when all
   const { inbox, bytesOf } = openInbox();
   const state = leasedRun();
   assert.equal(inbox.accept(state, W0, frameOf(0, [1, 2, 3, 4])), 'written');
-  assert.equal(inbox.complete(receiptOf(W0, 0)), undefined);
+  assert.equal(inbox.complete(state, receiptOf(W0, 0)), undefined);
   assert.equal(inbox.accept(state, W0, frameOf(3, [9, 9, 9, 9, 9, 9, 9, 9])), 'written');
   assert.equal(inbox.accept(state, W0, frameOf(0, [1, 2, 3, 4])), 'written');
   assert.equal(inbox.accept(state, W0, frameOf(0, [5, 6, 7, 8], 4)), 'written');
-  assert.ok(inbox.complete(receiptOf(W0, 0)));
-  assert.ok(inbox.complete(receiptOf(W0, 3)));
+  assert.ok(inbox.complete(state, receiptOf(W0, 0)));
+  assert.ok(inbox.complete(state, receiptOf(W0, 3)));
   assert.deepEqual(bytesOf(inbox.placeOf(receiptOf(W0, 0))), [1, 2, 3, 4, 5, 6, 7, 8]);
   assert.deepEqual(bytesOf(inbox.placeOf(receiptOf(W0, 3))), [9, 9, 9, 9, 9, 9, 9, 9]);
 });
@@ -64,7 +64,7 @@ test('a worker that begins a lease anew is not credited with the bytes it sent b
   const state = leasedRun();
   inbox.accept(state, W0, frameOf(0, [1, 2, 3, 4]));
   inbox.accept(state, W0, frameOf(0, [1, 2, 3, 4]));
-  assert.equal(inbox.complete(receiptOf(W0, 0)), undefined);
+  assert.equal(inbox.complete(state, receiptOf(W0, 0)), undefined);
 });
 
 test('bytes of one worker do not complete the lease of another, and those of a lost one are forgotten', () => {
@@ -72,10 +72,10 @@ test('bytes of one worker do not complete the lease of another, and those of a l
   const state = leasedRun();
   inbox.accept(state, W0, frameOf(0, [1, 2, 3, 4]));
   inbox.accept(state, W1, frameOf(0, [5, 6, 7, 8], 4));
-  assert.equal(inbox.complete(receiptOf(W1, 0)), undefined);
+  assert.equal(inbox.complete(state, receiptOf(W1, 0)), undefined);
   inbox.forget(W0);
   inbox.accept(state, W0, frameOf(0, [5, 6, 7, 8], 4));
-  assert.equal(inbox.complete(receiptOf(W0, 0)), undefined);
+  assert.equal(inbox.complete(state, receiptOf(W0, 0)), undefined);
 });
 
 test('frames of a lease that is not announced, or of another size, are dropped', () => {

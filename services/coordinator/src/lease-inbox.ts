@@ -1,6 +1,6 @@
 import type { AveragerEngine } from '#engine';
-import { copyBytes } from '#protocol';
 import { type LeaseFrame, type LeaseReceipt, leaseKey, type RunState, type WorkerId } from '#training';
+import { ContestedPlaces } from './contested-places.js';
 import { type Arrival, Uploads } from './uploads.js';
 
 /** What it needs of an engine. */
@@ -10,13 +10,14 @@ export type LeasePlaces = Pick<AveragerEngine, 'leasePlace' | 'leasePlaces'>;
  * Receives what leases left behind, each in a place of its own until it is adopted: the next lease's result may come
  * before the one before it counts.
  *
- * As with gradients, two workers may send the same lease: both write the same bits. Frames of a lease that is in, or not
- * announced, are dropped.
+ * As with gradients, two workers may send the same lease, each into a place of its own until one is whole. Frames of a lease
+ * that is in, or not announced, are dropped.
  */
 export class LeaseInbox {
   readonly #engine: LeasePlaces;
   readonly #places = new Map<string, number>();
   readonly #uploads = new Uploads();
+  readonly #contested = new ContestedPlaces();
 
   constructor(engine: LeasePlaces) {
     this.#engine = engine;
@@ -29,16 +30,22 @@ export class LeaseInbox {
     const place = this.#bytesOf(this.#placeFor(state, key));
     const end = frame.offset + frame.payload.byteLength;
     if (frame.totalBytes !== place.byteLength || end > place.byteLength) return 'dropped';
-    copyBytes(place, frame.offset, frame.payload);
+    this.#contested.write(worker, key, place, frame.offset, frame.payload);
     this.#uploads.add(worker, key, frame);
     return 'written';
   }
 
   /** Ends a worker's upload; undefined when bytes are missing. */
-  complete({ worker, step, end }: LeaseReceipt): Arrival | undefined {
+  complete(state: RunState, { worker, step, end }: LeaseReceipt): Arrival | undefined {
     const key = leaseKey(step, end);
     const place = this.#places.get(key);
-    return place === undefined ? undefined : this.#uploads.end(worker, key, this.#bytesOf(place).byteLength);
+    if (place === undefined) return undefined;
+    const bytes = this.#bytesOf(place);
+    const arrival = this.#uploads.end(worker, key, bytes.byteLength);
+    const held = state.items.get(key);
+    if (arrival === undefined || held === undefined || held.receipt !== undefined) this.#contested.drop(worker, key);
+    else this.#contested.settle(worker, key, bytes);
+    return arrival;
   }
 
   /** Where a complete lease lies. */
@@ -51,6 +58,7 @@ export class LeaseInbox {
   /** Uploads of this worker that will not be finished. */
   forget(worker: WorkerId): void {
     this.#uploads.forget(worker);
+    this.#contested.forget(worker);
   }
 
   /** A lease has a place from its first frame until it is committed, which is when its item is gone. */

@@ -16,6 +16,8 @@ export interface Member {
   readonly hello: WorkerHello;
   /** The run it said to be ready for. */
   readyFor: { readonly run: RunId; readonly fence: Fence; readonly takesLeases: boolean } | undefined;
+  /** It gets no work for a while. */
+  heldBack: boolean;
   /** It said that it is leaving: its end is no loss. */
   draining: string | undefined;
   /** When its last message came, on the monotonic clock. */
@@ -89,6 +91,7 @@ export class Membership {
       session,
       hello,
       readyFor: undefined,
+      heldBack: false,
       draining: undefined,
       heardAt: performance.now(),
       replaced: whomItReplaces(before, hello),

@@ -1,22 +1,23 @@
 import { createHash } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { type AveragerEngine, type AveragerEngineOptions, fitsWithLeases, openAveragerEngine } from '#engine';
 import { formatJob, resolveModel } from '#job';
 import { compileModel, type ModelSpec, type Program } from '#kernel';
-import { type Ledger, type PreparedDataset, prepareDataset, takeFence, wholeDataset } from '#storage';
+import { type Ledger, type PreparedDataset, readRollbacks, takeFence } from '#storage';
 import {
   coordinatorUpdate,
   effectiveCut,
   type JobSpec,
   type LeaseSettings,
   type LocalSettings,
-  RopeteamError,
   type RunPlan,
   type RunShape,
   shapeRun,
+  windowsOf,
 } from '#training';
 import { BestWeights } from './best-weights.js';
 import { checkKernelMemory, mostBlocks } from './kernel-memory.js';
+import { prepareRows } from './prepare-rows.js';
 import { openResumedLedger, type Resumed, resumeRun } from './resume-run.js';
 import type { RunEntry } from './run-book.js';
 import type { RunContext } from './run-context.js';
@@ -39,26 +40,19 @@ export interface PreparedRun extends AsyncDisposable {
   readonly mostBlocks: number;
   readonly ledger: Ledger;
   readonly start: StartingWeights;
+  /** Steps it went back to because a later one was not finite, oldest first. */
+  readonly rollbacks: readonly number[];
   /** Present: an earlier coordinator had begun it. */
   readonly resumed?: Resumed;
 }
 
 export async function prepareRun(context: RunContext, entry: RunEntry, signal: AbortSignal): Promise<PreparedRun> {
-  const directory = entry.folder.dataPath;
   const opened: AsyncDisposable[] = [];
   const close = async (): Promise<void> => {
     for (const resource of opened.reverse()) await resource[Symbol.asyncDispose]();
   };
   try {
-    const whole = entry.earlier === undefined ? undefined : await wholeDataset(directory);
-    const prepare = {
-      spec: entry.job.data,
-      seed: entry.job.train.seed,
-      resolve: (path: string) => uploadedFile(entry, path),
-      directory,
-      signal,
-    };
-    const dataset = whole ?? (await prepareDataset(prepare));
+    const dataset = await prepareRows(context, entry, signal);
     return { ...(await open(context, entry, dataset, opened, signal)), [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
@@ -78,15 +72,17 @@ async function open(
   const fence = await takeFence(entry.folder, await queues.nextFence(entry.run));
   entry.fence = fence;
   await queues.claimFence(entry.run, fence);
-  const shape = shapeRun(
+  const { windows, shuffle } = windowsOf(entry.job.train, dataset.info);
+  const cut = shapeRun(
     entry.run,
     fence,
-    entry.job.train,
+    { ...entry.job.train, shuffle },
     dataset.info.samples,
     program.parameterCount,
     entry.job.checkpoint.everySteps,
   );
-  const job = effectiveJob(entry.job, dataset, model, shape);
+  const shape: RunShape = windows === undefined ? cut : { ...cut, windows };
+  const job = effectiveJob(entry.job, dataset, model, shape, shuffle);
   const steps: AveragerEngineOptions = {
     kernel: kernel.name,
     ...(configuration.blasLibrary === undefined ? {} : { blasLibrary: configuration.blasLibrary }),
@@ -99,7 +95,9 @@ async function open(
   };
   const local = localSettings(job, shape);
   checkKernelMemory(steps, shape, local);
-  const leases = configuration.grain === 'step' || local !== undefined ? undefined : leaseSettings(job, shape, steps);
+  const rollbacks = (await readRollbacks(entry.folder)).map(({ to }) => to);
+  const leases =
+    configuration.grain === 'step' || local !== undefined ? undefined : leaseSettings(job, shape, steps, rollbacks);
   const averager: AveragerEngineOptions = { ...steps, leases: leases !== undefined };
   const engine = await openAveragerEngine(averager);
   opened.push(engine);
@@ -111,7 +109,7 @@ async function open(
       ? await writeStartingWeights(entry, wanted, engine.weights, signal)
       : { ...(resumed.initFrom === undefined ? {} : { initFrom: resumed.initFrom }), warnings: [] };
   await engine.roundWeights();
-  const jobText = formatJob(job);
+  const jobText = (resumed === undefined ? undefined : await jobOf(entry)) ?? formatJob(job);
   const origin = {
     jobSha256: createHash('sha256').update(jobText).digest('hex'),
     dataSha256: dataset.info.dataSha256,
@@ -127,11 +125,14 @@ async function open(
     model,
     parameterCount: program.parameterCount,
     seed: job.train.seed,
-    shuffle: job.train.shuffle,
+    shuffle: job.train.shuffle !== false,
+    ...(windows === undefined ? {} : { windows }),
+    epochs: shape.epochs,
     batch: shape.batch,
     microBatches: shape.microBatches,
     wire: job.train.wire,
     dataset: dataset.info,
+    dataPath: entry.folder.dataPath,
     ...(leases === undefined ? {} : { leases }),
     ...(local === undefined ? {} : { local }),
   };
@@ -148,13 +149,20 @@ async function open(
     mostBlocks: mostBlocks(averager),
     ledger,
     start,
+    rollbacks,
     ...(resumed === undefined ? {} : { resumed }),
   };
 }
 
 /** What workers need to take leases; undefined where the coordinator has no room for what leases leave behind. */
-function leaseSettings(job: JobSpec, shape: RunShape, options: AveragerEngineOptions): LeaseSettings | undefined {
-  return fitsWithLeases(options) ? { ...ownUpdate(job), steps: shape.steps } : undefined;
+function leaseSettings(
+  job: JobSpec,
+  shape: RunShape,
+  options: AveragerEngineOptions,
+  rollbacks: readonly number[],
+): LeaseSettings | undefined {
+  if (!fitsWithLeases(options)) return undefined;
+  return { ...ownUpdate(job), steps: shape.steps, ...(rollbacks.length === 0 ? {} : { rollbacks }) };
 }
 
 /** What workers need to train as replicas; undefined for a job without local steps. */
@@ -172,22 +180,29 @@ function ownUpdate({ train: { optimizer, schedule, clipNorm, l2 } }: JobSpec): O
   };
 }
 
+/** A run that goes on keeps its job as it was written out first: another version has other defaults to write. */
+async function jobOf({ folder }: RunEntry): Promise<string | undefined> {
+  try {
+    return await readFile(folder.jobPath, 'utf8');
+  } catch (error) {
+    // It ended before there was one.
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
 /** The job with what the data decided written out, so that `job.yaml` in the run's folder leaves nothing open. */
-function effectiveJob(job: JobSpec, dataset: PreparedDataset, model: ModelSpec, shape: RunShape): JobSpec {
+function effectiveJob(
+  job: JobSpec,
+  dataset: PreparedDataset,
+  model: ModelSpec,
+  shape: RunShape,
+  shuffle: JobSpec['train']['shuffle'],
+): JobSpec {
   return {
     ...job,
     data: { ...job.data, task: dataset.info.task },
     model: { ...job.model, loss: model.loss },
-    train: { ...job.train, ...effectiveCut(shape) },
+    train: { ...job.train, ...effectiveCut(shape), shuffle },
   };
-}
-
-/** Where the bytes of a file that the job names were put when it was submitted. */
-function uploadedFile(entry: RunEntry, path: string): string {
-  const file = entry.files.find((candidate) => candidate.path === path);
-  if (file !== undefined) return file.storedAt;
-  const message = `the job names the file ${JSON.stringify(path)}, which was not uploaded with it`;
-  throw new RopeteamError('DATA.FILE', { file: path }, message, {
-    hint: 'submit the job with `ropeteam submit`, which uploads the files it names',
-  });
 }

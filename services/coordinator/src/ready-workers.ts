@@ -47,7 +47,18 @@ export class ReadyWorkers implements MembershipListener {
     this.#context.events.append({ event: 'worker_joined', worker, pid, threads });
   }
 
+  /** One that is shut out gets no plan yet, and so takes nothing: `admitHeldBack` looks again. */
   joined(member: Member): void {
+    member.heldBack = this.#trainer.quarantine.holds(member.hello.worker);
+    if (!member.heldBack) this.#sendPlan(member);
+  }
+
+  /** Called every few milliseconds: gives those their plan whose time is over. */
+  admitHeldBack(): void {
+    for (const member of this.#context.membership.members) if (member.heldBack) this.joined(member);
+  }
+
+  #sendPlan(member: Member): void {
     member.session.send({ kind: 'run-started', plan: this.#prepared.plan });
   }
 

@@ -1,7 +1,17 @@
 /** Taking a run up where its newest checkpoint left it. */
 import type { AveragerEngine } from '#engine';
 import type { Program } from '#kernel';
-import { type Checkpoint, checkFence, type Ledger, newestCheckpoint, openLedger, readLedger } from '#storage';
+import {
+  type Checkpoint,
+  checkFence,
+  dropCheckpointsBeyond,
+  type Ledger,
+  newestCheckpoint,
+  openLedger,
+  readLedger,
+  readRollbacks,
+  standing,
+} from '#storage';
 import {
   type Fence,
   failpoint,
@@ -50,7 +60,9 @@ export interface ResumeOptions {
 export async function resumeRun(entry: RunEntry, options: ResumeOptions): Promise<Resumed | undefined> {
   const { earlier, folder } = entry;
   if (earlier === undefined) return undefined;
-  const records = await recordsOf(folder.ledgerPath);
+  const rollbacks = await readRollbacks(folder);
+  const records = standing(await recordsOf(folder.ledgerPath), rollbacks);
+  if (rollbacks.length > 0) await dropCheckpointsBeyond(folder, records.length);
   const { newest, damaged } = await newestCheckpoint(folder, records.length);
   if (!earlier.begun && records.length === 0 && newest === undefined) return undefined;
   const step = newest?.checkpoint.step ?? 0;

@@ -29,6 +29,7 @@ export interface RunInSight {
 /** All runs of this coordinator, in the order they were submitted; one trains at a time. */
 export class RunBook {
   readonly #runsDirectory: string;
+  readonly #dataRoot: string | undefined;
   readonly #leads: Leads;
   readonly #entries = new Map<RunId, RunEntry>();
   /** Runs that were over when this coordinator started. */
@@ -38,7 +39,9 @@ export class RunBook {
   readonly #waiting: RunEntry[] = [];
   readonly #submitted = new EventTarget();
 
-  constructor(runsDirectory: string, leads: Leads) {
+  /** @param dataRoot jobs may name files below it without uploading them */
+  constructor(runsDirectory: string, leads: Leads, dataRoot?: string) {
+    this.#dataRoot = dataRoot;
     this.#runsDirectory = runsDirectory;
     this.#leads = leads;
   }
@@ -73,7 +76,8 @@ export class RunBook {
       await this.#leads.take(folder.path);
       const submittedAt = new Date().toISOString();
       const from = initFrom === undefined ? {} : { initFrom };
-      const kept = await keepSubmission(folder, { jobText, jobFile, submittedAt, files, ...from });
+      const root = this.#dataRoot === undefined ? {} : { dataRoot: this.#dataRoot };
+      const kept = await keepSubmission(folder, { jobText, jobFile, submittedAt, files, ...root, ...from });
       const entry = await openEntry(folder, kept);
       entry.events.append({ event: 'run_queued', job: job.name });
       this.#queue(entry);

@@ -17,6 +17,8 @@ export interface RunEntry {
   readonly run: RunId;
   readonly job: JobSpec;
   readonly files: readonly UploadedFile[];
+  /** Files that were not uploaded are below this folder. */
+  readonly dataRoot?: string;
   /** Weights to start from, where those of the seed are not wanted. */
   readonly initFrom?: Submission['initFrom'];
   readonly folder: RunFolder;
@@ -25,7 +27,7 @@ export interface RunEntry {
   /** Aborted with a reason when somebody asks the run to stop. */
   readonly stopping: AbortController;
   /** Present: a coordinator before this one had it, or it had ended and is taken up again. */
-  readonly earlier?: EarlierLife;
+  earlier?: EarlierLife;
   summary: RunSummary;
   /** Once it is taken: this coordinator's for this run. */
   fence: Fence | undefined;
@@ -60,6 +62,7 @@ export async function openEntry(folder: RunFolder, kept: KeptSubmission, earlier
     run,
     job,
     files: kept.files,
+    ...(kept.dataRoot === undefined ? {} : { dataRoot: kept.dataRoot }),
     ...(kept.initFrom === undefined ? {} : { initFrom: kept.initFrom }),
     folder,
     eventLog,

@@ -3,12 +3,14 @@ import {
   type ErrorEnvelope,
   type FinalMetrics,
   type Kept,
+  type NonFinite,
   nameRows,
   RopeteamError,
   type RunEffect,
   type RunId,
   type RunState,
   type SplitName,
+  type Step,
   type StoppedBy,
 } from '#training';
 import type { PreparedRun } from './prepare-run.js';
@@ -19,7 +21,9 @@ export type RunOutcome =
       readonly stoppedBy: StoppedBy;
       readonly metrics: Readonly<Partial<Record<SplitName, FinalMetrics>>>;
     }
-  | { readonly kind: 'failed'; readonly error: ErrorEnvelope };
+  | { readonly kind: 'failed'; readonly error: ErrorEnvelope }
+  /** A step is not finite: the run goes on from an earlier one, as after a restart. */
+  | { readonly kind: 'rolled-back'; readonly step: Step; readonly to: Step; readonly trouble: NonFinite };
 
 export interface TrainerListener {
   /** A step counts; the weights hold still until this returns. */
@@ -57,5 +61,11 @@ export function errorWithRows(
 ): ErrorEnvelope {
   if (suspect === undefined) return error;
   const { skippedRows } = dataset.info;
-  return nameRows(error, suspect, { shape, seed: job.train.seed, data: job.data, skippedRows });
+  return nameRows(error, suspect, {
+    shape,
+    seed: job.train.seed,
+    shuffle: job.train.shuffle !== false,
+    data: job.data,
+    skippedRows,
+  });
 }

@@ -2,11 +2,14 @@ import type { AverageResult, LossSums } from '#engine';
 import {
   blockKey,
   committedSteps,
+  describeNonFinite,
   failpoint,
   type GradientReceipt,
   type GrainDecision,
   type LeaseReceipt,
   type LedgerBlock,
+  type NonFinite,
+  normOutlier,
   RopeteamError,
   type RunEffect,
   type RunEvent,
@@ -15,6 +18,7 @@ import {
   rateOfStep,
   type Step,
   samplesOfStep,
+  withNorm,
 } from '#training';
 import { areFiniteMetrics } from './finite.js';
 import type { PreparedRun } from './prepare-run.js';
@@ -42,6 +46,8 @@ export class RunRecord {
   #workersLost = 0;
   #blocksReissued = 0;
   #samplesCommitted = 0;
+  /** Of the last steps' mean gradients. */
+  #norms: readonly number[] = [];
 
   constructor(context: RunContext, prepared: PreparedRun) {
     this.#context = context;
@@ -131,7 +137,7 @@ export class RunRecord {
 
   /** @returns the mean loss of the last step */
   leaseCommitted({ receipt, steps }: RunEffect & { kind: 'lease-committed' }, timing: Timing): number {
-    const { shape, job } = this.#prepared;
+    const { shape, job, rollbacks } = this.#prepared;
     const { worker, attempt } = receipt;
     const samplesLeased = steps.reduce((sum, { sampleCount }) => sum + sampleCount, 0);
     this.#context.metrics.leaseCommitted();
@@ -140,7 +146,7 @@ export class RunRecord {
     let loss = 0;
     for (const record of steps) {
       const { step, sampleCount: samples, lossSum, gradientHash: gradient, gradientNorm, weightsHash } = record;
-      const learningRate = rateOfStep(job.train, shape, step);
+      const learningRate = rateOfStep(job.train, shape, step, rollbacks);
       const block = { begin: 0, end: shape.microBatches, worker, attempt, samples, lossSum, gradient };
       loss = this.#write(step, record, [block], { ...timing, learningRate, gradientNorm, weightsHash });
     }
@@ -150,12 +156,12 @@ export class RunRecord {
   }
 
   /** @returns the step's mean loss */
-  committed({ step, receipts, sums }: RunEffect & { kind: 'committed' }, figures: Averaged & Timing): number {
+  committed({ step, receipts, sums, skipped }: RunEffect & { kind: 'committed' }, figures: Averaged & Timing): number {
     for (const { worker, computeMs, sampleCount } of receipts) {
       this.#context.metrics.workerTimed(worker, computeMs / 1000 / Math.max(1, sampleCount));
       this.#pace.computed(worker, sampleCount, computeMs);
     }
-    const loss = this.#write(step, sums, receipts.map(ledgerBlock), figures);
+    const loss = this.#write(step, sums, receipts.map(ledgerBlock), figures, skipped);
     this.#tellPace();
     this.#context.traces.committed(step);
     return loss;
@@ -166,12 +172,24 @@ export class RunRecord {
     if (measured !== undefined) this.#context.events.append({ event: 'workers_measured', ...measured });
   }
 
-  #write(step: Step, sums: LossSums, blocks: readonly LedgerBlock[], figuresOfStep: Averaged & Timing): number {
-    const { shape, ledger, engine, resumed } = this.#prepared;
+  #write(
+    step: Step,
+    sums: LossSums,
+    blocks: readonly LedgerBlock[],
+    figuresOfStep: Averaged & Timing,
+    skipped?: NonFinite,
+  ): number {
+    const { shape, ledger, engine, resumed, rollbacks } = this.#prepared;
     const { learningRate, gradientNorm, weightsHash, durationMs, phases } = figuresOfStep;
     const samples = sums.sampleCount;
     const where = { step, ...samplesOfStep(shape, step) };
-    const figures = { loss: sums.lossSum / samples, learningRate, gradientNorm, samples };
+    const figures = {
+      loss: finiteOrZero(sums.lossSum / samples),
+      learningRate,
+      gradientNorm: finiteOrZero(gradientNorm),
+      samples,
+    };
+    const reason = skipped === undefined ? undefined : describeNonFinite(skipped);
     this.#compareWithBefore(step, weightsHash);
     ledger.append({
       run: shape.run,
@@ -181,15 +199,33 @@ export class RunRecord {
       blocks,
       kernel: engine.kernelId,
       weights: weightsHash,
+      ...(reason === undefined ? {} : { skipped: reason }),
+      ...(rollbacks.length === 0 ? {} : { rollbacks }),
     });
     this.#context.metrics.ledgerWritten();
     failpoint('after-ledger-append');
+    if (reason !== undefined) {
+      this.#context.metrics.stepSkipped();
+      if (step < (resumed?.toldSteps ?? 0)) return figures.loss;
+      this.#context.events.append({ event: 'step_skipped', step, epoch: where.epoch, samples, learningRate, reason });
+      return figures.loss;
+    }
+    this.#watchNorm(step, gradientNorm);
     this.#samplesCommitted += samples;
     const workers = new Set(blocks.map((block) => block.worker)).size;
     const event = { step, epoch: where.epoch, ...figures, durationMs, workers, phases };
     if (step >= (resumed?.toldSteps ?? 0)) this.#context.events.append({ event: 'step_committed', ...event });
     this.#context.metrics.stepCommitted({ ...event, version: step + 1, goodput: this.goodput });
     return figures.loss;
+  }
+
+  #watchNorm(step: Step, gradientNorm: number): void {
+    const outlier = normOutlier(this.#norms, gradientNorm);
+    this.#norms = withNorm(this.#norms, gradientNorm);
+    if (outlier === undefined) return;
+    this.#context.metrics.gradientOutlier();
+    if (step < (this.#prepared.resumed?.toldSteps ?? 0)) return;
+    this.#context.events.append({ event: 'gradient_outlier', step, gradientNorm, ...outlier });
   }
 
   /** Before a crash this step was made already: the promise is that it has the same bits. */
@@ -229,5 +265,8 @@ export class RunRecord {
 
 function ledgerBlock(receipt: GradientReceipt): LedgerBlock {
   const { block, worker, attempt, sampleCount: samples, lossSum, gradientHash: gradient } = receipt;
-  return { ...block, worker, attempt, samples, lossSum, gradient };
+  return { ...block, worker, attempt, samples, lossSum: finiteOrZero(lossSum), gradient };
 }
+
+/** A record has no word for NaN: of a step that was left out it says what it was in words. */
+const finiteOrZero = (figure: number): number => (Number.isFinite(figure) ? figure : 0);

@@ -12,7 +12,12 @@ export function scrapeTargets(members: readonly Pick<Member, 'hello'>[]): string
   return `${JSON.stringify(targets)}\n`;
 }
 
-export function workerState({ readyFor, draining }: Pick<Member, 'readyFor' | 'draining'>): WorkerState {
+export function workerState({
+  readyFor,
+  draining,
+  heldBack,
+}: Pick<Member, 'readyFor' | 'draining' | 'heldBack'>): WorkerState {
   if (draining !== undefined) return 'draining';
+  if (heldBack) return 'quarantined';
   return readyFor === undefined ? 'connected' : 'ready';
 }

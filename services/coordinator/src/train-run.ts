@@ -1,39 +1,40 @@
 /** Trains one prepared run: feeds what happens to the step protocol and does what the protocol answers. */
 import { setImmediate as turnEnd } from 'node:timers/promises';
-import { encodeWeights } from '#protocol';
 import {
   type AverageItem,
   advanceRun,
-  averageTerms,
-  type EncodedWeights,
   failpoint,
   type GradientProof,
   type GradientReceipt,
   gradientKey,
+  isProgress,
   type LeaseProof,
   type LeaseReceipt,
   type RunEffect,
   type RunInput,
   type RunState,
-  rateOfStep,
   type Step,
-  sumsOfStep,
   toEnvelope,
   type WorkerId,
   type WorkerMessage,
 } from '#training';
+import { averageBlocks } from './average-blocks.js';
 import { AveragingGate } from './averaging-gate.js';
+import { beginRun } from './begin-run.js';
 import { keepBest, restoreBest } from './best-weights.js';
-import { firstState } from './first-state.js';
-import { GradientInbox, slotOf } from './gradient-inbox.js';
+import { GradientInbox } from './gradient-inbox.js';
 import { type GrainChooser, type GrainListener, grainChooserOf } from './grain-chooser.js';
+import { LateRecord } from './late-record.js';
 import { LeaseDesk } from './lease-desk.js';
 import type { Member } from './membership.js';
 import type { PreparedRun } from './prepare-run.js';
+import { PublishedWeights } from './published-weights.js';
+import { Quarantine } from './quarantine.js';
 import { QueueLine } from './queue-line.js';
 import type { RunContext } from './run-context.js';
 import { errorWithRows, type RunOutcome, stepFailed, type TrainerListener } from './run-outcome.js';
 import { type Averaged, RunRecord } from './run-record.js';
+import { SecondLooks } from './second-looks.js';
 
 /** Without any progress for so long, what the queue was given is announced again: it may have been emptied. */
 const STALL_MS = 3_000;
@@ -46,15 +47,16 @@ export class RunTrainer {
   readonly #inbox: GradientInbox;
   readonly #leases: LeaseDesk;
   readonly #grain: GrainChooser;
+  readonly #looks: SecondLooks;
+  readonly quarantine: Quarantine;
   readonly #gate = new AveragingGate();
+  readonly #published: PublishedWeights;
+  readonly #late = new LateRecord((error) => this.#fail('recorded', error));
   readonly #queue: QueueLine;
   #state: RunState;
-  #published: EncodedWeights | undefined;
   #averaged: Averaged | undefined;
   /** Of the run's weights, once a step has been made. */
   #weightsHash: string | undefined;
-  /** What is still to be written down of a step whose weights are on their way. */
-  #unrecorded: (() => void) | undefined;
   #lastMoveAt = performance.now();
 
   constructor(context: RunContext, prepared: PreparedRun, listener: TrainerListener) {
@@ -63,12 +65,15 @@ export class RunTrainer {
     this.#listener = listener;
     this.record = new RunRecord(context, prepared);
     this.#inbox = new GradientInbox(prepared.engine);
+    this.#published = new PublishedWeights(prepared);
     this.#leases = new LeaseDesk(context, prepared);
     this.#queue = new QueueLine(context, prepared, (itemId) => this.#advance({ kind: 'hand-back-refused', itemId }));
+    this.quarantine = new Quarantine(context);
+    this.#looks = new SecondLooks(context, prepared, this.quarantine);
     this.#weightsHash = prepared.resumed?.weightsHash;
     const told: GrainListener = (decision, workers) => this.record.grainChosen(decision, workers);
     this.#grain = grainChooserOf(context.configuration.grain, prepared, told);
-    this.#state = firstState(prepared);
+    this.#state = beginRun(prepared);
   }
 
   get state(): RunState {
@@ -94,8 +99,10 @@ export class RunTrainer {
 
   /** A worker is ready for this run: it gets the current weights and counts for the steps announced from now on. */
   joined(member: Member): void {
+    this.quarantine.joined(member.hello.worker);
     this.#countWorkers();
-    if (this.#published !== undefined) member.session.sendWeights(this.#published);
+    const { frames } = this.#published;
+    if (frames !== undefined) member.session.sendWeights(frames);
   }
 
   lost(member: Member, reason: string, detectedInMs: number): void {
@@ -106,6 +113,7 @@ export class RunTrainer {
     this.#advance({ kind: 'worker-lost', worker });
     this.#countWorkers();
     if (member.draining === undefined) {
+      this.quarantine.lost(worker, reason);
       const blocksReissued = this.record.blocksReissued - before;
       this.record.workerLost({ worker, pid, reason, blocksReissued, detectedInMs });
     } else this.#context.events.append({ event: 'worker_left', worker, pid, reason: member.draining });
@@ -128,7 +136,7 @@ export class RunTrainer {
     } else if (message.kind === 'job-failed') {
       this.#context.metrics.itemFailed('failed');
       this.#context.log.warn('item_failed', { worker, item: message.itemId, message: message.message });
-      this.#advance({ kind: 'item-failed', itemId: message.itemId, worker, message: message.message });
+      this.#failed(message.itemId, worker, message.message);
     }
   }
 
@@ -154,7 +162,7 @@ export class RunTrainer {
     const { failure } = this.#prepared.ledger;
     // What is trained without a ledger would have to be trained again.
     if (failure?.code === 'STORAGE.WRITE') this.#end({ kind: 'failed', error: toEnvelope(failure) });
-    this.#advance({ kind: 'tick' });
+    this.#advance({ kind: 'tick', atMs: performance.now() });
     const waitsForQueue = this.#state.phase !== 'ended' && this.#state.workers > 0;
     if (!waitsForQueue || performance.now() - this.#lastMoveAt < STALL_MS) return;
     this.#lastMoveAt = performance.now();
@@ -178,6 +186,7 @@ export class RunTrainer {
     // More of them stand by: a step is not cut into more blocks than there is room to receive.
     const workers = Math.min(this.#readyMembers.length, this.#prepared.mostBlocks);
     this.#advance({ kind: 'workers-changed', workers });
+    this.#looks.workersChanged(workers);
     this.#chooseGrain();
   }
 
@@ -195,7 +204,8 @@ export class RunTrainer {
 
   #receiveLease({ itemId, receipt }: LeaseProof): void {
     if (!this.#isOurs(receipt)) this.#context.metrics.gradientReceived('stale');
-    else if (this.#leases.received(this.#state, receipt)) this.#advance({ kind: 'lease-received', receipt });
+    else if (this.#leases.received(this.#state, receipt))
+      this.#advance({ kind: 'lease-received', receipt, atMs: performance.now() });
     else this.#incomplete(itemId, receipt.worker);
   }
 
@@ -203,33 +213,36 @@ export class RunTrainer {
   #incomplete(itemId: string, worker: WorkerId): void {
     this.#context.metrics.itemFailed('incomplete');
     this.#context.log.warn('upload_incomplete', { worker, item: itemId });
-    this.#advance({ kind: 'item-failed', itemId, worker, message: 'its result did not arrive whole' });
+    this.#failed(itemId, worker, 'its result did not arrive whole');
+  }
+
+  #failed(itemId: string, worker: WorkerId, message: string): void {
+    this.#advance({ kind: 'item-failed', itemId, worker, message });
+    const { membership } = this.#context;
+    if (this.quarantine.failed(worker, message)) queueMicrotask(() => membership.dismiss(worker, message));
   }
 
   #receiveGradient({ itemId, receipt }: GradientProof): void {
     if (!this.#isOurs(receipt)) this.#context.metrics.gradientReceived('stale');
     if (!this.#isOurs(receipt)) return;
-    const arrival = this.#inbox.complete(receipt);
+    const arrival = this.#inbox.complete(this.#state, receipt);
     const held = this.#state.items.get(gradientKey(receipt.step, receipt.block));
     const wanted = held !== undefined && held.receipt === undefined;
     if (wanted && arrival !== undefined) this.record.arrived(receipt, arrival);
     if (wanted && arrival === undefined) this.#incomplete(itemId, receipt.worker);
-    else this.#advance({ kind: 'gradient-received', receipt });
+    else this.#advance({ kind: 'gradient-received', receipt, atMs: performance.now() });
   }
 
   #advance(input: RunInput): void {
     const [state, effects] = advanceRun(this.#state, input);
     this.#state = state;
     this.record.activity.saw(input, effects, state);
-    const moves = effects.some(
-      (effect) => effect.kind === 'publish' || (effect.kind === 'count' && effect.outcome === 'accepted'),
-    );
-    if (moves) this.#lastMoveAt = performance.now();
+    if (effects.some(isProgress)) this.#lastMoveAt = performance.now();
     for (const effect of effects) this.#perform(effect);
   }
 
   #perform(effect: RunEffect): void {
-    const { membership, metrics } = this.#context;
+    const { membership } = this.#context;
     switch (effect.kind) {
       case 'announce':
       case 'hand-back':
@@ -243,15 +256,19 @@ export class RunTrainer {
       case 'adopt':
         this.#adopt(effect.receipt).catch((error: unknown) => this.#fail('adopted', error));
         return;
+      case 'copy':
+      case 'verified':
       case 'distrust':
-        // Its place is taken from it in a moment, when this turn of the step protocol is done.
-        queueMicrotask(() => membership.dismiss(effect.worker, effect.reason));
+        this.#looks.perform(effect);
+        return;
+      case 'roll-back':
+        this.#end({ kind: 'rolled-back', step: effect.step, to: effect.to, trouble: effect.trouble });
         return;
       case 'send-state':
         membership.sendWeights(effect.worker, this.#leases.encodedState(effect.version));
         return;
       case 'send-weights':
-        if (this.#published !== undefined) membership.sendWeights(effect.worker, this.#published);
+        if (this.#published.frames !== undefined) membership.sendWeights(effect.worker, this.#published.frames);
         return;
       case 'committed':
         this.#commit(effect);
@@ -260,14 +277,14 @@ export class RunTrainer {
         this.#commitLease(effect);
         return;
       case 'publish':
-        this.#publish(effect.version);
+        this.#published.publish(effect.version, this.#readyMembers);
         return;
       case 'restore':
         this.#restore(effect.best.step).catch((error: unknown) => this.#fail('taken back', error));
         return;
       case 'epoch-finished':
         if (effect.best) keepBest(this.#prepared, this.#state);
-        this.#writeRecord(); // a checkpoint of a step before may still need what was the best until now
+        this.#late.write(); // a checkpoint of a step before may still need what was the best until now
         this.#prepared.best.forgetBefore();
         failpoint('epoch-change');
         this.record.epochFinished(effect, this.#state);
@@ -275,7 +292,7 @@ export class RunTrainer {
       case 'count':
         if (effect.outcome === 'accepted') failpoint('after-first-gradient');
         if (effect.outcome === 'reissued') this.record.reissued();
-        else metrics.gradientReceived(effect.outcome);
+        else this.#context.metrics.gradientReceived(effect.outcome);
         return;
       case 'gradients-disagree':
         this.record.gradientsDisagree(effect);
@@ -291,21 +308,20 @@ export class RunTrainer {
     }
   }
 
-  /**
-   * Writes a step down once its weights are with the socket: records cost about half a millisecond that the workers need
-   * not wait for. It happens in the same turn of the event loop, so before anything more can be heard of the run.
-   */
   #commit(effect: RunEffect & { kind: 'committed' }): void {
     const { step } = effect;
+    for (const { worker } of effect.receipts) this.quarantine.accepted(worker);
     if (this.#averaged === undefined) throw new Error(`step ${step} was committed without an average`);
     const figures = { ...this.#averaged, ...this.record.published() };
     this.#weightsHash = figures.weightsHash;
-    this.#grain.shared({ ...figures, blocksMs: effect.receipts.map(({ computeMs }) => computeMs) });
+    if (effect.skipped === undefined)
+      this.#grain.shared({ ...figures, blocksMs: effect.receipts.map(({ computeMs }) => computeMs) });
     this.#recordSoon(() => this.record.committed(effect, figures));
   }
 
   #commitLease(effect: RunEffect & { kind: 'lease-committed' }): void {
     const timing = this.record.published(effect.steps.length);
+    this.quarantine.accepted(effect.receipt.worker);
     this.#weightsHash = effect.steps.at(-1)?.weightsHash;
     this.#grain.leased(effect.receipt);
     this.#recordSoon(() => this.record.leaseCommitted(effect, timing));
@@ -315,12 +331,11 @@ export class RunTrainer {
   #recordSoon(write: () => number): void {
     const state = this.#state;
     failpoint('after-commit');
-    this.#unrecorded = () => this.#listener.committed(state, write());
-    setImmediate(() => this.#writeRecord());
+    this.#late.soon(() => this.#listener.committed(state, write()));
   }
 
   async #adopt(receipt: LeaseReceipt): Promise<void> {
-    this.#writeRecord(); // of the steps before, whose weights are about to change
+    this.#late.write(); // of the steps before, whose weights are about to change
     const arrival = this.#leases.arrivalOf(receipt);
     if (arrival !== undefined) this.record.arrived(receipt, arrival);
     const startedAt = performance.now();
@@ -332,21 +347,10 @@ export class RunTrainer {
   }
 
   async #restore(step: Step): Promise<void> {
-    this.#writeRecord();
+    this.#late.write();
     await this.#listener.restoring(this.#state);
     await restoreBest(this.#prepared, step);
     this.#advance({ kind: 'restored' });
-  }
-
-  #writeRecord(): void {
-    const write = this.#unrecorded;
-    this.#unrecorded = undefined;
-    try {
-      write?.();
-    } catch (error) {
-      // A step that is not in the ledger may not count, and its weights are out.
-      this.#fail('recorded', error);
-    }
   }
 
   /** What a step could not be; nothing may count after it. */
@@ -355,37 +359,19 @@ export class RunTrainer {
   }
 
   #end(outcome: RunOutcome): void {
-    this.#writeRecord();
+    this.#late.write();
     this.#gate.recheck();
     this.#listener.ended(outcome);
   }
 
-  #publish(version: Step): void {
-    const { run, fence } = this.#prepared.shape;
-    this.#published = undefined; // frames no stream waits for may go while the next version's are made: that halves the peak
-    const encoded = encodeWeights({ run, fence, version }, this.#prepared.engine.wireWeights);
-    this.#published = encoded;
-    failpoint('before-broadcast');
-    for (const { session } of this.#readyMembers) {
-      session.sendWeights(encoded);
-      failpoint('mid-broadcast');
-    }
-  }
-
   async #averageStep(step: Step, receipts: readonly GradientReceipt[]): Promise<unknown> {
-    const { engine, job, shape } = this.#prepared;
-    this.#writeRecord(); // of the step before, whose weights are about to change
+    this.#late.write(); // of the step before, whose weights are about to change
     failpoint('before-average');
     const startedAt = performance.now();
-    const sums = sumsOfStep(receipts, shape.microBatches);
-    const { divisor: sampleCount, ...terms } = averageTerms(job.train, shape, step, sums.sampleCount);
-    const request = {
-      step,
-      blocks: receipts.map((receipt) => ({ slot: slotOf(receipt), ...receipt.block })),
-      sampleCount,
-      ...terms,
-    };
-    const averaging = this.#context.traces.averaging(step, () => engine.average(request));
+    const suspected = this.#state.confirming === step;
+    const averaging = this.#context.traces.averaging(step, () =>
+      averageBlocks(this.#prepared, step, receipts, suspected),
+    );
     const result = await averaging.catch((error: unknown) => {
       // Nobody comes for these receipts again, and half an update can't be undone.
       this.#fail(`averaged (step ${step})`, error);
@@ -393,9 +379,10 @@ export class RunTrainer {
     });
     failpoint('after-average');
     this.record.averaged(performance.now() - startedAt);
-    this.#averaged = { ...result, learningRate: rateOfStep(job.train, shape, step) };
-    this.#advance({ kind: 'averaged', step, finite: result.finite && Number.isFinite(sums.lossSum) });
+    const { averaged, finite, trouble } = result;
+    this.#averaged = averaged;
+    this.#advance({ kind: 'averaged', step, finite, ...(trouble === undefined ? {} : { trouble }) });
     this.#chooseGrain();
-    return { step, weights: result.weightsHash };
+    return { step, weights: averaged.weightsHash };
   }
 }

@@ -1,5 +1,4 @@
 import type { LeaseEngine } from '#engine';
-import { learningRateAt } from '#kernel';
 import { inSpan, type WorkerMetrics } from '#telemetry';
 import {
   type CoordinatorSession,
@@ -8,6 +7,7 @@ import {
   type LeaseReceipt,
   type LeaseSettings,
   type RunPlan,
+  rateOf,
   samplesOfLeaseStep,
   type TakenItem,
   type WorkerId,
@@ -82,7 +82,7 @@ export class LeaseWork implements AsyncDisposable {
     const { plan, settings } = this.#options;
     return Array.from({ length: end - first }, (_, index) => ({
       ...samplesOfLeaseStep(plan, first + index),
-      learningRate: learningRateAt(settings.schedule, settings.optimizer, first + index, settings.steps),
+      learningRate: rateOf(settings, settings.rollbacks ?? [], first + index, settings.steps),
     }));
   }
 }

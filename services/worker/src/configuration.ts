@@ -1,8 +1,9 @@
 /** Everything a worker reads from its flags and its environment, checked before anything is opened. */
-import { hostname } from 'node:os';
+import { hostname, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { KERNEL_CHOICES, type KernelChoice } from '#engine';
 import {
+  byteCount,
   hostOf,
   isLeftOpen,
   isOn,
@@ -16,7 +17,7 @@ import {
 } from '#job';
 import { readJoinToken, readTlsIdentity, type TlsIdentity } from '#protocol';
 import { type HttpTokens, LOG_LEVELS, type LogLevel, readHttpTokens } from '#telemetry';
-import { RopeteamError, type WorkerId, workerId } from '#training';
+import { DEFAULT_DATA_BYTES, RopeteamError, type WorkerId, workerId } from '#training';
 
 export interface WorkerConfiguration {
   /** `host:port` */
@@ -30,6 +31,8 @@ export interface WorkerConfiguration {
   readonly kernel: KernelChoice;
   /** The one file to take OpenBLAS from; undefined: the usual names and places. */
   readonly blasLibrary: string | undefined;
+  /** Bytes of rows to hold at the most; what a run can't do without is held all the same. */
+  readonly dataMemoryBytes: number;
   /** Prefix of the keys in Redis; the coordinator's must be the same. */
   readonly namespace: string;
   /** Where this worker serves /metrics, /healthz and /readyz. */
@@ -62,6 +65,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       namespace: { type: 'string', default: 'ropeteam' },
       'metrics-host': { type: 'string', default: '127.0.0.1' },
       'metrics-port': { type: 'string', default: '0' },
+      'data-memory': { type: 'string' },
       tls: { type: 'string' },
       'http-tokens': { type: 'string' },
       insecure: { type: 'boolean', default: false },
@@ -98,6 +102,8 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     threads: wholeNumber('--threads', values.threads, 1, 1024),
     kernel: oneOf('--kernel', values.kernel, KERNEL_CHOICES),
     blasLibrary: environment.ROPETEAM_BLAS_LIBRARY || undefined,
+    dataMemoryBytes:
+      values['data-memory'] === undefined ? defaultDataMemory() : byteCount('--data-memory', values['data-memory']),
     namespace: values.namespace,
     metricsHost: metricsHost,
     metricsPort: wholeNumber('--metrics-port', values['metrics-port'], 0, 65_535),
@@ -110,6 +116,12 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       LOG_LEVELS,
     ),
   };
+}
+
+/** An eighth of the memory of this machine or container, up to 192 MiB. */
+function defaultDataMemory(): number {
+  const limit = process.constrainedMemory() || totalmem(); // 0 where nothing limits it
+  return Math.min(DEFAULT_DATA_BYTES, Math.floor(Math.min(limit, totalmem()) / 8));
 }
 
 function nameFrom(text: string): WorkerId {

@@ -1,4 +1,5 @@
 import {
+  type EvaluationResult,
   type GradientResult,
   type KernelName,
   openWorkerEngine,
@@ -6,6 +7,7 @@ import {
   type WorkerEngineOptions,
   workerFits,
 } from '#engine';
+import { xxh64 } from '#kernel';
 import { inSpan, type SpanFacts, type WorkerMetrics } from '#telemetry';
 import {
   type CoordinatorSession,
@@ -18,6 +20,8 @@ import {
   type RunPlan,
   ratesOfRound,
   type Step,
+  samplesOfLeaseStep,
+  spoils,
   type TakenItem,
   versionOf,
   type WeightsFrame,
@@ -70,6 +74,7 @@ export async function openWorkerRun(
     model: plan.model,
     seed: plan.seed,
     shuffle: plan.shuffle,
+    ...(plan.windows === undefined ? {} : { windows: plan.windows }),
     trainSamples: plan.dataset.samples.train,
     batch: plan.batch,
     microBatches: plan.microBatches,
@@ -79,7 +84,7 @@ export async function openWorkerRun(
   const engine = await openWorkerEngine(withLeases(engineOptions, plan.leases));
   const weights = new WeightsBoard(engine);
   const state = new LeaseState(engine, weights);
-  const shards = openShardCache({ plan, session, engine, metrics, signal });
+  const shards = openShardCache({ plan, session, engine, metrics, signal, memoryBytes: configuration.dataMemoryBytes });
   const context: Context = { plan, session, engine, metrics, weights, shards, worker: configuration.name };
   const { leases: settings } = plan;
   const leases =
@@ -100,7 +105,8 @@ export async function openWorkerRun(
       if (item.kind === 'gradient') return computeGradient(context, taken, item, released);
       if (item.kind === 'evaluation') return evaluate(context, taken, item, released);
       if (leases === undefined) throw new Error('a lease came to a worker that takes none');
-      await shards.need('train', 0, plan.dataset.samples.train);
+      const { epoch, firstPosition } = samplesOfLeaseStep(plan, item.step);
+      await shards.needTraining(epoch, firstPosition, samplesOfLeaseStep(plan, item.end - 1).endPosition);
       return leases.compute(taken, item, released);
     },
     [Symbol.asyncDispose]: async () => {
@@ -143,8 +149,7 @@ async function computeGradient(
   released: AbortSignal,
 ): Promise<GradientReceipt | 'dropped'> {
   const takenAt = performance.now();
-  // The epoch's permutation scatters a step over the whole split.
-  await shards.need('train', 0, plan.dataset.samples.train);
+  await shards.needTraining(item.epoch, item.firstPosition, item.endPosition);
   if ((await weights.until(item.step, released)) !== 'ready') return 'dropped';
   const waitedMs = Math.max(0, takenAt - weights.currentSince);
   const { epoch, firstPosition, endPosition, block } = item;
@@ -156,16 +161,17 @@ async function computeGradient(
       : { learningRates: ratesOfRound({ ...plan, local }, item.step, endPosition - firstPosition) };
   const part = { step: item.step, epoch, firstPosition, endPosition, ...block, ...rates };
   const result = await inSpan('compute', facts, item.trace, () => weights.hold(() => engine.computeGradient(part)));
+  failpoint('worker-after-compute');
+  const gradientHash = spoils('worker-after-compute') ? spoil(result.gradient) : result.gradientHash;
   const receipt: GradientReceipt = {
     ...{ run: item.run, fence: item.fence, step: item.step, block },
     worker,
     attempt: taken.attempt,
     ...sums(result),
-    gradientHash: result.gradientHash,
+    gradientHash,
     computeMs: result.computeMs,
     waitedMs,
   };
-  failpoint('worker-after-compute');
   const computedAt = performance.now();
   await inSpan('upload', facts, item.trace, () =>
     session.sendGradient({ itemId: taken.itemId, receipt }, result.gradient),
@@ -177,6 +183,13 @@ async function computeGradient(
   return receipt;
 }
 
+/** For tests: flips a bit as a broken memory would, and vouches for what came out. @returns its hash */
+function spoil(gradient: Float32Array | Uint8Array): string {
+  const bytes = new Uint8Array(gradient.buffer, gradient.byteOffset, gradient.byteLength);
+  bytes[2] = (bytes[2] ?? 0) ^ 1;
+  return xxh64(bytes.slice()).toString(16).padStart(16, '0');
+}
+
 async function evaluate(
   { session, engine, metrics, weights, shards, worker }: Context,
   taken: TakenItem,
@@ -184,13 +197,18 @@ async function evaluate(
   released: AbortSignal,
 ): Promise<Evaluated | 'dropped'> {
   const { split, begin, end, part, version } = item;
-  await shards.need(split, begin, end);
-  if ((await weights.until(version, released)) !== 'ready') return 'dropped';
-  const begunAt = performance.now();
-  const result = await inSpan('compute', factsOf(taken, worker), item.trace, () =>
-    weights.hold(() => engine.evaluate({ split, begin, end })),
-  );
-  metrics.evaluated(performance.now() - begunAt);
+  const letGo = await shards.needStored(split, begin, end);
+  let result: EvaluationResult;
+  try {
+    if ((await weights.until(version, released)) !== 'ready') return 'dropped';
+    const begunAt = performance.now();
+    result = await inSpan('compute', factsOf(taken, worker), item.trace, () =>
+      weights.hold(() => engine.evaluate({ split, begin, end })),
+    );
+    metrics.evaluated(performance.now() - begunAt);
+  } finally {
+    letGo();
+  }
   const receipt: Evaluated = {
     run: item.run,
     fence: item.fence,

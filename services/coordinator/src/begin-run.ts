@@ -2,14 +2,17 @@ import { tallyLayout } from '#kernel';
 import { newRun, type RunState } from '#training';
 import type { PreparedRun } from './prepare-run.js';
 
-/** Where a prepared run begins, or goes on. */
-export function firstState({ job, dataset, model, shape, engine, resumed }: PreparedRun): RunState {
-  const { stop, metric, keep } = job.train;
+/** What the step protocol begins with: the beginning, or where an earlier coordinator left the run. */
+export function beginRun({ engine, shape, job, dataset, model, rollbacks, resumed }: PreparedRun): RunState {
+  const { stop, metric, keep, onNonFinite, verify, seed } = job.train;
   const { task, targetCount, classes } = dataset.info;
   return newRun({
     openLeases: engine.leasePlaces,
     shape,
     rules: { ...stop, metric, keep },
+    onNonFinite,
+    rollbacks: rollbacks.length,
+    ...(verify === 0 ? {} : { verify: { share: verify, seed } }),
     task,
     targetCount,
     outputs: { layout: tallyLayout(model), labels: classes },

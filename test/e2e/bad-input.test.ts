@@ -253,10 +253,11 @@ async function expectFailed(folder: string): Promise<void> {
   for (const inside of ['model', 'checkpoints']) expect(await readdir(join(folder, inside))).toEqual([]);
 }
 
-/** Folders of runs; none where there is no folder for them. */
+/** Folders of runs, not what a coordinator keeps beside them; none where there is no folder for them. */
 async function runsIn(folder: string): Promise<readonly string[]> {
   try {
-    return (await readdir(folder)).filter((name) => !name.startsWith('.'));
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
     throw error;

@@ -10,6 +10,7 @@ import { type ErrorCode, exitCodeOf } from '#training';
 import {
   anchorsOf,
   codeSections,
+  commandLinesOf,
   fieldsIn,
   interfaceBody,
   linksOf,
@@ -49,6 +50,13 @@ describe.each(documents)('%s', (path) => {
   test('every command it shows exists', () => {
     const shown = [...text.matchAll(/(?:`|^ *|npx )ropeteam ([a-z]+)\b/gm)].map(([, word]) => word ?? '');
     expect(shown.filter((word) => !commands().includes(word))).toEqual([]);
+  });
+
+  test('every option it shows in a shell block exists, of that command', () => {
+    const unknown = commandLinesOf(text).filter(({ command, options }) =>
+      options.some((option) => !optionsOf(command).has(option)),
+    );
+    expect(unknown).toEqual([]);
   });
 });
 
@@ -224,8 +232,30 @@ let known: readonly string[] | undefined;
 /** The commands of the command line, as its help lists them. */
 function commands(): readonly string[] {
   if (known === undefined) {
-    const help = execFileSync(process.execPath, [join(root, 'dist/cli/src/main.js')], { encoding: 'utf8' });
-    known = [...help.matchAll(/^ {2}([a-z]+)(?: [<[].*?[>\]])? {2,}/gm)].map(([, name]) => name ?? '');
+    known = [...output().matchAll(/^ {2}([a-z]+)(?: [<[].*?[>\]])? {2,}/gm)].map(([, name]) => name ?? '');
   }
   return known;
 }
+
+const optionsKnown = new Map<string, ReadonlySet<string>>();
+
+/** Options of a command, as the completion of a shell offers them; of a command of `certs`, as its help lists them. */
+function optionsOf(command: string): ReadonlySet<string> {
+  if (optionsKnown.size === 0) {
+    for (const [, name = '', words = ''] of output('completion', 'bash').matchAll(
+      /^ {4}([a-z]+)\)$[\s\S]*?^ {8}\*\) .*?words='(.*?)'$/gm,
+    )) {
+      optionsKnown.set(name, new Set(words.split(' ')));
+    }
+  }
+  const options =
+    optionsKnown.get(command) ??
+    new Set(
+      [...output(...command.split(' '), '--help').matchAll(/^ {2}(--[a-z-]+)/gm)].map(([, option]) => option ?? ''),
+    );
+  optionsKnown.set(command, options);
+  return options;
+}
+
+const output = (...words: readonly string[]): string =>
+  execFileSync(process.execPath, [join(root, 'dist/cli/src/main.js'), ...words], { encoding: 'utf8' });

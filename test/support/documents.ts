@@ -111,3 +111,17 @@ export function readText(root: string, path: string): string {
 function withoutComments(source: string): string {
   return source.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/\/\/.*$/gm, '');
 }
+
+/** `ropeteam` as a document's shell blocks call it: the command (two words for `certs`) and the options behind it. */
+export function commandLinesOf(
+  text: string,
+): readonly { readonly command: string; readonly options: readonly string[] }[] {
+  const blocks = [...text.matchAll(/^ *```sh\n([\s\S]*?)^ *```$/gm)].map(([, block]) => block ?? '');
+  const lines = blocks.join('\n').replaceAll(/\\\n/g, ' ').split('\n');
+  return lines.flatMap((line) =>
+    [...line.matchAll(/(?<!-n )\bropeteam (certs [a-z]+|[a-z]+)\b([^#|&;]*)/g)].map(([, command = '', rest = '']) => ({
+      command,
+      options: [...rest.matchAll(/(?<= )--[a-z-]+/g)].map(([option]) => option),
+    })),
+  );
+}

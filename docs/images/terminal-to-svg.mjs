@@ -1,7 +1,7 @@
 // Turns a recorded terminal into one SVG file that plays it: text, no script, no font of its own.
 //   node docs/images/terminal-to-svg.mjs FRAMES_DIR > docs/images/train.svg
 // FRAMES_DIR holds 0001.txt, 0002.txt, … as `tmux capture-pane -e -p` writes them, a quarter of a second apart:
-//   tmux new-session -d -s rec -x 110 -y 24 && tmux send-keys -t rec 'npm start' Enter
+//   tmux new-session -d -s rec -x 100 -y 30 && tmux send-keys -t rec 'npm start' Enter
 //   for i in $(seq -w 1 0400); do tmux capture-pane -e -p -t rec > frames/$i.txt; sleep 0.25; done
 // Whoever asks for less motion, and whatever does not animate, sees the last frame.
 import { readdirSync, readFileSync } from 'node:fs';

@@ -15,7 +15,8 @@ import { type DisturbedRun, eventsOf, expectSameBits, trainAndDisturb } from '..
 import { digitsJob } from '../support/jobs.js';
 
 const SAMPLES = 1437;
-const EPOCHS = 12;
+/** Some ten seconds: a worker that fell silent is given up after three, another has started before. */
+const EPOCHS = 60;
 const JOB = digitsJob({ epochs: EPOCHS, batch: 64, microBatches: 4 }, '[{ dense: 32 }, relu]');
 /** Validation after each epoch and the test at the end: both splits are small enough to be measured in one piece. */
 const EVALUATIONS = EPOCHS + 1;

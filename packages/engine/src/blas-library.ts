@@ -106,7 +106,7 @@ function bind(koffi: Koffi, path: string): BlasLibrary {
   return {
     path,
     description: `OpenBLAS ${version}, ${core}`,
-    kernelId: `blas-openblas-${idPart(version)}-${idPart(core)}/1`,
+    kernelId: `blas-openblas-${idPart(version)}-${idPart(core)}/2`,
     mostThreads: Number(/MAX_THREADS=(\d+)/.exec(config)?.[1] ?? 1),
     sgemm,
     addressOf: (memory) => Number(koffi.address(new Uint8Array(memory.buffer))), // below 2^53 on every system there is

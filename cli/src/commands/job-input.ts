@@ -4,8 +4,8 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { formatJob, parseJob, readJobFile } from '#job';
 import type { LocalFile, LocalSubmission } from '#protocol';
-import { checkInitialWeights, MODEL_FILES, resolveInside } from '#storage';
-import { type JobSpec, type RunId, runId, runIdPart } from '#training';
+import { checkInitialWeights, expandSources, listInside, MODEL_FILES, resolveInside, sourceNames } from '#storage';
+import { type DataSpec, type JobSpec, type RunId, runId, runIdPart } from '#training';
 
 export interface JobInput {
   readonly job: JobSpec;
@@ -14,6 +14,8 @@ export interface JobInput {
   readonly file: string;
   /** Folder of the job file, which its data files are in. */
   readonly root: string;
+  /** The job's data, with the names of files instead of patterns. */
+  readonly data: DataSpec;
   /** Data files: as the job writes them, and where they are. */
   readonly files: readonly LocalFile[];
   /** The weights to start from, and the description beside them if there is one. */
@@ -39,10 +41,11 @@ export async function loadJob(path: string, directory: string, overrides: JobOve
   // A job file may come from anybody: it names files of its own folder, and what is uploaded is only those.
   const root = resolve(directory, dirname(path));
   const files: { path: string; absolutePath: string }[] = [];
-  for (const one of dataPaths(job)) files.push({ path: one, absolutePath: await resolveInside(root, one) });
+  const data = await expandSources(job.data, listInside(root), root);
+  for (const one of new Set(sourceNames(data))) files.push({ path: one, absolutePath: await resolveInside(root, one) });
   const initFrom =
     overrides.initFrom === undefined ? {} : { initFrom: await initialFiles(overrides.initFrom, directory) };
-  return { job, text: changes.length === 0 ? written : formatJob(job), file: path, root, files, ...initFrom };
+  return { job, text: changes.length === 0 ? written : formatJob(job), file: path, root, data, files, ...initFrom };
 }
 
 /** A name for a run that was given none: the job's, and digits that tell runs of it apart. */
@@ -83,13 +86,3 @@ async function initialFiles(path: string, directory: string): Promise<NonNullabl
   );
   return isThere ? { weights, model: { path: MODEL_FILES.description, absolutePath: beside } } : { weights };
 }
-
-/** Every file a job names, as it names them. */
-export function dataPaths({ data }: JobSpec): readonly string[] {
-  const splits = [data.split.validation, data.split.test].flatMap((split) =>
-    split.kind === 'file' ? [split.path, ...listed(split.labels)] : [],
-  );
-  return [...new Set([data.source, ...listed(data.labels), ...splits])];
-}
-
-const listed = (path: string | undefined): readonly string[] => (path === undefined ? [] : [path]);

@@ -35,12 +35,12 @@ export async function validate(path: string, options: ValidateOptions, context: 
 
 /** Reads the data as the coordinator will, into a folder that is gone afterwards. */
 async function planOf(input: JobInput, options: ValidateOptions, context: Context): Promise<JobPlan> {
-  const { job, files } = input;
+  const { job, data, files } = input;
   const directory = await mkdtemp(join(tmpdir(), 'ropeteam-validate-'));
   const places = new Map(files.map(({ path, absolutePath }) => [path, absolutePath]));
   try {
     const dataset = await prepareDataset({
-      spec: job.data,
+      spec: data,
       order: job.train,
       seed: job.train.seed,
       resolve: (path) => places.get(path) ?? path,

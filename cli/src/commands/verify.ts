@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import {
   checkAuditLog,
+  expandSources,
+  listInside,
   openPreparedDataset,
   openRunFolder,
   type PreparedDataset,
@@ -11,7 +13,7 @@ import {
   type RunFolder,
   resolveInside,
 } from '#storage';
-import { type JobSpec, RopeteamError, runId } from '#training';
+import { describeFiles, type JobSpec, RopeteamError, runId } from '#training';
 import type { Context } from '../context.js';
 import type { Check } from '../verification/check.js';
 import { checkRun } from '../verification/check-run.js';
@@ -134,7 +136,7 @@ async function datasetOf(
   const root = resolve(context.directory, options.data ?? '.');
   try {
     return await prepareDataset({
-      spec: job.data,
+      spec: await expandSources(job.data, listInside(root), root),
       order: job.train,
       seed: job.train.seed,
       resolve: (path) => resolveInside(root, path),
@@ -145,7 +147,7 @@ async function datasetOf(
     if (!(cause instanceof RopeteamError) || cause.code !== 'DATA.FILE') throw cause;
     throw new RopeteamError(
       'DATA.FILE',
-      { file: job.data.source },
+      { file: describeFiles(job.data.source) },
       `cannot compute steps again without the data: ${cause.message}`,
       {
         cause,

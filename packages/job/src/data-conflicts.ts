@@ -1,11 +1,13 @@
 /** Rules across the settings of `data:`. */
-import { DATA_FORMATS, type DataFormat, formatOfName, isBareArray } from '#training';
+import { DATA_FORMATS, type DataFormat, formatOfName, isBareArray, isFilePattern } from '#training';
 import type { Conflict, Settings } from './conflicts.js';
 import { defaultSplit } from './data-settings.js';
+import type { PathStep } from './source-tree.js';
 
 export function dataConflicts(settings: Settings): Conflict[] {
   return [
     ...sourceFile(settings),
+    ...fileLists(settings),
     ...labels(settings),
     ...targets(settings),
     ...features(settings),
@@ -23,7 +25,7 @@ const otherFormats: ReadonlyMap<string, string> = new Map([
 ]);
 
 function sourceFile(settings: Settings): Conflict[] {
-  const paths = [
+  const groups: readonly (readonly PathStep[])[] = [
     ['data', 'source'],
     ['data', 'labels'],
     ...['validation', 'test'].flatMap((name) => [
@@ -32,10 +34,14 @@ function sourceFile(settings: Settings): Conflict[] {
       ['data', 'split', name, 'labels'],
     ]),
   ];
+  const paths = groups.flatMap((path) => {
+    const value = settings(...path);
+    return Array.isArray(value) ? value.map((_, index) => [...path, index]) : [path];
+  });
   return paths.flatMap((path) => {
     const file = settings(...path);
     if (typeof file !== 'string') return [];
-    const key = path.join('.');
+    const key = path.filter((step) => typeof step === 'string').join('.');
     if (/^[a-z][a-z0-9+.-]+:\/\//i.test(file)) {
       const hint = 'download the file first and name it here';
       return [{ path, code: 'CONFIG.RANGE' as const, message: `${key} must be a file, received an address`, hint }];
@@ -48,6 +54,31 @@ function sourceFile(settings: Settings): Conflict[] {
     ];
   });
 }
+
+/** A list names each file once, and only files with columns are read as one. */
+function fileLists(settings: Settings): Conflict[] {
+  const format = settings('data', 'format');
+  const paths = [['data', 'source'], ...['validation', 'test'].map((name) => ['data', 'split', name])];
+  return paths.flatMap((path): Conflict[] => {
+    const value = settings(...path);
+    const key = path.join('.');
+    const names = listOf(value);
+    const repeated = names.findIndex((name, index) => names.indexOf(name) !== index);
+    if (repeated !== -1) {
+      const message = `${key} names ${JSON.stringify(names[repeated])} twice`;
+      return [{ path: [...path, repeated], message, hint: 'name each file once' }];
+    }
+    const isSeveral = names.length > 1 || names.some(isFilePattern);
+    const array = names.find((name) => isBareArray(isFormat(format) ? format : formatOfName(name)));
+    if (!isSeveral || array === undefined) return [];
+    const message = `${key} names several files, and ${JSON.stringify(array)} is one array without names`;
+    const hint = 'name one file: only files with named columns are read as one';
+    return [{ path, message, hint }];
+  });
+}
+
+const listOf = (value: unknown): readonly string[] =>
+  (Array.isArray(value) ? value : [value]).filter((name) => typeof name === 'string');
 
 /** An array without names needs a file of labels, and nothing else has one. */
 function labels(settings: Settings): Conflict[] {
@@ -62,7 +93,11 @@ function labels(settings: Settings): Conflict[] {
   ];
   const given = settings('data', 'format');
   return groups.flatMap(({ path, source, labels }) => {
-    if (typeof source !== 'string' || (given !== undefined && !isFormat(given))) return [];
+    if (Array.isArray(source) && labels !== undefined) {
+      const hint = 'name one array in source, or the column of the labels in data.target';
+      return [{ path, message: `${path.join('.')} names several files, and a file of labels is named besides`, hint }];
+    }
+    if (typeof source !== 'string' || isFilePattern(source) || (given !== undefined && !isFormat(given))) return [];
     const bare = isBareArray(given ?? formatOfName(source));
     if (bare === (labels !== undefined)) return [];
     const key = path.join('.');
@@ -109,14 +144,17 @@ function splits(settings: Settings): Conflict[] {
     const path = ['data', 'split', name];
     const value = settings(...path) ?? defaultSplit[name];
     if (typeof value === 'number' && value >= 0 && value < 1) shares += value; // others are the schema's to refuse
+    if (Array.isArray(value)) {
+      const both = value.findIndex((file) => listOf(source).includes(file));
+      if (both !== -1) found.push(trainedOn([...path, both]));
+    }
     if (typeof value !== 'string') continue;
     if (/^[\d.]+\s*%?$/.test(value)) {
       const share = Number.parseFloat(value) / (value.endsWith('%') ? 100 : 1);
       const message = `${path.join('.')} must be a fraction or a file, received the text ${JSON.stringify(value)}`;
       found.push({ path, code: 'CONFIG.RANGE', message, hint: `write ${share} without quotes` });
-    } else if (value === source) {
-      const message = `${path.join('.')} is the file the model is trained on; its result would say nothing`;
-      found.push({ path, message, hint: 'name another file, or give a fraction such as 0.1' });
+    } else if (listOf(source).includes(value)) {
+      found.push(trainedOn(path));
     }
   }
   if (shares < 1 || found.length > 0) return found;
@@ -125,4 +163,10 @@ function splits(settings: Settings): Conflict[] {
   const sum = Number(shares.toPrecision(6));
   const message = `data.split keeps ${sum} of the data back (validation + test), which leaves nothing to train on`;
   return [{ path, message, hint: `make the two add up to less than 1; left out, each is ${defaultSplit.test}` }];
+}
+
+function trainedOn(path: readonly PathStep[]): Conflict {
+  const key = path.filter((step) => typeof step === 'string').join('.');
+  const message = `${key} is the file the model is trained on; its result would say nothing`;
+  return { path, message, hint: 'name another file, or give a fraction such as 0.1' };
 }

@@ -12,6 +12,9 @@ const plainText = (most: number) => z.string().min(1).max(most).regex(withoutCon
 const path = () => plainText(4096);
 const column = () => plainText(1024);
 const expectedPath = 'a file path';
+const expectedFiles = 'a file path, a pattern such as parts/*.csv, or a list of them';
+/** Names and patterns of files that are read as one. */
+const files = () => z.union([path(), z.array(path()).min(1).max(1000)]);
 
 /** An array without names and that of its labels. */
 const ownArrays = z.strictObject({
@@ -21,10 +24,10 @@ const ownArrays = z.strictObject({
 
 const splitSource = (share: number, what: string, file: string) =>
   z
-    .union([z.number().min(0).lt(1), path(), ownArrays])
+    .union([z.number().min(0).lt(1), path(), z.array(path()).min(1).max(1000), ownArrays])
     .default(share)
     .meta({
-      description: `${what}: a fraction of \`source\`, drawn with the job's seed, or a file of its own (with a file of labels: { source, labels }). 0: none.`,
+      description: `${what}: a fraction of \`source\`, drawn with the job's seed, or files of its own, named as in \`source\` (with a file of labels: { source, labels }). 0: none.`,
       examples: [share, 0, file],
       expected: 'a fraction of the data (at least 0, less than 1) or a file path',
     });
@@ -53,11 +56,12 @@ const split = z
 
 export const dataSettings = z
   .strictObject({
-    source: path().meta({
+    source: files().meta({
       description:
-        'The file with the training data: CSV or TSV with a header line, JSON Lines, Parquet, NPY or IDX; plain or (all but Parquet) gzipped. Relative to the job file.',
-      examples: ['digits.csv'],
-      expected: expectedPath,
+        'The file with the training data: CSV or TSV with a header line, JSON Lines, Parquet, NPY or IDX; plain or (all but Parquet) gzipped. Relative to the job file. ' +
+        'Or several with the same columns, read in the order of their names: a list, or a pattern with `*` or `?`.',
+      examples: ['digits.csv', 'parts/*.parquet', ['2023.csv', '2024.csv']],
+      expected: expectedFiles,
     }),
     labels: path()
       .optional()

@@ -68,7 +68,10 @@ const loss = fc.oneof(
 const anyJob: fc.Arbitrary<JobSpec> = fc
   .record({
     name: fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,39}$/),
-    source: path.map((name) => `${name}.csv`),
+    source: fc.oneof(
+      path.map((name) => `${name}.csv`),
+      fc.uniqueArray(path, { minLength: 1, maxLength: 3 }).map((names) => names.map((name) => `${name}*.csv`)),
+    ),
     delimiter: fc.constantFrom('auto', ',', ';', '\t', '|', ' ', ':', '#'),
     target: fc.uniqueArray(
       word.map((name) => `target ${name}`),

@@ -1,6 +1,6 @@
 /** A job as the job.yaml that gives it again, every default written out. */
 import { Document, isCollection, isMap, isPair, isScalar, visit } from 'yaml';
-import type { JobSpec, SplitSource } from '#training';
+import type { FileNames, JobSpec, SplitSource } from '#training';
 import { formatDuration } from './duration.js';
 import type { JobFileInput } from './job-file.js';
 
@@ -34,7 +34,7 @@ function toJobFile(job: JobSpec): JobFileInput {
     apiVersion: job.apiVersion,
     name: job.name,
     data: {
-      source: data.source,
+      source: writable(data.source),
       ...(data.labels === undefined ? {} : { labels: data.labels }),
       ...(data.format === undefined ? {} : { format: data.format }),
       delimiter: data.delimiter,
@@ -80,10 +80,13 @@ function toJobFile(job: JobSpec): JobFileInput {
   };
 }
 
-function splitValue(source: SplitSource): number | string | { source: string; labels: string } {
+function splitValue(source: SplitSource): number | string | string[] | { source: string; labels: string } {
   if (source.kind === 'fraction') return source.fraction;
-  return source.labels === undefined ? source.path : { source: source.path, labels: source.labels };
+  const { path, labels } = source;
+  return labels === undefined || typeof path !== 'string' ? writable(path) : { source: path, labels };
 }
+
+const writable = (names: FileNames): string | string[] => (typeof names === 'string' ? names : [...names]);
 
 function layerValue(layer: JobSpec['model']['layers'][number]): JobFileInput['model']['layers'][number] {
   switch (layer.kind) {

@@ -65,7 +65,7 @@ export function toJobSpec(file: JobFile): JobSpec {
 
 function splitSource(value: JobFile['data']['split']['test']): SplitSource {
   if (typeof value === 'number') return { kind: 'fraction', fraction: value };
-  return typeof value === 'string'
+  return typeof value === 'string' || Array.isArray(value)
     ? { kind: 'file', path: value }
     : { kind: 'file', path: value.source, labels: value.labels };
 }

@@ -43,7 +43,7 @@ const defaultLimits: ServerLimits = {
   firstCallMs: 10_000,
   maxConcurrentStreams: 64,
   maxQueuedBytes: 256 << 20,
-  maxUploadFiles: 16,
+  maxUploadFiles: 1024,
   maxUploadBytes: 64 * 2 ** 30,
   maxUploads: 8,
 };

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type DataSpec, RopeteamError } from '#training';
+import { type DataSpec, describeFiles, RopeteamError } from '#training';
 import { prepareDataset } from './prepare-dataset.js';
 import { resolveInside } from './resolve-inside.js';
 
@@ -15,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => rm(root, { recursive: true }));
 
 async function failure(content: string | Uint8Array | undefined, spec: Partial<DataSpec> = {}): Promise<RopeteamError> {
-  if (content !== undefined) await writeFile(join(root, spec.source ?? 'd.csv'), content);
+  if (content !== undefined) await writeFile(join(root, describeFiles(spec.source ?? 'd.csv')), content);
   const whole: DataSpec = {
     source: 'd.csv',
     format: 'csv',

@@ -1,14 +1,14 @@
 /** What the reading of all files of one data set shares: the problems, the counts, the hash over their bytes. */
 import { createHash } from 'node:crypto';
-import type { DataSpec, SplitSource } from '#training';
-import { RopeteamError } from '#training';
+import type { DataSpec, FileNames, SplitSource } from '#training';
+import { describeFiles, listOfFiles, RopeteamError } from '#training';
 import type { BlockSpace } from './block-store.js';
 import { decideFeature, decideTarget, type FeatureKind, type TargetKind } from './column-kinds.js';
 import { encodeTable } from './encode-table.js';
 import type { SourceFile } from './file-bytes.js';
 import { chooseColumns, findColumns, type NamedColumn } from './header.js';
-import { loadFile } from './load-file.js';
-import type { LoadedTable, LoadOptions } from './load-table.js';
+import { type LoadOptions, loadFiles } from './load-files.js';
+import type { LoadedTable } from './load-table.js';
 import { collectProblems } from './problems.js';
 import { vetRows } from './vet-rows.js';
 
@@ -40,9 +40,9 @@ export interface DatasetReading {
   readonly warnings: readonly string[];
 }
 
-/** What the job calls a file, and that of its labels if it has one. */
+/** What the job calls files, and that of their labels if there is one. */
 interface NamedPaths {
-  readonly path: string;
+  readonly path: FileNames;
   readonly labels?: string;
 }
 
@@ -70,9 +70,10 @@ export async function readDataset(options: ReadingOptions): Promise<DatasetReadi
 
   const load = async (from: NamedPaths, choose: LoadOptions['choose']): Promise<LoadedTable> => {
     const named = async (name: string): Promise<SourceFile> => ({ name, path: await options.resolve(name) });
-    const file = await named(from.path);
-    const files = from.labels === undefined ? { samples: file } : { samples: file, labels: await named(from.labels) };
-    const loaded = await loadFile(files, {
+    const samples: SourceFile[] = [];
+    for (const name of listOfFiles(from.path)) samples.push(await named(name));
+    const files = from.labels === undefined ? { samples } : { samples, labels: await named(from.labels) };
+    const loaded = await loadFiles(files, {
       spec,
       hash,
       choose,
@@ -88,7 +89,7 @@ export async function readDataset(options: ReadingOptions): Promise<DatasetReadi
     }
     if (loaded.table.rows === 0) {
       await check(loaded.delimiter, false);
-      throw noRows(file, loaded.brokenRows);
+      throw noRows(from.path, loaded.brokenRows);
     }
     rowsBefore += loaded.table.rows;
     return loaded;
@@ -152,11 +153,12 @@ export async function readDataset(options: ReadingOptions): Promise<DatasetReadi
   }
 }
 
-function noRows(file: SourceFile, brokenRows: number): RopeteamError {
+function noRows(files: FileNames, brokenRows: number): RopeteamError {
   const found =
     brokenRows === 0 ? 'a header and no rows below it' : `no row that could be used (${brokenRows} bad rows)`;
-  return new RopeteamError('DATA.TOO_FEW', { samples: 0 }, `${file.name} has ${found}`, {
-    place: { file: file.name, line: 1 },
+  const file = describeFiles(files);
+  return new RopeteamError('DATA.TOO_FEW', { samples: 0 }, `${file} has ${found}`, {
+    place: { file, line: 1 },
     hint: 'write one line a sample below the header',
   });
 }

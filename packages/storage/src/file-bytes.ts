@@ -16,6 +16,8 @@ export interface SourceFile {
    * lines, and there is no text to quote.
    */
   readonly content?: 'json' | 'binary';
+  /** What separates the cells of a table of text, once it is known. */
+  readonly delimiter?: string;
 }
 
 export interface BytesOptions {

@@ -97,7 +97,8 @@ export function findColumns(chosen: ChosenColumns, header: Header, problems: Pro
   return problems.count > before ? undefined : found;
 }
 
-function checkHeader(header: Header, problems: Problems): void {
+/** Adds to `problems` what no file's header may be. */
+export function checkHeader(header: Header, problems: Problems): void {
   const seen = new Map<string, number>();
   const isText = header.file.content === undefined; // elsewhere a name is never a row that was taken for one
   if (isText && header.cells.every((name) => name === '' || readCell(name).kind === 'number')) {
@@ -130,9 +131,9 @@ function findColumn(name: string, key: string, header: Header, problems: Problem
   return [];
 }
 
-function addColumnProblem(
+export function addColumnProblem(
   header: Header,
-  cell: NamedColumn | undefined,
+  cell: { readonly name: string; readonly index?: number } | undefined,
   reason: string,
   hint: string,
   problems: Problems,

@@ -16,6 +16,7 @@ export {
 } from './checkpoint.js';
 export { type DatasetCache, prepareCached } from './dataset-cache.js';
 export { type EventLog, eventsOf, newestEvent, openEventLog } from './event-log.js';
+export { expandSources, type ListFiles, listAmong, listInside } from './expand-sources.js';
 export type { SourceFile } from './file-bytes.js';
 export { checkInitialWeights, type InitialWeightsFile, readInitialWeights } from './initial-weights-file.js';
 export { admitCertificate, createJoinToken, type NotAdmitted } from './join-tokens.js';
@@ -39,5 +40,6 @@ export {
 export { encodeSafetensors } from './safetensors.js';
 export { readSampleRows, type SampleFile } from './sample-rows.js';
 export { decodeShard, encodeShard, type ShardContent, shardFileName } from './shard-file.js';
+export { sourceNames } from './source-files.js';
 export type { TableHeader, TableReader, TableRow } from './table-rows.js';
 export { parameterTensor, weightsSha256 } from './weights.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type DataSpec, RopeteamError } from '#training';
+import { type DataSpec, describeFiles, RopeteamError } from '#training';
 import { cellOfKey, locateKey, readJsonLine } from './json-lines.js';
 import { prepareDataset } from './prepare-dataset.js';
 import { decodeShard } from './shard-file.js';
@@ -30,7 +30,7 @@ const SPEC: DataSpec = {
 
 async function prepare(content: string | Uint8Array, spec: Partial<DataSpec> = {}) {
   const whole = { ...SPEC, ...spec };
-  await writeFile(join(root, whole.source), content);
+  await writeFile(join(root, describeFiles(whole.source)), content);
   const { info, readShard } = await prepareDataset({
     spec: whole,
     seed: 7,

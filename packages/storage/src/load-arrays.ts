@@ -4,7 +4,8 @@ import type { BlockSpace } from './block-store.js';
 import { MAX_CLASSES } from './column-kinds.js';
 import type { SourceFile } from './file-bytes.js';
 import type { ChosenColumns, Header, NamedColumn } from './header.js';
-import type { LoadedTable, LoadOptions, UselessFile } from './load-table.js';
+import type { LoadOptions } from './load-files.js';
+import type { LoadedTable, UselessFile } from './load-table.js';
 import { type LoadedArray, readArray } from './read-array.js';
 import { buildTable, type ColumnContent, type Table, UNUSABLE } from './table.js';
 
@@ -47,7 +48,8 @@ export async function loadArrays(
   const columns = options.choose(header, problems);
   if (columns === undefined) return { delimiter: ',', table: undefined, brokenRows: 0 };
   const table = arrayTable(x, y, columns, options.space);
-  return { file: x.file, labelsFile: y.file, delimiter: ',', header, columns, table, brokenRows: 0 };
+  const fileOf = (): SourceFile => x.file;
+  return { file: x.file, labelsFile: y.file, delimiter: ',', header, columns, table, fileOf, brokenRows: 0 };
 }
 
 function labelNames(target: readonly string[], { file, width }: LoadedArray): readonly string[] {

@@ -1,60 +1,66 @@
-/** Reads a file of JSON Lines into a table. What is wrong with it goes to `problems`. */
+/** Reads files of JSON Lines. What is wrong with them goes to `problems`. */
 import { RopeteamError } from '#training';
 import { MAX_COLUMNS } from './column-kinds.js';
 import { type BytesOptions, emptyFile, type SourceFile } from './file-bytes.js';
 import type { Header, NamedColumn } from './header.js';
 import { cellOfKey, describeJson, readJsonLine } from './json-lines.js';
-import {
-  type LoadedTable,
-  type LoadOptions,
-  PROGRESS_ROWS,
-  tableColumns,
-  type UselessFile,
-  whileWorthwhile,
-} from './load-table.js';
-import { buildTable } from './table.js';
+import { PROGRESS_ROWS, type ReadFile, type ReadOptions, whileWorthwhile } from './load-table.js';
 import { readText } from './text-lines.js';
 
 const HINT = 'write each sample as an object on a line of its own (an array of them: jq -c ".[]")';
 
 /**
- * Reads the file twice: which columns there are is known only behind its last line.
+ * The keys of all files together, which are the columns of each: a key that is nowhere in a file is missing on its lines.
  * @throws RopeteamError as `readText` does; DATA.LIMIT for more different keys than columns are read
  */
-export async function loadJsonLines(named: SourceFile, options: LoadOptions): Promise<LoadedTable | UselessFile> {
-  const { spec, problems, onProgress, hash, signal } = options;
+export async function findAllKeys(files: readonly SourceFile[], options: BytesOptions): Promise<readonly string[]> {
+  const keys = new Set<string>();
+  for (const file of files) await addKeys({ ...file, content: 'json' }, options, keys);
+  return [...keys];
+}
+
+/**
+ * Reads the file once more than `findAllKeys` did: which columns there are is known only behind the last line.
+ * @param keys of all files
+ */
+export async function loadJsonLines(
+  named: SourceFile,
+  keys: readonly string[],
+  options: ReadOptions,
+): Promise<ReadFile> {
+  const { spec, problems, gathering, onProgress, hash, signal } = options;
   const file: SourceFile = { ...named, content: 'json' };
   const bytesOptions = signal === undefined ? {} : { signal };
-  const useless = (brokenRows: number): UselessFile => ({ delimiter: ',', table: undefined, brokenRows });
   let brokenRows = 0;
+  const read = (useless: boolean): ReadFile => ({ delimiter: ',', brokenRows, useless });
 
-  const header: Header = { file, line: 1, cells: await findKeys(file, bytesOptions) };
-  if (header.cells.length === 0) await refuseKeyless();
-  const columns = problems.fatalCount > 0 ? undefined : options.choose(header, problems);
-  if (columns === undefined) return useless(brokenRows);
+  const header: Header = { file, line: 1, cells: keys };
+  if (keys.length === 0) await refuseKeyless();
+  const into = problems.fatalCount > 0 ? undefined : gathering.begin(header);
+  if (into === undefined) return read(true);
 
-  const builder = buildTable(tableColumns(columns, spec), options.space);
-  const chosen = [...columns.features, ...columns.targets];
+  const chosen = [...into.columns.features, ...into.columns.targets];
   const goesOn = whileWorthwhile(spec, problems);
-  const cells: (string | number)[] = header.cells.map(() => '');
-  let rows = 0;
+  const cells: (string | number)[] = keys.map(() => '');
+  let isEmpty = true;
 
   for await (const { text, line } of linesOf(file, { hash, ...bytesOptions })) {
-    const read = readJsonLine(text);
-    if (read.kind === 'broken') {
+    isEmpty = false;
+    const parsed = readJsonLine(text);
+    if (parsed.kind === 'broken') {
       brokenRows++;
-      problems.add({ code: 'DATA.ROW', file, line, reason: read.reason, hint: HINT });
-    } else if (takeCells(read.values, line)) {
-      builder.add(cells, line);
-      rows++;
-      if (rows % PROGRESS_ROWS === 0) onProgress?.(rows);
+      problems.add({ code: 'DATA.ROW', file, line, reason: parsed.reason, hint: HINT });
+    } else if (takeCells(parsed.values, line)) {
+      into.add(cells, line);
+      if (gathering.rows % PROGRESS_ROWS === 0) onProgress?.(gathering.rows);
     } else {
       brokenRows++;
     }
-    if (!goesOn()) return useless(brokenRows);
+    if (!goesOn()) return read(true);
   }
-  onProgress?.(rows);
-  return { file, delimiter: ',', header, columns, table: builder.finish(), brokenRows };
+  if (isEmpty) throw emptyFile(file);
+  onProgress?.(gathering.rows);
+  return read(false);
 
   function takeCells(values: Readonly<Record<string, unknown>>, line: number): boolean {
     for (const column of chosen) {
@@ -77,8 +83,8 @@ export async function loadJsonLines(named: SourceFile, options: LoadOptions): Pr
   /** Says what is on the lines of a file without a single key. */
   async function refuseKeyless(): Promise<void> {
     for await (const { text, line } of linesOf(file, bytesOptions)) {
-      const read = readJsonLine(text);
-      const reason = read.kind === 'broken' ? read.reason : 'the object has no keys';
+      const parsed = readJsonLine(text);
+      const reason = parsed.kind === 'broken' ? parsed.reason : 'the object has no keys';
       brokenRows++;
       problems.add({ code: 'DATA.ROW', file, line, reason, hint: HINT, fatal: true });
       return;
@@ -88,15 +94,13 @@ export async function loadJsonLines(named: SourceFile, options: LoadOptions): Pr
 }
 
 /** The keys of all lines, in the order they first occur. Lines that are no objects have none. */
-export async function findKeys(file: SourceFile, options: BytesOptions): Promise<readonly string[]> {
-  const keys = new Set<string>();
+async function addKeys(file: SourceFile, options: BytesOptions, keys: Set<string>): Promise<void> {
   for await (const { text, line } of linesOf(file, options)) {
     const read = readJsonLine(text);
     if (read.kind === 'broken') continue; // told when its row is taken
     for (const key of Object.keys(read.values)) keys.add(key);
     if (keys.size > MAX_COLUMNS) throw tooManyKeys(file, line);
   }
-  return [...keys];
 }
 
 /** The lines that are not blank, with their numbers from 1. */

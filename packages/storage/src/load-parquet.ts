@@ -1,41 +1,39 @@
-/** Reads the chosen columns of a Parquet file into a table, row group by row group. */
+/** Reads the chosen columns of a Parquet file, row group by row group. */
 import { stat } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { readBytes, type SourceFile } from './file-bytes.js';
 import type { ChosenColumns, Header } from './header.js';
-import { type LoadedTable, type LoadOptions, tableColumns, type UselessFile } from './load-table.js';
+import type { ReadFile, ReadOptions } from './load-table.js';
 import { openParquet, type ParquetColumn } from './parquet-file.js';
 import { startParquetTrial } from './parquet-trial.js';
 import type { Problems } from './problems.js';
 import { fileError } from './resolve-inside.js';
-import { buildTable } from './table.js';
 
 /** A few milliseconds of work: how long the event loop is held. */
 const ROWS_A_TURN = 1 << 13;
 
 /** @throws RopeteamError as `openParquet` does */
-export async function loadParquet(named: SourceFile, options: LoadOptions): Promise<LoadedTable | UselessFile> {
-  const { spec, problems, hash, signal } = options;
+export async function loadParquet(named: SourceFile, options: ReadOptions): Promise<ReadFile> {
+  const { gathering, problems, hash, signal } = options;
   const file: SourceFile = { ...named, content: 'binary' };
   const { size } = await stat(file.path).catch((error: unknown) => Promise.reject(fileError(file.name, error)));
   await using trial = startParquetTrial(file, size);
   await trial.opened();
   await using parquet = await openParquet(file);
   const header: Header = { file, line: 1, cells: parquet.columns.map(({ name }) => name) };
-  const columns = options.choose(header, problems);
-  if (columns === undefined || refuseColumns(file, parquet.columns, columns, problems)) {
-    return { delimiter: ',', table: undefined, brokenRows: 0 };
+  const into = gathering.begin(header);
+  if (into === undefined || refuseColumns(file, parquet.columns, into.columns, problems)) {
+    return { delimiter: ',', brokenRows: 0, useless: true };
   }
   // The library goes to and fro in the file; the hash is over its bytes in their order.
-  const chosen = [...columns.features, ...columns.targets];
+  const chosen = [...into.columns.features, ...into.columns.targets];
   const decoded = trial.decoded(chosen.map(({ name }) => name));
   decoded.catch(() => undefined); // heard below, after the hash
   for await (const _ of readBytes(file, { hash, ...(signal === undefined ? {} : { signal }) }));
   await decoded;
 
-  const builder = buildTable(tableColumns(columns, spec), options.space);
   const cells: (string | number)[] = header.cells.map(() => '');
-  let rows = 0;
+  let line = 0;
   for await (const group of parquet.groups(chosen.map(({ name }) => name))) {
     const values: { readonly index: number; readonly at: (row: number) => string | number }[] = [];
     for (const { name, index } of chosen) {
@@ -45,16 +43,16 @@ export async function loadParquet(named: SourceFile, options: LoadOptions): Prom
     }
     for (let row = 0; row < group.rows; row++) {
       for (const { index, at } of values) cells[index] = at(row);
-      builder.add(cells, ++rows);
+      into.add(cells, ++line);
       if (row % ROWS_A_TURN === ROWS_A_TURN - 1) {
-        options.onProgress?.(rows);
+        options.onProgress?.(gathering.rows);
         signal?.throwIfAborted();
         await setImmediate();
       }
     }
   }
-  options.onProgress?.(rows);
-  return { file, delimiter: ',', header, columns, table: builder.finish(), brokenRows: 0 };
+  options.onProgress?.(gathering.rows);
+  return { delimiter: ',', brokenRows: 0, useless: false };
 }
 
 /** Whether a column was chosen that cannot be read; each is a problem. */

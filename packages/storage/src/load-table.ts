@@ -1,24 +1,20 @@
-/** Reads a CSV file into a table: header, columns, rows. What is wrong with it goes to `problems`. */
+/** Reads a CSV file: header, columns, rows. What is wrong with it goes to `problems`. */
 import type { Hash } from 'node:crypto';
 import type { DataSpec } from '#training';
-import type { BlockSpace } from './block-store.js';
-import { MAX_CLASSES } from './column-kinds.js';
 import { type CsvRecord, countCells, delimiterName, guessDelimiter, readRecords } from './csv-records.js';
 import { emptyFile, type SourceFile } from './file-bytes.js';
-import { type ChosenColumns, chooseDelimiter, type Header } from './header.js';
+import type { FileRows, GatheredRows, RowGathering } from './gather-rows.js';
+import { chooseDelimiter, type Header } from './header.js';
 import { MAX_PROBLEMS, type Problem, type Problems } from './problems.js';
-import { buildTable, type Table, type TableBuilder, type TableColumn } from './table.js';
 import { excerpt, readLines, readText } from './text-lines.js';
 
-export interface LoadedTable {
+/** All files of a split. */
+export interface LoadedTable extends GatheredRows {
+  /** The first of them. */
   readonly file: SourceFile;
   /** Where the targets come from, when they are in a file of their own. */
   readonly labelsFile?: SourceFile;
   readonly delimiter: string;
-  readonly header: Header;
-  readonly columns: ChosenColumns;
-  /** Features in the order of `columns.features`, then the targets. */
-  readonly table: Table;
   /** Rows that were no proper records; the table does not hold them. */
   readonly brokenRows: number;
 }
@@ -29,14 +25,20 @@ export interface UselessFile {
   readonly brokenRows: number;
 }
 
-export interface LoadOptions {
+/** What became of one file's rows beside those that were gathered. */
+export interface ReadFile {
+  readonly delimiter: string;
+  readonly brokenRows: number;
+  /** `problems` has something that makes it useless. */
+  readonly useless: boolean;
+}
+
+export interface ReadOptions {
   readonly spec: DataSpec;
   readonly hash: Hash;
-  /** Picks the columns, or adds to `problems` and returns undefined. */
-  choose(header: Header, problems: Problems): ChosenColumns | undefined;
+  /** Where its rows go, behind those of the files before it. */
+  readonly gathering: RowGathering;
   readonly problems: Problems;
-  /** Where cells go; absent: they stay in memory. */
-  readonly space?: BlockSpace;
   readonly signal?: AbortSignal;
   /** Called now and then with the number of rows read so far. */
   readonly onProgress?: (rows: number) => void;
@@ -44,18 +46,16 @@ export interface LoadOptions {
 
 export const PROGRESS_ROWS = 10_000;
 
-/** The file's rows; no table when `problems` has something that makes it useless. */
-export async function loadTable(file: SourceFile, options: LoadOptions): Promise<LoadedTable | UselessFile> {
-  const { spec, problems, onProgress } = options;
+export async function loadTable(named: SourceFile, options: ReadOptions): Promise<ReadFile> {
+  const { spec, problems, gathering, onProgress } = options;
   const goesOn = whileWorthwhile(spec, problems);
 
-  const [first, second] = await firstLines(file);
-  if (first === undefined) throw emptyFile(file);
-  const delimiter = chooseDelimiter(spec, file, first, second?.text, problems);
+  const [first, second] = await firstLines(named);
+  if (first === undefined) throw emptyFile(named);
+  const delimiter = chooseDelimiter(spec, named, first, second?.text, problems);
+  const file: SourceFile = { ...named, delimiter };
   let header: Header | undefined;
-  let columns: ChosenColumns | undefined;
-  let builder: TableBuilder | undefined;
-  let rows = 0;
+  let into: FileRows | undefined;
   let brokenRows = 0;
 
   const addBroken = (problem: Pick<Problem, 'line' | 'reason' | 'hint' | 'cell' | 'fatal'>): void => {
@@ -69,16 +69,14 @@ export async function loadTable(file: SourceFile, options: LoadOptions): Promise
       addBroken({ ...strayQuoteProblem(strayQuote, cells), line, fatal: header === undefined });
     } else if (header === undefined) {
       header = { file, line, cells: cells.map((cell) => cell.trim()) };
-      columns = options.choose(header, problems);
-      builder = columns && buildTable(tableColumns(columns, spec), options.space);
+      into = gathering.begin(header);
     } else if (cells.length !== header.cells.length) {
       const [firstLine = ''] = text.split('\n', 1);
       const reason = `${cells.length} columns, expected ${header.cells.length}: ${excerpt(firstLine)}`;
       addBroken({ line, reason, hint: columnCountHint(delimiter, firstLine, header.cells.length) });
     } else {
-      builder?.add(cells, line);
-      rows++;
-      if (rows % PROGRESS_ROWS === 0) onProgress?.(rows);
+      into?.add(cells, line);
+      if (gathering.rows % PROGRESS_ROWS === 0) onProgress?.(gathering.rows);
     }
   };
 
@@ -92,11 +90,8 @@ export async function loadTable(file: SourceFile, options: LoadOptions): Promise
       fatal: true,
     });
   }
-  onProgress?.(rows);
-  if (header === undefined || columns === undefined || builder === undefined || !goesOn()) {
-    return { delimiter, table: undefined, brokenRows };
-  }
-  return { file, delimiter, header, columns, table: builder.finish(), brokenRows };
+  onProgress?.(gathering.rows);
+  return { delimiter, brokenRows, useless: into === undefined || !goesOn() };
 }
 
 /** Whether reading on can still matter: it does not once the file is useless. */
@@ -116,7 +111,7 @@ async function firstLines(file: SourceFile): Promise<readonly { readonly text: s
   return lines;
 }
 
-async function* textWhile(goesOn: () => boolean, file: SourceFile, options: LoadOptions): AsyncGenerator<string> {
+async function* textWhile(goesOn: () => boolean, file: SourceFile, options: ReadOptions): AsyncGenerator<string> {
   const { hash, signal } = options;
   for await (const text of readText(file, { hash, ...(signal === undefined ? {} : { signal }) })) {
     yield text;
@@ -131,15 +126,6 @@ function strayQuoteProblem(index: number, cells: readonly string[]): Pick<Proble
     reason: offset > 0 ? 'a quote stands inside a cell that is not quoted' : 'a cell goes on after its closing quote',
     hint: 'put the whole cell in quotes and double those inside it',
   };
-}
-
-/** What the table keeps: features, then targets, each with the size of its dictionary. */
-export function tableColumns({ features, targets }: ChosenColumns, spec: DataSpec): readonly TableColumn[] {
-  return [
-    // One more for the empty text, one more so that too many are seen to be too many.
-    ...features.map((column) => ({ ...column, limit: spec.maxCategories + 2 })),
-    ...targets.map((column) => ({ ...column, limit: MAX_CLASSES + 1 })),
-  ];
 }
 
 function columnCountHint(delimiter: string, text: string, expected: number): string {

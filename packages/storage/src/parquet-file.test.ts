@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import type { CompressionCodec, SchemaElement } from 'hyparquet';
 import { type ColumnSource, parquetWriteBuffer } from 'hyparquet-writer';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type DataSpec, RopeteamError } from '#training';
+import { type DataSpec, describeFiles, RopeteamError } from '#training';
 import { openParquet } from './parquet-file.js';
 import { prepareDataset } from './prepare-dataset.js';
 import { decodeShard } from './shard-file.js';
@@ -32,7 +32,7 @@ const SPEC: DataSpec = {
 
 async function prepare(content: string | Uint8Array, spec: Partial<DataSpec> = {}) {
   const whole = { ...SPEC, ...spec };
-  await writeFile(join(root, whole.source), content);
+  await writeFile(join(root, describeFiles(whole.source)), content);
   const { info, readShard } = await prepareDataset({
     spec: whole,
     seed: 7,

@@ -1,7 +1,7 @@
 /** From the files a job names to encoded, split, checksummed shards. */
 import { mkdir } from 'node:fs/promises';
 import type { DataSpec, DatasetInfo, JobSpec, ShardInfo, SplitName } from '#training';
-import { RopeteamError, resolveWindows } from '#training';
+import { describeFiles, RopeteamError, resolveWindows } from '#training';
 import { openBlockSpace } from './block-store.js';
 import { type DatasetReading, type ReadingOptions, readDataset, type Samples } from './dataset-reading.js';
 import { countFeatures, encodeSample, fitPreprocessing } from './fit-preprocessing.js';
@@ -9,6 +9,7 @@ import { openPreparedDataset, type PreparedDataset, writeDatasetInfo, writeShard
 import { type ClassIndexes, classIndexes, splitSamples } from './split-samples.js';
 
 export interface PrepareOptions {
+  /** Without patterns: `expandSources` replaces them. */
   readonly spec: DataSpec;
   /** Of the split: a whole number in [0, 2⁵³). */
   readonly seed: number;
@@ -161,8 +162,8 @@ function checkSpec(spec: DataSpec): void {
 
 function checkCounts(samples: SamplesBySplit, spec: DataSpec): void {
   const tooFew = (split: SplitName, count: number, wanted: string): RopeteamError => {
-    const file =
-      split === 'train' || spec.split[split].kind === 'fraction' ? spec.source : samples[split].loaded.file.name;
+    const own = split === 'train' ? undefined : spec.split[split];
+    const file = describeFiles(own?.kind === 'file' ? own.path : spec.source);
     return new RopeteamError(
       'DATA.TOO_FEW',
       { samples: count },

@@ -69,7 +69,9 @@ function toError(problem: Problem, delimiter: string, text: string | undefined):
   const file = problem.file.name;
   const index = cell?.index;
   const locate = (text: string, index: number) =>
-    problem.file.content === 'json' ? locateKey(text, cell?.name ?? '') : locateCell(text, delimiter, index);
+    problem.file.content === 'json'
+      ? locateKey(text, cell?.name ?? '')
+      : locateCell(text, problem.file.delimiter ?? delimiter, index);
   const located = index === undefined || text === undefined ? undefined : locate(text, index);
   const offset = cell?.offset ?? 0;
   const place: ErrorPlace = {

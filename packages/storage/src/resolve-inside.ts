@@ -9,17 +9,7 @@ import { errorCodeOf } from './atomic-file.js';
  * @throws RopeteamError DATA.OUTSIDE_ROOT for a path that leaves `root`, DATA.FILE for one that is no readable regular file
  */
 export async function resolveInside(root: string, path: string): Promise<string> {
-  const outside = (reason: string): never => {
-    throw new RopeteamError('DATA.OUTSIDE_ROOT', { file: path }, `${JSON.stringify(path)} ${reason}`, {
-      hint: "put the file in the job file's folder or below, and name it relative to that folder",
-    });
-  };
-  if (path.includes('\0')) return outside('holds a NUL byte');
-  // Backslashes and percent signs are ordinary characters here, but not on the next machine the path may meet.
-  const portable = path.replaceAll(/%2e/gi, '.').replaceAll(/%2f|%5c|\\/gi, '/');
-  if (isAbsolute(portable) || /^[a-z]:/i.test(portable)) return outside('is an absolute path');
-  if (portable.split('/').includes('..')) return outside('leaves its folder with ".."');
-
+  checkPath(path);
   const realRoot = await realpath(root);
   let real: string;
   try {
@@ -29,10 +19,25 @@ export async function resolveInside(root: string, path: string): Promise<string>
   }
   const below = relative(realRoot, real);
   if (below === '..' || below.startsWith(`..${sep}`) || isAbsolute(below))
-    return outside('is a link that leaves its folder');
+    throw outside(path, 'is a link that leaves its folder');
   const status = await stat(real);
   if (!status.isFile()) throw notRegular(path, status.isDirectory());
   return real;
+}
+
+/** What can be told from a path alone. @throws RopeteamError DATA.OUTSIDE_ROOT */
+export function checkPath(path: string): void {
+  if (path.includes('\0')) throw outside(path, 'holds a NUL byte');
+  // Backslashes and percent signs are ordinary characters here, but not on the next machine the path may meet.
+  const portable = path.replaceAll(/%2e/gi, '.').replaceAll(/%2f|%5c|\\/gi, '/');
+  if (isAbsolute(portable) || /^[a-z]:/i.test(portable)) throw outside(path, 'is an absolute path');
+  if (portable.split('/').includes('..')) throw outside(path, 'leaves its folder with ".."');
+}
+
+function outside(path: string, reason: string): RopeteamError {
+  return new RopeteamError('DATA.OUTSIDE_ROOT', { file: path }, `${JSON.stringify(path)} ${reason}`, {
+    hint: "put the file in the job file's folder or below, and name it relative to that folder",
+  });
 }
 
 /** Why a file cannot be opened, in words: missing and unreadable are told apart. */

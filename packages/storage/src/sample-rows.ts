@@ -4,8 +4,8 @@ import { type DataFormat, formatOfName, isBareArray, RopeteamError } from '#trai
 import { arrayError } from './array-header.js';
 import { emptyFile, type SourceFile } from './file-bytes.js';
 import { cellOfKey, readJsonLine } from './json-lines.js';
-import { headerReader } from './load-file.js';
-import { findKeys, linesOf } from './load-json-lines.js';
+import { headerReader } from './load-files.js';
+import { findAllKeys, linesOf } from './load-json-lines.js';
 import { cellReader } from './load-parquet.js';
 import { openParquet } from './parquet-file.js';
 import { startParquetTrial } from './parquet-trial.js';
@@ -65,7 +65,7 @@ function batches({ onRows }: TableReader) {
 async function readJsonRows(named: SourceFile, reader: TableReader): Promise<void> {
   const file: SourceFile = { ...named, content: 'json' };
   const options = reader.signal === undefined ? {} : { signal: reader.signal };
-  const names = await findKeys(file, options);
+  const names = await findAllKeys([file], options);
   const rows = batches(reader);
   let headed = false;
   for await (const { text, line } of linesOf(file, options)) {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DataSpec } from '#training';
-import { RopeteamError } from '#training';
+import { type FileNames, listOfFiles, RopeteamError } from '#training';
 import { errorCodeOf } from './atomic-file.js';
 import { fileError } from './resolve-inside.js';
 
@@ -21,10 +21,16 @@ const READ_BYTES = 1 << 20;
 /** A file that was written to so short a time ago may be written to again without its times changing. */
 const SETTLED_MS = 2_000;
 
-/** Every file that a data set is read from, by the name in the job. */
+/** Every file that a data set is read from, by the name in the job. @param spec without patterns */
 export function sourceNames({ source, labels, split }: DataSpec): readonly string[] {
-  const own = [split.validation, split.test].flatMap((part) => (part.kind === 'file' ? [part.path, part.labels] : []));
-  return [source, labels, ...own].filter((name) => name !== undefined);
+  const named = (files: FileNames, ofLabels: string | undefined): readonly string[] => [
+    ...listOfFiles(files),
+    ...(ofLabels === undefined ? [] : [ofLabels]),
+  ];
+  const own = [split.validation, split.test].flatMap((part) =>
+    part.kind === 'file' ? named(part.path, part.labels) : [],
+  );
+  return [...named(source, labels), ...own];
 }
 
 /** @throws RopeteamError DATA.FILE, and what `resolve` throws */

@@ -105,7 +105,7 @@ function unusableProblem(
 
 function placeOf({ table, columns, labelsFile, ...loaded }: LoadedTable, row: number, position: number) {
   const { name, index } = table.columns[position]!.column;
-  const file = position < columns.features.length ? loaded.file : (labelsFile ?? loaded.file);
+  const file = position < columns.features.length ? loaded.fileOf(row) : (labelsFile ?? loaded.fileOf(row));
   return { file, line: table.line(row), cell: { name, index } };
 }
 

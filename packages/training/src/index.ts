@@ -4,6 +4,7 @@ export type { LedgerGround, LedgerProblem } from './check-ledger.js';
 export { checkFigures, checkKernel, checkSamples, checkSteps, checkWriters } from './check-ledger.js';
 export { type ClassFigures, type ClassReport, reportClasses } from './class-report.js';
 export { cutBlocks } from './cut-blocks.js';
+export { describeFiles, type FileNames, isFilePattern, listOfFiles } from './data-files.js';
 export { DATA_FORMATS, type DataFormat, formatOfName, isBareArray } from './data-format.js';
 export type { ColumnEncoding, DatasetInfo, Preprocessing, ShardInfo, SplitName } from './dataset.js';
 export { metricsOf } from './epoch-metrics.js';

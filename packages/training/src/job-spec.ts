@@ -1,19 +1,20 @@
 /** A checked, complete job: what job.yaml says with every default filled in. Plain data, frozen by whoever reads it. */
 import type { InitSpec, LayerSpec, LossSpec, OptimizerSpec, ScheduleSpec, WireFormat } from '#kernel';
+import type { FileNames } from './data-files.js';
 import type { DataFormat } from './data-format.js';
 import type { NonFinitePolicy } from './run-state.js';
 import type { WatchedMetric } from './stop-rules.js';
 
 export type Task = 'classification' | 'regression';
 
-/** A fraction of `source` in [0, 1), or the path of a file of its own, with that of its labels where it is a bare array. */
+/** A fraction of `source` in [0, 1), or files of its own, with that of the labels where it is a bare array. */
 export type SplitSource =
   | { readonly kind: 'fraction'; readonly fraction: number }
-  | { readonly kind: 'file'; readonly path: string; readonly labels?: string };
+  | { readonly kind: 'file'; readonly path: FileNames; readonly labels?: string };
 
 export interface DataSpec {
-  /** Path as written in the job file, relative to it. */
-  readonly source: string;
+  /** As written in the job file, relative to it; patterns included until they are expanded. */
+  readonly source: FileNames;
   /** File of the targets, where `source` is one array without names (npy, idx). */
   readonly labels?: string;
   /** Of all files; absent: told from each file's name. */

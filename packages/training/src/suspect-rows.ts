@@ -1,5 +1,6 @@
 /** Which rows are behind an item that failed too often. */
 import { microBatchRange, sampleAtOf } from '#kernel';
+import { describeFiles, isFilePattern, listOfFiles } from './data-files.js';
 import type { SplitName } from './dataset.js';
 import type { ErrorEnvelope } from './errors.js';
 import type { DataSpec } from './job-spec.js';
@@ -49,9 +50,11 @@ export function nameRows(error: ErrorEnvelope, item: WorkerItem, ground: RowGrou
   const { data } = ground;
   const split: SplitName = item.kind === 'gradient' ? 'train' : item.split;
   const own = split === 'train' ? undefined : data.split[split];
-  const file = own?.kind === 'file' ? own.path : data.source;
+  const files = own?.kind === 'file' ? own.path : data.source;
+  const file = describeFiles(files);
   const isDrawn = Object.values(data.split).some((part) => part.kind === 'fraction' && part.fraction > 0);
-  const exact = (own?.kind === 'file' || !isDrawn) && ground.skippedRows === 0 && data.missing !== 'drop';
+  const isOne = listOfFiles(files).every((name) => !isFilePattern(name)) && listOfFiles(files).length === 1;
+  const exact = isOne && (own?.kind === 'file' || !isDrawn) && ground.skippedRows === 0 && data.missing !== 'drop';
   const samples = samplesOf(item, ground);
   const named = samples.slice(0, MOST_NAMED).map((sample) => sample + 1);
   const rows = `${named.join(', ')}${samples.length > MOST_NAMED ? ` and ${samples.length - MOST_NAMED} more` : ''}`;

@@ -1,7 +1,16 @@
 /** The rows of a run as shards on disk: those it had, those an earlier run prepared, or read from its files. */
 import { rm } from 'node:fs/promises';
-import { type PreparedDataset, prepareCached, readLedger, resolveInside, wholeDataset } from '#storage';
-import { RopeteamError } from '#training';
+import {
+  expandSources,
+  listAmong,
+  listInside,
+  type PreparedDataset,
+  prepareCached,
+  readLedger,
+  resolveInside,
+  wholeDataset,
+} from '#storage';
+import { type DataSpec, describeFiles, RopeteamError } from '#training';
 import type { RunEntry } from './run-book.js';
 import type { RunContext } from './run-context.js';
 
@@ -19,7 +28,7 @@ export async function prepareRows(
   if (whole !== undefined && (await otherRows(entry, whole)) === undefined) return whole;
   let toldAt = begunAt;
   const { dataset, reused } = await prepareCached({
-    spec: job.data,
+    spec: await filesOf(entry, signal),
     order: job.train,
     seed: job.train.seed,
     resolve: (path) => fileOf(entry, path),
@@ -63,11 +72,21 @@ async function otherRows(
   const [first] = await readLedger(folder.ledgerPath);
   const begunWith = first?.origin?.dataSha256;
   if (begunWith === undefined || begunWith === info.dataSha256) return undefined;
-  const file = job.data.source;
+  const file = describeFiles(job.data.source);
   const message = `${file} is not what run ${folder.run} was begun with: the data have sha256 ${info.dataSha256}, not ${begunWith}`;
   return new RopeteamError('DATA.CHANGED', { file }, message, {
     hint: 'put the file back as it was and resume, or train it anew as another run',
   });
+}
+
+/** The job's data, with names for patterns: of what was uploaded with it, or else of the folder it was started for. */
+function filesOf({ job, files, dataRoot }: RunEntry, signal: AbortSignal): Promise<DataSpec> {
+  const uploaded = listAmong(files.map(({ path }) => path));
+  const list = async (pattern: string): Promise<readonly string[]> => {
+    const found = await uploaded(pattern);
+    return found.length > 0 || dataRoot === undefined ? found : listInside(dataRoot, signal)(pattern);
+  };
+  return expandSources(job.data, list, dataRoot === undefined ? 'the files that came with the job' : 'the data folder');
 }
 
 /** Where the bytes of a file that the job names are: uploaded with it, or below the folder it was started for. */

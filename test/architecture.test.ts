@@ -30,7 +30,7 @@ const rules: Readonly<Record<string, PartRule>> = {
   // hyparquet: Parquet files, hyparquet-compressors: what they are compressed with.
   storage: {
     parts: ['training', 'kernel'],
-    packages: ['csv-parse', 'hyparquet', 'hyparquet-compressors', 'picomatch', 'tinyglobby'],
+    packages: ['csv-parse', 'hyparquet', 'hyparquet-compressors', 'picomatch', 'tinyglobby', 'yauzl'],
     node: true,
   },
   // protobufjs: ONNX files are protobuf. engine: predictions come from the kernel that training evaluates with.

@@ -22,6 +22,7 @@ const dataFormats = Object.keys({
   jsonl: true,
   parquet: true,
   npy: true,
+  npz: true,
   idx: true,
 } satisfies Record<DataFormat, true>);
 

@@ -1,7 +1,7 @@
 /** `ropeteam evaluate MODEL --data FILE`: how good the model is on rows whose answers are known. */
 import { resolve } from 'node:path';
 import { type ClassFindings, type Evaluation, evaluateTable, loadModel, type NumberFindings } from '#model';
-import type { ClassReport, DataFormat } from '#training';
+import { type ClassReport, type DataFormat, filePathOf } from '#training';
 import type { Context } from '../context.js';
 import { formatCount, formatPercent, formatSignificant } from '../plain-numbers.js';
 import type { Paint } from '../terminal.js';
@@ -22,7 +22,7 @@ export async function evaluate(folder: string, options: EvaluateOptions, context
   const { terminal, directory, interrupts } = context;
   const model = await loadModel(resolve(directory, folder));
   const format = options.format === undefined ? {} : { format: options.format };
-  const named = (name: string) => ({ name, path: resolve(directory, name), ...format });
+  const named = (name: string) => ({ name, path: resolve(directory, filePathOf(name)), ...format });
   const labels = options.labels === undefined ? {} : { labels: named(options.labels) };
   const file = { ...named(options.data), ...labels };
   const evaluation = await evaluateTable(model, file, interrupts.orderly);

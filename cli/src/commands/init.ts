@@ -5,7 +5,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type FirstJob, firstJobText, jobNameFrom, parseJob, settingsFor } from '#job';
 import { prepareDataset, resolveInside, writeFileAtomically } from '#storage';
-import { type DataSpec, type DatasetInfo, RopeteamError } from '#training';
+import { type DataSpec, type DatasetInfo, filePathOf, RopeteamError } from '#training';
 import type { Context } from '../context.js';
 
 export interface InitOptions {
@@ -103,7 +103,7 @@ async function copyExample(folder: string, force: boolean): Promise<Pick<InitOpt
 async function inFolder(folder: string, path: string, file: string): Promise<string> {
   const name = relative(folder, path);
   try {
-    await resolveInside(folder, name);
+    await resolveInside(folder, filePathOf(name));
   } catch (error) {
     if (!(error instanceof RopeteamError) || error.code !== 'DATA.OUTSIDE_ROOT') throw error;
     const beside = join(dirname(path), basename(file));

@@ -42,7 +42,7 @@ export async function loadJob(path: string, directory: string, overrides: JobOve
   const root = resolve(directory, dirname(path));
   const files: { path: string; absolutePath: string }[] = [];
   const data = await expandSources(job.data, listInside(root), root);
-  for (const one of new Set(sourceNames(data))) files.push({ path: one, absolutePath: await resolveInside(root, one) });
+  for (const one of sourceNames(data)) files.push({ path: one, absolutePath: await resolveInside(root, one) });
   const initFrom =
     overrides.initFrom === undefined ? {} : { initFrom: await initialFiles(overrides.initFrom, directory) };
   return { job, text: changes.length === 0 ? written : formatJob(job), file: path, root, data, files, ...initFrom };

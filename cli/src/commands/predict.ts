@@ -2,7 +2,7 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { loadModel, predictTable } from '#model';
-import { type DataFormat, RopeteamError } from '#training';
+import { type DataFormat, filePathOf, RopeteamError } from '#training';
 import type { Context } from '../context.js';
 import { formatCount } from '../plain-numbers.js';
 
@@ -17,7 +17,7 @@ export async function predict(folder: string, options: PredictOptions, context: 
   const { terminal, directory, interrupts } = context;
   const model = await loadModel(resolve(directory, folder));
   const format = options.format === undefined ? {} : { format: options.format };
-  const file = { name: options.input, path: resolve(directory, options.input), ...format };
+  const file = { name: options.input, path: resolve(directory, filePathOf(options.input)), ...format };
   const signal = interrupts.orderly;
   if (options.output === undefined) {
     await predictTable(model, file, { write: (text) => terminal.stream(text), signal });

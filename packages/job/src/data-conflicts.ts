@@ -18,7 +18,6 @@ export function dataConflicts(settings: Settings): Conflict[] {
 /** Extensions of formats that are not read, by what people call them. */
 const otherFormats: ReadonlyMap<string, string> = new Map([
   ['json', 'JSON'],
-  ['npz', 'NumPy'],
   ['xlsx', 'Excel'],
   ['xls', 'Excel'],
   ['zip', 'Zip'],
@@ -48,7 +47,7 @@ function sourceFile(settings: Settings): Conflict[] {
     }
     const format = otherFormats.get(/\.([a-z]+)(\.gz)?$/i.exec(file)?.[1]?.toLowerCase() ?? '');
     if (format === undefined || settings('data', 'format') !== undefined) return [];
-    const message = `${key} must be a CSV, TSV, JSON Lines, Parquet, NPY or IDX file, received the name of ${/^[AEIOU]/.test(format) ? 'an' : 'a'} ${format} file`;
+    const message = `${key} must be a CSV, TSV, JSON Lines, Parquet, NPY, NPZ or IDX file, received the name of ${/^[AEIOU]/.test(format) ? 'an' : 'a'} ${format} file`;
     return [
       { path, code: 'CONFIG.RANGE' as const, message, hint: 'convert it to CSV, or set data.format: csv if it is one' },
     ];

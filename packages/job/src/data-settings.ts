@@ -58,7 +58,7 @@ export const dataSettings = z
   .strictObject({
     source: files().meta({
       description:
-        'The file with the training data: CSV or TSV with a header line, JSON Lines, Parquet, NPY or IDX; plain or (all but Parquet) gzipped. Relative to the job file. ' +
+        'The file with the training data: CSV or TSV with a header line, JSON Lines, Parquet, NPY, NPZ (an array of it: FILE.npz#NAME) or IDX; plain or (all but Parquet and NPZ) gzipped. Relative to the job file. ' +
         'Or several with the same columns, read in the order of their names: a list, or a pattern with `*` or `?`.',
       examples: ['digits.csv', 'parts/*.parquet', ['2023.csv', '2024.csv']],
       expected: expectedFiles,
@@ -66,7 +66,7 @@ export const dataSettings = z
     labels: path()
       .optional()
       .meta({
-        description: 'The file with the labels, where `source` is one array without names (npy, idx).',
+        description: 'The file with the labels, where `source` is one array without names (npy, npz, idx).',
         examples: ['train-labels-idx1-ubyte.gz'],
         expected: expectedPath,
       }),

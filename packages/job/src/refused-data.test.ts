@@ -89,7 +89,7 @@ const edits: readonly RefusedEdit[] = [
     'source: digits.xlsx',
     'CONFIG.RANGE',
     '4:11+11',
-    /a CSV, TSV, JSON Lines, Parquet, NPY or IDX file, received the name of an Excel file/,
+    /a CSV, TSV, JSON Lines, Parquet, NPY, NPZ or IDX file, received the name of an Excel file/,
     /convert it/,
   ],
   [

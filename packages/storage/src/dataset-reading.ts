@@ -1,7 +1,7 @@
 /** What the reading of all files of one data set shares: the problems, the counts, the hash over their bytes. */
 import { createHash } from 'node:crypto';
 import type { DataSpec, FileNames, SplitSource } from '#training';
-import { describeFiles, listOfFiles, RopeteamError } from '#training';
+import { describeFiles, filePathOf, listOfFiles, RopeteamError } from '#training';
 import type { BlockSpace } from './block-store.js';
 import { decideFeature, decideTarget, type FeatureKind, type TargetKind } from './column-kinds.js';
 import { encodeTable } from './encode-table.js';
@@ -69,7 +69,10 @@ export async function readDataset(options: ReadingOptions): Promise<DatasetReadi
   };
 
   const load = async (from: NamedPaths, choose: LoadOptions['choose']): Promise<LoadedTable> => {
-    const named = async (name: string): Promise<SourceFile> => ({ name, path: await options.resolve(name) });
+    const named = async (name: string): Promise<SourceFile> => ({
+      name,
+      path: await options.resolve(filePathOf(name)),
+    });
     const samples: SourceFile[] = [];
     for (const name of listOfFiles(from.path)) samples.push(await named(name));
     const files = from.labels === undefined ? { samples } : { samples, labels: await named(from.labels) };

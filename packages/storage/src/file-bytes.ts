@@ -56,7 +56,7 @@ export async function* readBytes(file: SourceFile, { hash, signal }: BytesOption
     let inflated = 0;
     for await (const chunk of gunzip as AsyncIterable<Buffer>) {
       inflated += chunk.byteLength;
-      if (inflated > EXPANSION_ALLOWED_BYTES && inflated > MAX_EXPANSION * read.bytes) throw tooMuch(file);
+      refuseExpansion(file, inflated, read.bytes);
       yield chunk;
     }
   } catch (cause) {
@@ -127,9 +127,11 @@ async function isGzip(handle: FileHandle, file: SourceFile): Promise<boolean> {
   return found;
 }
 
-function tooMuch(file: SourceFile): RopeteamError {
+/** @throws RopeteamError DATA.LIMIT when more is unpacked than is plausible */
+export function refuseExpansion(file: SourceFile, unpackedBytes: number, packedBytes: number): void {
+  if (unpackedBytes <= EXPANSION_ALLOWED_BYTES || unpackedBytes <= MAX_EXPANSION * packedBytes) return;
   const message = `${file.name} grows to more than ${MAX_EXPANSION} times its size when unpacked`;
-  return new RopeteamError('DATA.LIMIT', { file: file.name, limit: MAX_EXPANSION }, message, {
+  throw new RopeteamError('DATA.LIMIT', { file: file.name, limit: MAX_EXPANSION }, message, {
     place: { file: file.name },
     hint: 'unpack it yourself if it is meant to be like that',
   });

@@ -1,6 +1,6 @@
 /** The files of a split, with that of the labels, as one table: by whichever reader their format has. */
 import type { Hash } from 'node:crypto';
-import { type DataFormat, type DataSpec, formatOfName, isBareArray, RopeteamError } from '#training';
+import { type ArrayFormat, type DataFormat, type DataSpec, formatOfName, isBareArray, RopeteamError } from '#training';
 import type { BlockSpace } from './block-store.js';
 import type { SourceFile } from './file-bytes.js';
 import { gatherRows } from './gather-rows.js';
@@ -60,7 +60,7 @@ export async function loadFiles(
 
 async function loadTables(
   files: readonly SourceFile[],
-  format: Exclude<DataFormat, 'npy' | 'idx'>,
+  format: Exclude<DataFormat, ArrayFormat>,
   options: LoadOptions,
 ): Promise<LoadedTable | UselessFile> {
   const gathering = gatherRows(options);
@@ -81,7 +81,7 @@ async function loadTables(
 
 async function readerOf(
   files: readonly SourceFile[],
-  format: Exclude<DataFormat, 'npy' | 'idx'>,
+  format: Exclude<DataFormat, ArrayFormat>,
   options: ReadOptions,
 ): Promise<(file: SourceFile) => Promise<ReadFile>> {
   switch (format) {

@@ -1,6 +1,6 @@
 /** An array file in memory, in blocks of whole samples: memory grows with what has been read, never with what a header says. */
 import { setImmediate } from 'node:timers/promises';
-import type { RopeteamError } from '#training';
+import { formatOfName, type RopeteamError } from '#training';
 import {
   ARRAY_TYPES,
   type ArrayHeader,
@@ -12,6 +12,7 @@ import {
 } from './array-header.js';
 import { type BlockSpace, openBlockSpace } from './block-store.js';
 import { type BytesOptions, readBytes, type SourceFile } from './file-bytes.js';
+import { readMember } from './npz-member.js';
 
 /** Samples of one array; each is a row of `width` numbers. */
 export interface LoadedArray {
@@ -33,14 +34,15 @@ export interface ArrayOptions extends BytesOptions {
 const BLOCK_NUMBERS = 1 << 18;
 
 /**
- * Reads a whole array, plain or gzipped.
+ * Reads a whole array, plain, gzipped or a member of an archive.
  * @throws RopeteamError DATA.FORMAT (no such file, too short, too long), DATA.LIMIT, and what `readBytes` throws
  */
 export async function readArray(file: SourceFile, options: ArrayOptions): Promise<LoadedArray> {
   let begun: Buffer = Buffer.alloc(0);
   let needs = 1;
   let sink: ArraySink | undefined;
-  for await (const chunk of readBytes(file, options)) {
+  const bytes = formatOfName(file.name) === 'npz' ? readMember(file, options) : readBytes(file, options);
+  for await (const chunk of bytes) {
     if (sink !== undefined) {
       sink.write(chunk);
     } else {

@@ -1,6 +1,6 @@
 /** The rows of a file in any format that training reads, batch by batch: what a trained model is asked about. */
 import { stat } from 'node:fs/promises';
-import { type DataFormat, formatOfName, isBareArray, RopeteamError } from '#training';
+import { type ArrayFormat, type DataFormat, formatOfName, isBareArray, RopeteamError } from '#training';
 import { arrayError } from './array-header.js';
 import { emptyFile, type SourceFile } from './file-bytes.js';
 import { cellOfKey, readJsonLine } from './json-lines.js';
@@ -117,7 +117,7 @@ async function readParquetRows(named: SourceFile, reader: TableReader): Promise<
 /** Rows have no text: an array has no columns of its own to repeat. */
 async function readArrayRows(
   file: SampleFile,
-  format: 'npy' | 'idx',
+  format: ArrayFormat,
   reader: TableReader,
   targets: readonly string[],
 ): Promise<void> {

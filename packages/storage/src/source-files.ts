@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DataSpec } from '#training';
-import { type FileNames, listOfFiles, RopeteamError } from '#training';
+import { type FileNames, filePathOf, listOfFiles, RopeteamError } from '#training';
 import { errorCodeOf } from './atomic-file.js';
 import { fileError } from './resolve-inside.js';
 
@@ -21,7 +21,7 @@ const READ_BYTES = 1 << 20;
 /** A file that was written to so short a time ago may be written to again without its times changing. */
 const SETTLED_MS = 2_000;
 
-/** Every file that a data set is read from, by the name in the job. @param spec without patterns */
+/** Every file that a data set is read from, each once, by the name in the job. @param spec without patterns */
 export function sourceNames({ source, labels, split }: DataSpec): readonly string[] {
   const named = (files: FileNames, ofLabels: string | undefined): readonly string[] => [
     ...listOfFiles(files),
@@ -30,7 +30,7 @@ export function sourceNames({ source, labels, split }: DataSpec): readonly strin
   const own = [split.validation, split.test].flatMap((part) =>
     part.kind === 'file' ? named(part.path, part.labels) : [],
   );
-  return [...named(source, labels), ...own];
+  return [...new Set([...named(source, labels), ...own].map(filePathOf))];
 }
 
 /** @throws RopeteamError DATA.FILE, and what `resolve` throws */

@@ -5,7 +5,15 @@ export { checkFigures, checkKernel, checkSamples, checkSteps, checkWriters } fro
 export { type ClassFigures, type ClassReport, reportClasses } from './class-report.js';
 export { cutBlocks } from './cut-blocks.js';
 export { describeFiles, type FileNames, isFilePattern, listOfFiles } from './data-files.js';
-export { DATA_FORMATS, type DataFormat, formatOfName, isBareArray } from './data-format.js';
+export {
+  type ArrayFormat,
+  DATA_FORMATS,
+  type DataFormat,
+  filePathOf,
+  formatOfName,
+  isBareArray,
+  memberOf,
+} from './data-format.js';
 export type { ColumnEncoding, DatasetInfo, Preprocessing, ShardInfo, SplitName } from './dataset.js';
 export { metricsOf } from './epoch-metrics.js';
 export type { ErrorCode, ErrorDetails, ErrorEnvelope, ErrorFacts, ErrorPlace } from './errors.js';

@@ -55,7 +55,7 @@ function removeOrphans() {
 
 /** AssemblyScript writes its own files beside; only what tsc made is judged. */
 function isCompiled(source) {
-  return /^(packages[/\\][^/\\]+[/\\]src|services[/\\][^/\\]+[/\\](?:src|page)|cli[/\\]src|test|bench|deploy)[/\\]/.test(
+  return /^(packages[/\\][^/\\]+[/\\]src|services[/\\][^/\\]+[/\\](?:src|page)|cli[/\\]src|test|bench|deploy|docs[/\\]reference)[/\\]/.test(
     source,
   );
 }

@@ -10,9 +10,12 @@ import { type Done, openPseudoTerminal, type PseudoTerminal } from '../support/p
 /** What they are promised. The test itself takes some 40 s on two cores that have nothing else to do. */
 const FIVE_MINUTES = 300;
 
+let folder = '';
 let clone = '';
 beforeAll(async () => {
-  clone = await mkdtemp(join(tmpdir(), 'ropeteam-clone-'));
+  folder = await mkdtemp(join(tmpdir(), 'ropeteam-newcomer-'));
+  clone = join(folder, 'ropeteam');
+  await mkdir(clone);
   // What git would give, and what npm install and the build make of it, with the times the build goes by.
   const left = new Set(['.git', 'node_modules', 'runs']);
   const entries = (await readdir(CHECKOUT)).filter((name) => !left.has(name)).map((name) => join(CHECKOUT, name));
@@ -22,7 +25,7 @@ beforeAll(async () => {
   await writeFile(join(clone, 'fruit/fruit.csv'), fruit(300));
   await cp(join(clone, 'fruit/fruit.csv'), join(clone, 'fruit/new.csv'));
 }, 60_000);
-afterAll(() => rm(clone, { recursive: true, force: true }));
+afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** Weights and lengths of three kinds that do not overlap much. */
 function fruit(rows: number): string {
@@ -41,7 +44,9 @@ function fruit(rows: number): string {
 /** As a login shell has it: neither what npm sets for its scripts nor what makes a terminal dumb. */
 function environment(): Readonly<Record<string, string | undefined>> {
   const unwanted = /^(npm_|CI$|NO_COLOR$|FORCE_COLOR$|NODE_ENV$|VITEST)/;
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !unwanted.test(name)));
+  const kept = Object.fromEntries(Object.entries(process.env).filter(([name]) => !unwanted.test(name)));
+  // npx makes a note of each folder it was called in.
+  return { ...kept, npm_config_cache: join(folder, 'npm') };
 }
 
 const open = (): Promise<PseudoTerminal> => openPseudoTerminal({ directory: clone, environment: environment() });

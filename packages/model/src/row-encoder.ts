@@ -25,7 +25,7 @@ export interface RowEncoder {
   encode(cells: readonly CellValue[], into: Float32Array, offset: number): CellProblem | undefined;
 }
 
-/** `(value - shift) · factor` in double precision, rounded once; 1 for a word's category and 0 for the others. */
+/** `(value - shift) · factor` in double precision, rounded once; 1 for a word's category and 0 for the others, as in training. */
 export function createRowEncoder({ columns }: Preprocessing): RowEncoder {
   const encoders = columns.map(encoderOf);
   return {
@@ -75,8 +75,9 @@ function numberEncoder(column: Extract<ColumnEncoding, { kind: 'number' }>): Col
 }
 
 function categoryEncoder(column: Extract<ColumnEncoding, { kind: 'oneHot' }>): ColumnEncoder['encode'] {
-  const { name, categories } = column;
+  const { name, categories, unseen = [] } = column;
   const places = new Map(categories.map((category, place) => [category, place]));
+  for (const word of unseen) places.set(word, -1);
   return (cell, into, at) => {
     into.fill(0, at, at + categories.length);
     const text = cell === null || cell === undefined ? '' : String(cell).trim();
@@ -90,7 +91,7 @@ function categoryEncoder(column: Extract<ColumnEncoding, { kind: 'oneHot' }>): C
         hint: 'correct the cell, or leave it empty',
       };
     }
-    into[at + place] = 1;
+    if (place >= 0) into[at + place] = 1;
     return undefined;
   };
 }

@@ -15,7 +15,7 @@ export const preprocessing: Preprocessing = {
     { kind: 'number', name: 'size', shift: -2.5, factor: 0.75, missing: 4.5 },
     { kind: 'oneHot', name: 'colour', categories: ['blue, dark', 'naïve "red"', 'x'] },
     { kind: 'number', name: 'weight', shift: 0.125, factor: 8 },
-    { kind: 'oneHot', name: 'shape', categories: ['o'] },
+    { kind: 'oneHot', name: 'shape', categories: ['o'], unseen: ['d'] },
   ],
 };
 const INPUTS = 7;
@@ -84,7 +84,7 @@ export function exampleRows(count: number): readonly (Row & ExampleRow)[] {
     size: index % 5 === 4 ? null : 6 * noise(3 * index + 1),
     colour: colours[index % 4]!,
     weight: noise(3 * index + 2) / 4,
-    shape: index % 3 === 0 ? '' : 'o',
+    shape: ['', 'o', 'o', 'd'][index % 4]!,
   }));
 }
 

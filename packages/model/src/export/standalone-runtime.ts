@@ -10,6 +10,8 @@ interface StandaloneColumn {
   readonly missing?: number;
   /** Absent: a number. */
   readonly categories?: readonly string[];
+  /** Words that are no category and yet no mistake. */
+  readonly unseen?: readonly string[];
 }
 
 interface StandaloneLayer {
@@ -71,7 +73,8 @@ function encodeRow(columns: readonly StandaloneColumn[], row: StandaloneRow): Fl
       const text = cell === null || cell === undefined ? '' : String(cell).trim();
       const place = column.categories.indexOf(text);
       if (place >= 0) encoded[at + place] = 1;
-      else if (text !== '') throw new TypeError(`${column.name}: ${JSON.stringify(text)} was not in the training data`);
+      else if (text !== '' && !column.unseen?.includes(text))
+        throw new TypeError(`${column.name}: ${JSON.stringify(text)} was not in the training data`);
       at += column.categories.length;
     }
   }

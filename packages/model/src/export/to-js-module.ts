@@ -51,7 +51,11 @@ function standalone({ spec, weights, dataset }: TrainedModel): StandaloneModel {
             factor: column.factor,
             ...(column.missing === undefined ? {} : { missing: column.missing }),
           }
-        : { name: column.name, categories: column.categories },
+        : {
+            name: column.name,
+            categories: column.categories,
+            ...(column.unseen === undefined ? {} : { unseen: column.unseen }),
+          },
     ),
     layers: spec.layers,
     loss: spec.loss.kind,
@@ -105,5 +109,5 @@ function typesOf(model: TrainedModel): string {
 /** What may be empty may also be left out. */
 function cellType(column: ColumnEncoding): string {
   if (column.kind === 'number') return column.missing === undefined ? ': number | string' : '?: number | string | null';
-  return `?: ${column.categories.map((category) => JSON.stringify(category)).join(' | ')} | null`;
+  return `?: ${[...column.categories, ...(column.unseen ?? [])].map((category) => JSON.stringify(category)).join(' | ')} | null`;
 }

@@ -1,5 +1,5 @@
 /** Rows as users have them, to what the model was trained on: the preprocessing that was fitted in training. */
-import { explainNotANumber, readCell } from '#storage';
+import { bucketOf, explainNotANumber, readCell } from '#storage';
 import type { ColumnEncoding, Preprocessing } from '#training';
 
 /** A cell of a row: a text is read as a cell of a CSV file is. */
@@ -54,6 +54,8 @@ function encoderOf(column: ColumnEncoding): ColumnEncoder {
       return { width: 1, encode: numberEncoder(column) };
     case 'oneHot':
       return { width: column.categories.length, encode: categoryEncoder(column) };
+    case 'hashed':
+      return { width: column.buckets, encode: bucketEncoder(column) };
     default:
       return column satisfies never;
   }
@@ -92,6 +94,15 @@ function categoryEncoder(column: Extract<ColumnEncoding, { kind: 'oneHot' }>): C
       };
     }
     if (place >= 0) into[at + place] = 1;
+    return undefined;
+  };
+}
+
+function bucketEncoder({ buckets, seed }: Extract<ColumnEncoding, { kind: 'hashed' }>): ColumnEncoder['encode'] {
+  return (cell, into, at) => {
+    into.fill(0, at, at + buckets);
+    const text = cell === null || cell === undefined ? '' : String(cell).trim();
+    if (text !== '') into[at + bucketOf(text, buckets, seed)] = 1;
     return undefined;
   };
 }

@@ -54,6 +54,8 @@ function columnToMessage(column: ColumnEncoding): PlainMessage {
     }
     case 'oneHot':
       return { name: column.name, oneHot: { categories: column.categories, unseen: column.unseen ?? [] } };
+    case 'hashed':
+      return { name: column.name, hashed: { buckets: column.buckets, seed: column.seed } };
     default:
       return column satisfies never;
   }
@@ -105,6 +107,10 @@ function columnFromMessage(fields: Fields): ColumnEncoding {
     const categories = words.texts('categories', NAME_CHARACTERS);
     const unseen = words.texts('unseen', NAME_CHARACTERS);
     return { kind: 'oneHot', name, categories, ...(unseen.length === 0 ? {} : { unseen }) };
+  }
+  if (fields.has('hashed')) {
+    const hashed = fields.message('hashed');
+    return { kind: 'hashed', name, buckets: hashed.positive('buckets'), seed: hashed.natural('seed') };
   }
   const number = fields.message('number');
   return {

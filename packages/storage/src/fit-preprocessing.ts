@@ -7,6 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { ColumnEncoding, DataSpec, Preprocessing } from '#training';
 import type { FeatureKind } from './column-kinds.js';
 import type { Table } from './table.js';
+import { HASH_SEED } from './word-buckets.js';
 
 /** Cells looked at before the event loop gets its turn: a millisecond or two. */
 const CELLS_A_TURN = 1 << 18;
@@ -40,6 +41,7 @@ export async function fitPreprocessing(
       const unseen = kind.categories.filter((word, category) => !isSeen(word, category));
       return { kind: 'oneHot', name: kind.name, categories, unseen };
     }
+    if (kind.kind === 'hashed') return { ...kind, seed: HASH_SEED };
     const { fill, mean, low, high, deviation } = moments[index]!;
     const scaled = scaling(spec.scale, mean, low, high, deviation);
     if (low === high) constant.push(kind.name);
@@ -69,10 +71,20 @@ function unseenWarning(column: ColumnEncoding): readonly string[] {
 
 /** Numbers in one encoded sample. */
 export function countFeatures(preprocessing: Preprocessing): number {
-  return preprocessing.columns.reduce(
-    (sum, column) => sum + (column.kind === 'number' ? 1 : column.categories.length),
-    0,
-  );
+  return preprocessing.columns.reduce((sum, column) => sum + widthOf(column), 0);
+}
+
+function widthOf(column: ColumnEncoding): number {
+  switch (column.kind) {
+    case 'number':
+      return 1;
+    case 'oneHot':
+      return column.categories.length;
+    case 'hashed':
+      return column.buckets;
+    default:
+      return column satisfies never;
+  }
 }
 
 /**
@@ -94,10 +106,11 @@ export function encodeSample(
       const present = Number.isNaN(value) ? (column.missing ?? column.shift) : value;
       into[at++] = (present - column.shift) * column.factor;
     } else {
-      into.fill(0, at, at + column.categories.length);
-      const place = Number.isNaN(value) ? -1 : places[index]![value]!;
+      const width = widthOf(column);
+      into.fill(0, at, at + width);
+      const place = Number.isNaN(value) ? -1 : column.kind === 'hashed' ? value : places[index]![value]!;
       if (place >= 0) into[at + place] = 1;
-      at += column.categories.length;
+      at += width;
     }
   }
 }

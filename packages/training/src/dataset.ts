@@ -29,7 +29,9 @@ export type ColumnEncoding =
       readonly categories: readonly string[];
       /** Words that stood only in rows kept back from training: known, and no category, so all zeros. */
       readonly unseen?: readonly string[];
-    };
+    }
+  /** Any word, as the input `hashWord(word, seed) mod buckets`; an empty cell is none. Nothing is fitted. */
+  | { readonly kind: 'hashed'; readonly name: string; readonly buckets: number; readonly seed: number };
 
 /** (value - shift) * factor is what the model sees; a one-hot column takes one input per category. */
 export interface Preprocessing {

@@ -1,7 +1,7 @@
 /** The rows of all files of a split in one table, in whichever order a file has its columns. */
 import type { DataSpec } from '#training';
 import type { BlockSpace } from './block-store.js';
-import { MAX_CLASSES } from './column-kinds.js';
+import { columnSpec, MAX_CLASSES } from './column-kinds.js';
 import type { SourceFile } from './file-bytes.js';
 import { addColumnProblem, type ChosenColumns, checkHeader, type Header, type NamedColumn } from './header.js';
 import type { Problems } from './problems.js';
@@ -108,7 +108,10 @@ export function gatherRows({ spec, problems, choose, space }: GatheringOptions):
 function tableColumns({ features, targets }: ChosenColumns, spec: DataSpec): readonly TableColumn[] {
   return [
     // One more for the empty text, one more so that too many are seen to be too many.
-    ...features.map((column) => ({ ...column, limit: spec.maxCategories + 2 })),
+    ...features.map((column) => {
+      const buckets = columnSpec(spec, column.name)?.buckets;
+      return { ...column, limit: spec.maxCategories + 2, ...(buckets === undefined ? {} : { buckets }) };
+    }),
     ...targets.map((column) => ({ ...column, limit: MAX_CLASSES + 1 })),
   ];
 }

@@ -43,3 +43,4 @@ export { decodeShard, encodeShard, type ShardContent, shardFileName } from './sh
 export { sourceNames } from './source-files.js';
 export type { TableHeader, TableReader, TableRow } from './table-rows.js';
 export { parameterTensor, weightsSha256 } from './weights.js';
+export { bucketOf } from './word-buckets.js';

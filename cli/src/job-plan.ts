@@ -1,6 +1,6 @@
 /** What training a job takes, worked out from the job and its data without training anything. */
 import { fitsWithLeases, ModelTooLargeError, workerFits } from '#engine';
-import { modelTooLarge } from '#job';
+import { classWeightsByLabel, modelTooLarge } from '#job';
 import { compileModel, gradientBytes, type ModelSpec, weightBytes, windowRows } from '#kernel';
 import {
   coordinatorUpdate,
@@ -28,6 +28,8 @@ export interface JobPlan {
   readonly parameters: number;
   readonly batch: number;
   readonly microBatches: number;
+  /** By label, as computed; absent: all samples count alike. */
+  readonly classWeights?: Readonly<Record<string, number>>;
   /** Present: a step is a round of local steps, `batch` its samples, and a micro-batch of it a replica. */
   readonly localSteps?: { readonly steps: number; readonly replicas: number; readonly batch: number };
   /** Samples that an epoch mixes at a time; absent: the whole training split. */
@@ -69,6 +71,7 @@ export function planJob(
   start: PlannedStart,
 ): JobPlan {
   const { parameters, parameterCount } = compileModel(model);
+  const classWeights = classWeightsByLabel(model.loss, data.classes);
   const { windows, shuffle } = windowsOf(job.train, data);
   const held = windows === undefined ? {} : { windows };
   const shape = shapeRun(runId(job.name), fence(0), { ...job.train, shuffle }, data.samples, parameterCount);
@@ -112,6 +115,7 @@ export function planJob(
     parameters: parameterCount,
     batch,
     microBatches,
+    ...(classWeights === undefined ? {} : { classWeights }),
     ...(shape.local === undefined
       ? {}
       : { localSteps: { steps: shape.local.steps, replicas: microBatches, batch: shape.local.batch } }),
@@ -159,6 +163,7 @@ export function renderPlan(path: string, plan: JobPlan, paint: Paint): string {
         `${plural(samples.test, 'test sample')}: ${plural(plan.features, 'feature')} -> ${outcome}`,
     ],
     ...(plan.skippedRows === 0 ? [] : [['', `${plural(plan.skippedRows, 'row')} skipped`] as const]),
+    ...(plan.classWeights === undefined ? [] : [['weights', weightsOf(plan.classWeights)] as const]),
     ['model', plural(plan.parameters, 'parameter')],
     ...layers.map((line) => ['', line] as const),
     [
@@ -222,4 +227,11 @@ function tooManyWorkers(plan: JobPlan): readonly (readonly [string, string])[] {
     return [['warning', `${idle} would be idle: there are ${microBatches} replicas (train.localSteps.replicas)`]];
   }
   return [['warning', `${idle} would be idle: a step has ${microBatches} micro-batches (train.microBatches)`]];
+}
+
+/** `no 0.55, yes 5.3` */
+function weightsOf(classWeights: Readonly<Record<string, number>>): string {
+  const entries = Object.entries(classWeights);
+  const shown = entries.slice(0, 8).map(([label, weight]) => `${label} ${Number(weight.toPrecision(3))}`);
+  return `of a sample by class: ${shown.join(', ')}${entries.length > 8 ? `, … (${entries.length})` : ''}`;
 }

@@ -126,6 +126,12 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
     verify: share,
     clipNorm: fc.option(positive, { nil: undefined }),
     l2: fc.option(size, { nil: undefined }),
+    classWeights: fc.option(
+      fc.oneof(
+        fc.constant('balanced' as const),
+        fc.dictionary(word, fc.double({ min: 0, max: 1000, noNaN: true }), { maxKeys: 3 }),
+      ),
+    ),
     tolerance: fc.option(belowOne, { nil: undefined }),
     patience: fc.option(whole(1, 1e6), { nil: undefined }),
     metric: fc.constantFrom('loss' as const, 'r2' as const),
@@ -165,6 +171,7 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
       ...(one.localSteps === undefined || one.microBatches !== 'auto' ? {} : { localSteps: one.localSteps }),
       optimizer: one.optimizer,
       schedule: one.schedule,
+      ...(one.classWeights === null ? {} : { classWeights: one.classWeights }),
       ...(one.clipNorm === undefined ? {} : { clipNorm: one.clipNorm }),
       ...(one.l2 === undefined || 'weightDecay' in one.optimizer ? {} : { l2: one.l2 }),
       stop: {

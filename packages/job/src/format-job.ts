@@ -63,6 +63,7 @@ function toJobFile(job: JobSpec): JobFileInput {
       ...(train.localSteps === undefined ? {} : { localSteps: localStepsValue(train.localSteps) }),
       optimizer: optimizerValue(train.optimizer),
       schedule: scheduleValue(train.schedule),
+      ...(train.classWeights === undefined ? {} : { classWeights: train.classWeights }),
       ...(train.clipNorm === undefined ? {} : { clipNorm: train.clipNorm }),
       ...(train.l2 === undefined ? {} : { l2: train.l2 }),
       stop: train.stop,

@@ -1,3 +1,4 @@
+export { classWeightsByLabel } from './class-weights.js';
 export { parseDuration } from './duration.js';
 export { type FirstJob, firstJobText, jobNameFrom, settingsFor } from './first-job.js';
 export { type ErrorFormat, formatError } from './format-error.js';

@@ -1,12 +1,13 @@
 /** The complete model of a job, once the data set says how many inputs, outputs and classes there are. */
 import { type DatasetInfo, type JobSpec, RopeteamError, type RunPlan } from '#training';
+import { resolveClassWeights } from './class-weights.js';
 import { isOfOtherTask } from './model-conflicts.js';
 import { parameterCount, tooLarge } from './model-size.js';
 
 type ModelSpec = RunPlan['model'];
 type LossSpec = ModelSpec['loss'];
 type LossName = LossSpec['kind'];
-export type ModelData = Pick<DatasetInfo, 'task' | 'featureCount' | 'targetCount' | 'classes'>;
+export type ModelData = Pick<DatasetInfo, 'task' | 'featureCount' | 'targetCount' | 'classes' | 'classCounts'>;
 
 /**
  * The hidden layers of the job with the output layer behind them, and the loss.
@@ -22,6 +23,7 @@ export function resolveModel(job: JobSpec, data: ModelData): ModelSpec {
   if (unsuited !== undefined) {
     throw new RopeteamError('CONFIG.CONFLICT', { key: unsuited.key }, unsuited.message, { hint: unsuited.hint });
   }
+  const classWeights = resolveClassWeights(job.train.classWeights, data);
   const { metric } = job.train;
   if (isOfOtherTask(metric, data.task)) {
     const message = `train.metric is ${metric}, which a ${data.task} does not have`;
@@ -36,7 +38,13 @@ export function resolveModel(job: JobSpec, data: ModelData): ModelSpec {
     const hint = `make the dense layers smaller, or use fewer than the ${data.featureCount} inputs there are`;
     throw new RopeteamError('MODEL.TOO_LARGE', { bytes: large.bytes }, large.message, { hint });
   }
-  return { inputs: data.featureCount, outputs, layers, loss, init: job.model.init };
+  return {
+    inputs: data.featureCount,
+    outputs,
+    layers,
+    loss: { ...loss, ...(classWeights === undefined ? {} : { classWeights }) },
+    init: job.model.init,
+  };
 }
 
 function defaultLoss(data: ModelData): LossSpec {

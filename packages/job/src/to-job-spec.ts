@@ -43,6 +43,7 @@ export function toJobSpec(file: JobFile): JobSpec {
       ...(train.localSteps === undefined ? {} : { localSteps: train.localSteps }),
       optimizer: optimizerOf(train.optimizer),
       schedule: scheduleOf(train.schedule),
+      ...(train.classWeights === undefined ? {} : { classWeights: train.classWeights }),
       ...(train.clipNorm === undefined ? {} : { clipNorm: train.clipNorm }),
       ...(train.l2 === undefined ? {} : { l2: train.l2 }),
       stop: {

@@ -240,6 +240,16 @@ export const trainSettings = z
         description: 'Largest norm of a mean gradient; a longer one is scaled down to it. No limit when left out.',
         examples: [1],
       }),
+    classWeights: z
+      .union([z.literal('balanced'), z.record(z.string().min(1).max(1024), z.number().min(0).max(1e9))])
+      .optional()
+      .meta({
+        description:
+          'What the loss of a sample is multiplied by: `balanced` is rows / (classes · rows of its class), over the training ' +
+          'split, so 1 in the mean; or a weight by label, 1 for those not named. Part of the loss that is reported.',
+        examples: ['balanced', { yes: 5 }],
+        expected: 'balanced or a mapping of labels to weights from 0',
+      }),
     l2: size()
       .optional()
       .meta({

@@ -7,6 +7,7 @@ export function checkModel(spec: ModelSpec): void {
   checkSize('outputs', spec.outputs);
   for (const [index, layer] of spec.layers.entries()) checkLayer(`layers[${index}]`, layer);
   checkLoss(spec.loss);
+  checkClassWeights(spec);
   checkEnd(spec);
 }
 
@@ -54,6 +55,17 @@ function checkLoss(loss: LossSpec): void {
       break;
     default:
       throw unknownKind('loss', 'loss', kind satisfies never);
+  }
+}
+
+function checkClassWeights({ loss, outputs }: ModelSpec): void {
+  if (!('classWeights' in loss) || loss.classWeights === undefined) return;
+  const { kind, classWeights } = loss;
+  const classes = outputs === 1 ? 2 : outputs;
+  check(`loss ${kind}: classWeights`, classWeights.length, `${classes}, one a class`, classWeights.length === classes);
+  for (const weight of classWeights) {
+    const fits = weight >= 0 && Number.isFinite(Math.fround(weight));
+    check(`loss ${kind}: a weight of classWeights`, weight, 'a float32 of at least 0', fits);
   }
 }
 

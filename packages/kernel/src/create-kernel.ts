@@ -28,7 +28,7 @@ export function createKernel(id: string, memory: LinearMemory, routines: Routine
       const compiled = compiledProgram(program);
       const layout = compiled.layoutOf(at.samples);
       const outputs = forward(routines, compiled, at, layout, 'gradient');
-      loss(routines, compiled, at, layout, outputs, at.scratch + layout.gradients[0]);
+      loss(routines, compiled, at, layout, outputs, at.scratch + layout.gradients[0], views);
       backward(routines, compiled, at, layout);
       return readSums(at.scratch + layout.sums, at.samples);
     },
@@ -36,7 +36,7 @@ export function createKernel(id: string, memory: LinearMemory, routines: Routine
       const compiled = compiledProgram(program);
       const layout = compiled.layoutOf(at.samples);
       const outputs = forward(routines, compiled, at, layout, 'evaluate');
-      loss(routines, compiled, at, layout, outputs, NOT_WANTED);
+      loss(routines, compiled, at, layout, outputs, NOT_WANTED, views);
       return readSums(at.scratch + layout.sums, at.samples);
     },
     predict(program, at) {

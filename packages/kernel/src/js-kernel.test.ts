@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Batch64, gradient64 } from './gradient-float64.js';
 import { createJsKernel } from './js-kernel.js';
-import { allLosses, anyModel, runCase, type TestCase, testCase, testDraws } from './kernel.fixture.js';
+import { allLosses, anyModel, runCase, type TestCase, testCase, testDraws, weighted } from './kernel.fixture.js';
 import type { LayerSpec, LossSpec, ModelSpec } from './model-spec.js';
 
 const memory = { buffer: new ArrayBuffer(8 << 20) };
@@ -65,9 +65,12 @@ const lossOutputs = allLosses.flatMap((loss): readonly (readonly [LossSpec, numb
     ];
   return [[loss, loss.kind === 'binaryCrossEntropy' ? 1 : 4]];
 });
+const weightedLosses = lossOutputs
+  .map(([loss, outputs]) => [weighted(loss, outputs), outputs] as const)
+  .filter(([loss]) => 'classWeights' in loss);
 
 const combinations = Object.entries(hiddenLayers).flatMap(([name, hidden]) =>
-  lossOutputs.map(([loss, outputs]) => {
+  [...lossOutputs, ...weightedLosses].map(([loss, outputs]) => {
     const layers: LayerSpec[] = [...hidden, { kind: 'dense', units: outputs }];
     const spec: ModelSpec = { inputs: 5, outputs, layers, loss, init: 'auto' };
     return { name, loss: `${JSON.stringify(loss)} of ${outputs}`, spec };

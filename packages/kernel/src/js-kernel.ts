@@ -16,7 +16,7 @@ import { adagrad, adam, lambDirection, momentum, rmsprop, sgd } from './plain/op
 import { gatherRows, sampleIndexes } from './plain/sample-rows.js';
 import { softmax, softmaxBackward } from './plain/softmax.js';
 import { xxh64 } from './plain/xxh64.js';
-import type { Routines } from './routines.js';
+import { type Routines, withOnce } from './routines.js';
 
 /**
  * The plain twin: readable float32 loops that give the very bits of the WebAssembly kernel, anywhere JavaScript runs.
@@ -28,7 +28,7 @@ export function createJsKernel(
   wrap: (routines: Routines) => Routines = (routines) => routines,
 ): Kernel {
   const views = memoryViews(memory);
-  const routines: Routines = {
+  const routines = withOnce({
     multiply: (...operands) => multiply(views(), ...operands),
     addBias: (...operands) => addBias(views(), ...operands),
     activate: (...operands) => activate(views(), ...operands),
@@ -67,6 +67,6 @@ export function createJsKernel(
     fromInt8: (...operands) => fromInt8(views(), ...operands),
     foldInt8: (...operands) => foldInt8(views(), ...operands),
     hash: (address, bytes) => xxh64(views().bytes.subarray(address, address + bytes)),
-  };
+  });
   return createKernel(KERNEL_IDS.js, memory, wrap(routines));
 }

@@ -104,6 +104,13 @@ export const allLosses: readonly LossSpec[] = [
   { kind: 'hinge' },
 ];
 
+/** The same loss with a weight for each class, no two alike. */
+export function weighted(loss: LossSpec, outputs: number): LossSpec {
+  if (loss.kind === 'meanSquaredError' || loss.kind === 'huber') return loss;
+  const classes = outputs === 1 ? 2 : outputs;
+  return { ...loss, classWeights: Array.from({ length: classes }, (_, index) => 0.3 + 0.7 * index) };
+}
+
 /** Every layer but dense, with settings that matter. */
 const otherLayers: readonly LayerSpec[] = [
   { kind: 'relu' },
@@ -129,14 +136,15 @@ export function anyModel(widest: number): fc.Arbitrary<ModelSpec> {
       inputs: width,
       hidden: fc.array(layer, { maxLength: 5 }),
       loss: fc.constantFrom(...allLosses),
+      weighs: fc.boolean(),
       classes: fc.integer({ min: 2, max: 13 }),
       binary: fc.boolean(),
     })
-    .map(({ inputs, hidden, loss, classes, binary }) => {
+    .map(({ inputs, hidden, loss, weighs, classes, binary }) => {
       const single = loss.kind === 'binaryCrossEntropy' || (loss.kind === 'hinge' && binary);
       const outputs = single ? 1 : classes;
       const layers: LayerSpec[] = [...hidden, { kind: 'dense', units: outputs }];
-      return { inputs, outputs, layers, loss, init: 'auto' };
+      return { inputs, outputs, layers, loss: weighs ? weighted(loss, outputs) : loss, init: 'auto' };
     });
 }
 

@@ -8,6 +8,13 @@ export interface LossOfRow {
 }
 
 export function loss64(loss: LossSpec, outputs: Float64Array, targets: Float64Array): LossOfRow {
+  const plain = unweighted(loss, outputs, targets);
+  if (!('classWeights' in loss) || loss.classWeights === undefined) return plain;
+  const weight = Math.fround(loss.classWeights[targets[0]!]!);
+  return { loss: weight * plain.loss, gradient: plain.gradient.map((value) => weight * value) };
+}
+
+function unweighted(loss: LossSpec, outputs: Float64Array, targets: Float64Array): LossOfRow {
   const K = outputs.length;
   const label = targets[0]!;
   switch (loss.kind) {

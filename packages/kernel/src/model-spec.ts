@@ -36,13 +36,20 @@ export type LayerSpec =
  *
  * `labelSmoothing` in [0, 1), 0 when absent, as PyTorch's `label_smoothing`: that share of each target is spread evenly
  * over all classes.
+ *
+ * `classWeights`: a sample's loss and gradient times the weight of its class, as a float32; nothing is divided by them.
  */
 export type LossSpec =
   | { readonly kind: 'meanSquaredError' }
   | { readonly kind: 'huber'; readonly delta: number }
-  | { readonly kind: 'binaryCrossEntropy'; readonly labelSmoothing?: number }
-  | { readonly kind: 'softmaxCrossEntropy'; readonly labelSmoothing?: number }
-  | { readonly kind: 'hinge' };
+  | ({ readonly kind: 'binaryCrossEntropy'; readonly labelSmoothing?: number } & ClassWeights)
+  | ({ readonly kind: 'softmaxCrossEntropy'; readonly labelSmoothing?: number } & ClassWeights)
+  | ({ readonly kind: 'hinge' } & ClassWeights);
+
+interface ClassWeights {
+  /** By class: what the loss of a sample is multiplied by. Absent: 1. */
+  readonly classWeights?: readonly number[];
+}
 
 /**
  * How weights start; see `initialWeights` for the formulas.

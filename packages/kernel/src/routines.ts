@@ -193,6 +193,9 @@ export interface Routines {
    */
   multiClassHinge(logits: number, targets: number, rows: number, width: number, gradient: number, sums: number): void;
 
+  /** Has `work` done with these routines, by one thread where several run the same program. */
+  once(work: (routines: Routines) => void): void;
+
   /** into[i] = into[i] + right[i]. */
   fold(into: number, right: number, count: number): void;
 
@@ -333,3 +336,9 @@ export interface Routines {
 
 /** What `activation` arguments mean; the assembly's `activations.ts` uses the same numbers. */
 export const ACTIVATION_CODES = { none: 0, relu: 1, sigmoid: 2, tanh: 3, leakyRelu: 4 } as const;
+
+/** The routines of one thread, to which `once` means nothing. */
+export function withOnce(own: Omit<Routines, 'once'>): Routines {
+  const routines: Routines = { ...own, once: (work) => work(routines) };
+  return routines;
+}

@@ -2,6 +2,8 @@
 import type { CompiledProgram } from './compile-model.js';
 import { maskOf } from './dropout-mask.js';
 import type { MicroBatchAddresses } from './kernel.js';
+import type { MemoryViews } from './linear-memory.js';
+import type { ModelSpec } from './model-spec.js';
 import type { DropoutOperation, ScratchLayout } from './operations.js';
 import { ACTIVATION_CODES, type Routines } from './routines.js';
 
@@ -74,8 +76,53 @@ export function loss(
   layout: ScratchLayout,
   outputs: number,
   gradient: number,
+  views: () => MemoryViews,
 ): void {
   const sums = scratch + layout.sums;
+  const weights = 'classWeights' in spec.loss ? spec.loss.classWeights : undefined;
+  if (weights === undefined) lossOf(routines, spec, outputs, targets, samples, gradient, sums);
+  else routines.once((own) => weightedLoss(own, spec, weights, outputs, targets, samples, gradient, sums, views()));
+}
+
+/** The loss sample by sample, each with its gradient times the weight of its class; what is no class has the weight NaN. */
+function weightedLoss(
+  routines: Routines,
+  spec: ModelSpec,
+  weights: readonly number[],
+  outputs: number,
+  targets: number,
+  samples: number,
+  gradient: number,
+  sums: number,
+  { floats, doubles }: MemoryViews,
+): void {
+  const width = spec.outputs;
+  const first = sums / 8;
+  let lossSum = 0;
+  let correctCount = 0;
+  for (let sample = 0; sample < samples; sample++) {
+    const row = FLOAT * sample * width;
+    const target = targets + FLOAT * sample;
+    const into = gradient === NOT_WANTED ? NOT_WANTED : gradient + row;
+    lossOf(routines, spec, outputs + row, target, 1, into, sums);
+    const weight = Math.fround(weights[floats[target / FLOAT]!] ?? Number.NaN);
+    lossSum += weight * doubles[first]!;
+    correctCount += doubles[first + 1]!;
+    if (into !== NOT_WANTED) routines.scale(into, width, weight);
+  }
+  doubles[first] = lossSum;
+  doubles[first + 1] = correctCount;
+}
+
+function lossOf(
+  routines: Routines,
+  spec: ModelSpec,
+  outputs: number,
+  targets: number,
+  samples: number,
+  gradient: number,
+  sums: number,
+): void {
   const width = spec.outputs;
   switch (spec.loss.kind) {
     case 'meanSquaredError':

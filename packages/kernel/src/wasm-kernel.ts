@@ -2,7 +2,7 @@ import { createKernel } from './create-kernel.js';
 import type { Kernel } from './kernel.js';
 import { KERNEL_IDS } from './kernel-ids.js';
 import type { LinearMemory } from './linear-memory.js';
-import type { Routines } from './routines.js';
+import { type Routines, withOnce } from './routines.js';
 
 /**
  * The one import of `kernel.wasm`: a shared WebAssembly.Memory of at most `maximumPages` pages under this module and
@@ -33,7 +33,7 @@ export function createWasmKernel(
   wrap: (routines: Routines) => Routines = (routines) => routines,
 ): Kernel {
   assertRoutines(exports);
-  return createKernel(id, memory, wrap(exports));
+  return createKernel(id, memory, wrap(withOnce(exports)));
 }
 
 /**
@@ -48,7 +48,10 @@ export function isMultiplyAddFused(exports: object): boolean {
   return probe(-(1 + 2 ** -11), factor, factor) === 2 ** -24;
 }
 
-const ROUTINE_NAMES: Readonly<Record<keyof Routines, true>> = {
+/** What the module has of them. */
+type Exported = Omit<Routines, 'once'>;
+
+const ROUTINE_NAMES: Readonly<Record<keyof Exported, true>> = {
   multiply: true,
   addBias: true,
   activate: true,
@@ -89,7 +92,7 @@ const ROUTINE_NAMES: Readonly<Record<keyof Routines, true>> = {
   hash: true,
 };
 
-function assertRoutines(exports: object): asserts exports is Routines {
+function assertRoutines(exports: object): asserts exports is Exported {
   const found = new Map<string, unknown>(Object.entries(exports));
   const missing = Object.keys(ROUTINE_NAMES).filter((name) => typeof found.get(name) !== 'function');
   if (missing.length > 0) {

@@ -32,6 +32,8 @@ export interface Fields {
   message(name: string): Fields;
   messages(name: string): readonly Fields[];
   texts(name: string, limit: number): readonly string[];
+  /** Any number of them. */
+  finites(name: string): readonly number[];
   /** Integers from 0. */
   naturals(name: string): readonly number[];
   runId(name: string): RunId;
@@ -101,6 +103,11 @@ export function readMessage(value: unknown, path: string): Fields {
       if (Number.isFinite(found)) return found;
       throw invalidField(at(name), `must be finite, received ${found}`);
     },
+    finites: (name) =>
+      list(name).map((found) => {
+        if (typeof found === 'number' && Number.isFinite(found)) return found;
+        throw invalidField(at(name), `must hold finite numbers, received ${shown(found)}`);
+      }),
     bytes: (name, length) => {
       const found = record[name];
       if (found instanceof Uint8Array && found.byteLength === length) return found;

@@ -248,6 +248,8 @@ test('every layer, loss, start, task and scale has its number in the .proto file
     { kind: 'softmaxCrossEntropy' },
     { kind: 'softmaxCrossEntropy', labelSmoothing: 0.1 },
     { kind: 'hinge' },
+    { kind: 'hinge', classWeights: [0.1, 3] },
+    { kind: 'softmaxCrossEntropy', labelSmoothing: 0.1, classWeights: [0, 1 / 3, 2] },
   ];
   const layers: readonly RunPlan['model']['layers'][number][] = [
     { kind: 'dense', units: 3 },

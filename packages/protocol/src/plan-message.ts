@@ -95,9 +95,10 @@ function lossSettings(loss: LossSpec): PlainMessage {
       return { huberDelta: loss.delta };
     case 'binaryCrossEntropy':
     case 'softmaxCrossEntropy':
-      return { labelSmoothing: loss.labelSmoothing ?? 0 };
-    case 'meanSquaredError':
+      return { labelSmoothing: loss.labelSmoothing ?? 0, classWeights: loss.classWeights ?? [] };
     case 'hinge':
+      return { classWeights: loss.classWeights ?? [] };
+    case 'meanSquaredError':
       return {};
     default:
       return loss satisfies never;
@@ -143,14 +144,20 @@ function lossFromMessage(fields: Fields): LossSpec {
     case 'binaryCrossEntropy':
     case 'softmaxCrossEntropy': {
       const labelSmoothing = fields.finite('labelSmoothing');
-      return labelSmoothing === 0 ? { kind } : { kind, labelSmoothing };
+      return { kind, ...(labelSmoothing === 0 ? {} : { labelSmoothing }), ...classWeightsOf(fields) };
     }
-    case 'meanSquaredError':
     case 'hinge':
+      return { kind, ...classWeightsOf(fields) };
+    case 'meanSquaredError':
       return { kind };
     default:
       return kind satisfies never;
   }
+}
+
+function classWeightsOf(fields: Fields): { readonly classWeights?: readonly number[] } {
+  const classWeights = fields.finites('classWeights');
+  return classWeights.length === 0 ? {} : { classWeights };
 }
 
 /** A kind that a later version added is a `oneof` without a member here. Ranges are checked when the model is compiled. */

@@ -50,7 +50,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
   const { features, target } = reading;
   const samples = splitRows(reading, spec, options.seed);
   checkCounts(samples, spec);
-  checkClasses(reading, samples);
+  const classCounts = countClasses(reading, samples);
 
   const { table, columns } = { table: reading.source.loaded.table, columns: reading.source.loaded.columns };
   const fitted = await fitPreprocessing(table, features, samples.train.rows, spec);
@@ -88,6 +88,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     targetCount,
     targetNames: columns.targets.map(({ name }) => name),
     classes: target.kind === 'classification' ? target.classes : [],
+    ...(target.kind === 'classification' ? { classCounts } : {}),
     samples: {
       train: samples.train.rows.length,
       validation: samples.validation.rows.length,
@@ -186,14 +187,17 @@ function checkCounts(samples: SamplesBySplit, spec: DataSpec): void {
   }
 }
 
-/** A class the model could not learn: the split leaves one only where it keeps back nearly all rows. */
-function checkClasses({ target, features, source }: DatasetReading, { train }: SamplesBySplit): void {
-  if (target.kind !== 'classification') return;
+/**
+ * Training samples of each class. One without any is refused, for the model could not learn it: the split leaves one only
+ * where it keeps back nearly all rows.
+ */
+function countClasses({ target, features, source }: DatasetReading, { train }: SamplesBySplit): readonly number[] {
+  if (target.kind !== 'classification') return [];
   const { loaded } = source;
-  const present = new Set<number>();
-  for (const row of train.rows) present.add(loaded.table.cell(row, features.length));
-  const absent = target.classes.findIndex((_, index) => !present.has(index));
-  if (absent === -1) return;
+  const counts = target.classes.map(() => 0);
+  for (const row of train.rows) counts[train.loaded.table.cell(row, features.length)]!++;
+  const absent = counts.indexOf(0);
+  if (absent === -1) return counts;
   const lines = Array.from(source.rows)
     .filter((row) => loaded.table.cell(row, features.length) === absent)
     .map((row) => loaded.table.line(row));

@@ -48,6 +48,8 @@ export interface DatasetInfo {
   readonly targetNames: readonly string[];
   /** Labels by class index, as they stand in the data; empty for regression. */
   readonly classes: readonly string[];
+  /** Training samples of each class: known where data are prepared, and not sent to workers. */
+  readonly classCounts?: readonly number[];
   readonly samples: Readonly<Record<SplitName, number>>;
   readonly shards: readonly ShardInfo[];
   readonly preprocessing: Preprocessing;

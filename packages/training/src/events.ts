@@ -101,6 +101,8 @@ export type RunEventBody =
       readonly samples: { readonly train: number; readonly validation: number; readonly test: number };
       readonly batch: number;
       readonly microBatches: number;
+      /** By label, as computed. Absent: all samples count alike. */
+      readonly classWeights?: Readonly<Record<string, number>>;
       /** Present: a step is a round, `batch` its samples, `microBatches` the replicas. */
       readonly localSteps?: {
         readonly steps: number;

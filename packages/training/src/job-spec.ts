@@ -75,6 +75,8 @@ export interface JobSpec {
     };
     readonly optimizer: OptimizerSpec;
     readonly schedule: ScheduleSpec;
+    /** What a sample's loss is multiplied by: rows / (classes · rows of its class), or by label, 1 for others. Absent: 1. */
+    readonly classWeights?: 'balanced' | Readonly<Record<string, number>>;
     readonly clipNorm?: number;
     /** Added to the mean gradient of weight matrices, times the weight, after clipping. Not for adamw and lamb. */
     readonly l2?: number;

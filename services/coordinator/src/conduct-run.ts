@@ -1,5 +1,6 @@
 /** One run from the queue to its last event: prepare, wait for workers, train, save, tell. */
 import { collectClosedMemory } from '#engine';
+import { classWeightsByLabel } from '#job';
 import { forgetInputs } from '#storage';
 import {
   failpoint,
@@ -206,6 +207,7 @@ function tellStart(context: RunContext, entry: RunEntry, prepared: PreparedRun, 
     samples: dataset.info.samples,
     batch: shape.batch,
     microBatches: shape.microBatches,
+    ...weightsByLabel(prepared),
     ...(shape.local === undefined ? {} : { localSteps: localStepsOf(shape, shape.local) }),
     steps: shape.steps,
     epochs: shape.epochs,
@@ -214,6 +216,11 @@ function tellStart(context: RunContext, entry: RunEntry, prepared: PreparedRun, 
     ...(start.initFrom === undefined ? {} : { initFrom: start.initFrom }),
     warnings: [...dataset.info.warnings, ...start.warnings],
   });
+}
+
+function weightsByLabel({ program: { spec }, dataset: { info } }: PreparedRun) {
+  const classWeights = classWeightsByLabel(spec.loss, info.classes);
+  return classWeights === undefined ? {} : { classWeights };
 }
 
 function localStepsOf({ microBatches: replicas }: RunShape, { steps, batch }: LocalShape) {

@@ -13,7 +13,7 @@ const SCRIPTS = fileURLToPath(new URL('../../../bench/peers/', import.meta.url))
 
 /** The system's first: Debian's packages are there. */
 const PYTHONS = ['/usr/bin/python3', 'python3'] as const;
-const DEADLINE_MS = 600_000;
+const DEADLINE_MS = 300_000;
 
 export interface Python {
   /** Which of the modules it can import. */

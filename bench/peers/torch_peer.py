@@ -134,9 +134,8 @@ def main(arguments):
             versions={"torch": torch.__version__, "numpy": np.__version__},
         )
         print(json.dumps(outcome), flush=True)
-    if world > 1:
-        dist.barrier()
-        dist.destroy_process_group()
+    # Gloo's orderly end was seen to hang for ever, now and then; everything is said and measured.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -51,8 +51,9 @@ export function listenForInterrupts(source: SignalSource, now: () => number = ()
   const raise = (signal: NodeJS.Signals, how: 'orderly' | 'immediate'): void => {
     if (first === undefined) firstAt = now();
     first ??= new Interrupted(signal);
-    orderly.abort(first);
+    // Whoever hears of the orderly end can see that there is no time for one.
     if (how === 'immediate') immediate.abort(first);
+    orderly.abort(first);
   };
   const listener = (signal: NodeJS.Signals): void => {
     if (first === undefined) raise(signal, 'orderly');

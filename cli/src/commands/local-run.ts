@@ -128,6 +128,7 @@ async function runToEnd(run: RunId, running: Running): Promise<FinalEvent> {
   const { cluster, client, reporter, everyStep } = running;
   const { orderly, immediate } = running.context.interrupts;
   const stop = (): void => {
+    if (immediate.aborted) return;
     reporter.note('stopping: finishing the step and saving the model; press Ctrl-C again to leave at once');
     client
       .stop(run, 'interrupted by the user')

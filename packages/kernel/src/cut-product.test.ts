@@ -54,9 +54,12 @@ test('no rectangle is much larger than 256 x 256', () => {
   );
 });
 
-test('a library is given the largest pieces of at most 1024 x 1024', () => {
+test('a library is given pieces of at most 1024 x 1024, and of 2048 x 2048 where four remain', () => {
   expect(cutProduct(128, 512, 784, LIBRARY_CUT)).toEqual({ rowCuts: 1, columnCuts: 1 });
   expect(cutProduct(2048, 1000, 128, LIBRARY_CUT)).toEqual({ rowCuts: 2, columnCuts: 1 });
+  expect(cutProduct(2048, 2048, 512, LIBRARY_CUT)).toEqual({ rowCuts: 2, columnCuts: 2 });
+  expect(cutProduct(4096, 2048, 256, LIBRARY_CUT)).toEqual({ rowCuts: 4, columnCuts: 2 });
+  expect(cutProduct(4096, 4096, 256, LIBRARY_CUT)).toEqual({ rowCuts: 2, columnCuts: 2 });
 });
 
 test.each([

@@ -16,8 +16,10 @@ export interface Rectangle {
 
 /** How finely a kind of kernel has its products cut. */
 export interface CutRule {
-  /** No side of a rectangle is longer. */
+  /** No side of a rectangle is longer, */
   readonly longestSide: number;
+  /** except where longer ones still leave so many rectangles. */
+  readonly large?: { readonly longestSide: number; readonly fewest: number };
   /** Threads that finish last leave the others idle for up to a rectangle's time: aim at no less than this many. */
   readonly enough: number;
 }
@@ -32,9 +34,9 @@ export const OWN_CUT: CutRule = { longestSide: 256, enough: 32 };
  * For a library that packs both operands anew at every call, and whose products are cut alike when a thread is alone.
  * Measured with OpenBLAS at layers of 256 to 4096 and 128 to 1024 samples, against the product in one call, best of
  * nine turns, mean of 42 shapes: sides of at most 512 leave 96 % of its speed, 1024 leave 97.5 %, 2048 leave 99 %. But
- * with 2048 a layer of 2048 units would be one thread's work.
+ * with 2048 a layer of 2048 units would be one thread's work: they are for products that are four rectangles even so.
  */
-export const LIBRARY_CUT: CutRule = { longestSide: 1024, enough: 1 };
+export const LIBRARY_CUT: CutRule = { longestSide: 1024, enough: 1, large: { longestSide: 2048, fewest: 4 } };
 /** A multiple of either engine's register tile. */
 const EDGE_ROWS = (PLAIN_TILE_ROWS * FUSED_TILE_ROWS) / 2;
 /** No side is cut below this: packing would begin to count. */
@@ -47,8 +49,12 @@ const SMALLEST = 2 ** 20;
  * an engine whose sums depend on the shape of a call gives the same bits for any number of threads this way.
  */
 export function cutProduct(rows: number, columns: number, depth: number, rule: CutRule = OWN_CUT): ProductCut {
-  let rowCuts = Math.max(1, Math.ceil(rows / rule.longestSide)); // a micro-batch may be empty
-  let columnCuts = Math.max(1, Math.ceil(columns / rule.longestSide));
+  const cuts = (size: number, longestSide: number) => Math.max(1, Math.ceil(size / longestSide)); // a micro-batch may be empty
+  const large = rule.large ?? { longestSide: rule.longestSide, fewest: 1 };
+  const many = cuts(rows, large.longestSide) * cuts(columns, large.longestSide) >= large.fewest;
+  const longestSide = many ? large.longestSide : rule.longestSide;
+  let rowCuts = cuts(rows, longestSide);
+  let columnCuts = cuts(columns, longestSide);
   for (;;) {
     const height = rows / rowCuts;
     const width = columns / columnCuts;

@@ -69,7 +69,7 @@ describe('the membership', () => {
 
   test('admits a worker that can compute with this kernel among others', () => {
     const { membership } = watched();
-    connect(membership, 'w0', ['blas-openblas-0.3.21-zen/1', KERNEL, 'js/1']);
+    connect(membership, 'w0', ['blas-openblas-0.3.21-zen/2', KERNEL, 'js/1']);
     expect(membership.members.map(({ hello }) => hello.worker)).toEqual(['w0']);
   });
 

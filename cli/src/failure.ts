@@ -56,7 +56,10 @@ function firstThrown(error: unknown): unknown {
 function reportUsage(error: CommanderError, terminal: Terminal, commandName: string): number {
   if (error.exitCode === 0) return 0;
   const [said = '', suggestion] = error.message.replace(/^error: /, '').split('\n');
-  const hint = nearestChoice(said) ?? suggestion?.replace(/^\((.*)\)$/, '$1').replace(/^Did/, 'did') ?? `see \`${commandName} --help\``;
+  const hint =
+    nearestChoice(said) ??
+    suggestion?.replace(/^\((.*)\)$/, '$1').replace(/^Did/, 'did') ??
+    `see \`${commandName} --help\``;
   const usage = new RopeteamError('USAGE.ARGUMENT', { argument: /'([^']*)'/.exec(said)?.[1] ?? '' }, said, { hint });
   terminal.say(formatError(usage, { color: terminal.colourTalk }));
   return EXIT_USAGE;

@@ -1,6 +1,6 @@
 /** How the command ends: every error becomes a short text on stderr and an exit code. */
 import { CommanderError } from 'commander';
-import { formatError } from '#job';
+import { formatError, nearest } from '#job';
 import { exitCodeOf, RopeteamError } from '#training';
 import type { Environment } from './environment.js';
 import { Interrupted } from './interrupts.js';
@@ -56,10 +56,20 @@ function firstThrown(error: unknown): unknown {
 function reportUsage(error: CommanderError, terminal: Terminal, commandName: string): number {
   if (error.exitCode === 0) return 0;
   const [said = '', suggestion] = error.message.replace(/^error: /, '').split('\n');
-  const hint = suggestion?.replace(/^\((.*)\)$/, '$1').replace(/^Did/, 'did') ?? `see \`${commandName} --help\``;
+  const hint =
+    nearestChoice(said) ??
+    suggestion?.replace(/^\((.*)\)$/, '$1').replace(/^Did/, 'did') ??
+    `see \`${commandName} --help\``;
   const usage = new RopeteamError('USAGE.ARGUMENT', { argument: /'([^']*)'/.exec(said)?.[1] ?? '' }, said, { hint });
   terminal.say(formatError(usage, { color: terminal.colourTalk }));
   return EXIT_USAGE;
+}
+
+/** Of options and arguments with a few words to choose from commander names all, but not the one that was meant. */
+function nearestChoice(said: string): string | undefined {
+  const [, given, words] = /'([^']*)' is invalid\b.*Allowed choices are (.*)\.$/.exec(said) ?? [];
+  const near = given === undefined ? undefined : nearest(given, words?.split(', ') ?? []);
+  return near === undefined ? undefined : `did you mean ${near}?`;
 }
 
 function stackOf(error: unknown): string {

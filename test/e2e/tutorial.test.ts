@@ -1,4 +1,4 @@
-/** Every command that the tutorial and the README show a newcomer, run as it stands there. */
+/** Every command that the tutorial, the README and the how-to on speed show, run as it stands there. */
 import { spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -20,7 +20,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 async function blocksOf(path: string, heading?: string): Promise<readonly string[]> {
   const text = await readFile(join(root, path), 'utf8');
   const section = heading === undefined ? text : (text.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? '');
-  return [...section.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, block]) => block ?? '');
+  return [...section.matchAll(/^ *```sh\n([\s\S]*?)^ *```$/gm)].map(([, block]) => block ?? '');
 }
 
 /** Runs a block in the folder; `npx ropeteam` is the build that is tested. */
@@ -63,5 +63,24 @@ describe('the README', () => {
       /It reaches ([\d.]+ %) on the test rows, and its weights have the sha256 `([0-9a-f]+)…`/.exec(readme) ?? [];
     expect(output).toContain(`test accuracy ${accuracy}`);
     expect(hashIn(output).startsWith(hash)).toBe(true);
+  });
+});
+
+describe('the how-to on throughput', () => {
+  test('every command works, and only what it says changes the bits', { timeout: 180_000 }, async () => {
+    const blocks = await blocksOf('docs/how-to/tune-throughput.md');
+    expect(blocks.length).toBeGreaterThanOrEqual(7);
+    const hashes = new Map<string, string>();
+    for (const line of blocks.join('').trim().split('\n')) {
+      const { status, output } = run(line);
+      expect({ line, status, output }).toMatchObject({ status: 0 });
+      const id = /--run-id (\w+)/.exec(line)?.[1];
+      if (id !== undefined) hashes.set(id, hashIn(output));
+    }
+    const sameAs = (id: string): readonly string[] =>
+      [...hashes].filter(([, hash]) => hash === hashes.get(id)).map(([other]) => other);
+    // `kernel` is whatever this machine has.
+    expect(sameAs('before').filter((id) => id !== 'kernel')).toEqual(['before', 'threads']);
+    expect(sameAs('half').filter((id) => id !== 'kernel')).toEqual(['half']);
   });
 });

@@ -93,6 +93,9 @@ describe('wrong usage is told shortly, with what was probably meant, and exits w
       'Allowed choices are wasm, js, wasm-fma, blas, auto',
       '',
     ],
+    ['a mistyped value', ['train', 'j', '--kernel', 'wsam'], "'wsam' is invalid", 'did you mean wasm?'],
+    ['a mistyped value of an argument', ['certs', 'issue', 'wroker'], "'wroker' is invalid", 'did you mean worker?'],
+    ['a mistyped command of certs', ['certs', 'isue', 'worker'], "unknown command 'isue'", 'did you mean issue?'],
     ['a benchmark that is none', ['bench', 'disk'], 'Allowed choices are kernel, step, peers', ''],
     [
       'an option of the other benchmark',

@@ -67,8 +67,9 @@ test('files that the commands name are in the checkout', () => {
 
 const own = commands.filter((command) => command.startsWith('npx ropeteam '));
 test.each([...new Set(own)])('%s: the command has these options', async (command) => {
-  const [, , name = '', ...words] = command.split(/\s+/);
-  const { code, stdout } = await runCommand([name, '--help']);
+  const [, , ...words] = command.split(/\s+/);
+  const firstOption = words.findIndex((word) => word.startsWith('--'));
+  const { code, stdout } = await runCommand([...words.slice(0, firstOption === -1 ? 1 : firstOption), '--help']);
   expect(code).toBe(0);
   for (const option of words.filter((word) => word.startsWith('--'))) expect(stdout).toContain(option.split('=')[0]);
 });

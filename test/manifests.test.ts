@@ -7,9 +7,10 @@ import { LIVENESS_SERVICE } from '#protocol';
 import { readConfiguration as readCoordinator } from '../services/coordinator/src/configuration.js';
 import { readConfiguration as readWorker } from '../services/worker/src/configuration.js';
 import { CHECKOUT } from './support/command.js';
+import { makeDocumentedSecrets } from './support/documented-secrets.js';
 import { readText } from './support/documents.js';
 import { unpackKubectl } from './support/kubectl.js';
-import { type Container, renderWith, templatesOf, VARIANTS } from './support/manifests.js';
+import { type Container, type PodTemplate, renderWith, templatesOf, VARIANTS } from './support/manifests.js';
 import { allowedEdges, type Peer } from './support/network-edges.js';
 
 interface ServiceSpec {
@@ -17,14 +18,17 @@ interface ServiceSpec {
   readonly ports: readonly { readonly targetPort: string }[];
 }
 
-/** Secrets that the how-to has made; the manifests hold none. */
-const SECRETS = ['redis-password', 'redis-users', 'redis-url'];
 /** A lease is planned for a second at most; a long block, or a model and its checkpoint on a slow disk, may take this. */
 const DRAIN_SECONDS = 60;
 
 const kubectl = unpackKubectl((folder) => rmSync(folder, { recursive: true, force: true }));
 if (kubectl === undefined) console.error('! manifests are not tested: this machine cannot unzip and run kubectl');
-afterAll(() => kubectl?.[Symbol.dispose]());
+/** The manifests hold none. */
+const secrets = kubectl === undefined ? undefined : makeDocumentedSecrets(kubectl);
+afterAll(() => {
+  secrets?.[Symbol.dispose]();
+  kubectl?.[Symbol.dispose]();
+});
 
 // reason for the skip: this machine cannot unzip and run kubectl; said above
 describe.skipIf(kubectl === undefined).each(VARIANTS)(
@@ -66,8 +70,12 @@ describe.skipIf(kubectl === undefined).each(VARIANTS)(
 
     test('the services’ own code accepts arguments and environment, and uses every setting of the ConfigMap', () => {
       const used = new Set<string>();
-      const services = templates.flatMap(({ spec }) => spec.containers.filter(({ args }) => args !== undefined));
-      for (const { args = [], env = [], envFrom = [], ports = [] } of services) {
+      const services = templates.flatMap((template) =>
+        template.spec.containers.flatMap((container) =>
+          container.args === undefined ? [] : [{ ...container, mounted: mountedEnvironment(template, container) }],
+        ),
+      );
+      for (const { args = [], env = [], envFrom = [], ports = [], mounted } of services) {
         const [command = '', ...flags] = args.map((text) =>
           text.replaceAll(/\$\((\w+)\)/g, (_, name: string) => {
             if (name === 'POD_NAME') return 'worker-0';
@@ -79,21 +87,50 @@ describe.skipIf(kubectl === undefined).each(VARIANTS)(
         expect(envFrom.map(({ configMapRef }) => configMapRef.name)).toEqual([settings?.metadata.name]);
         expect(env.some(({ name }) => /^ROPETEAM_REDIS_(?:PASSWORD|URL)_FILE$/.test(name))).toBe(true);
         const asked = new Set<string>();
-        const variables = new Proxy<NodeJS.ProcessEnv>(environmentOf(data), {
-          get: (target, name: string) => {
-            asked.add(name);
-            return target[name];
+        const variables = new Proxy<NodeJS.ProcessEnv>(
+          { ...data, ...mounted },
+          {
+            get: (target, name: string) => {
+              asked.add(name);
+              return target[name];
+            },
           },
-        });
-        const opened =
-          command === 'coordinator'
-            ? [readCoordinator(flags, variables)].flatMap(({ port, httpPort }) => [port, httpPort])
-            : [readWorker(flags, variables).metricsPort];
+        );
+        const read = command === 'coordinator' ? readCoordinator(flags, variables) : readWorker(flags, variables);
+        const opened = 'port' in read ? [read.port, read.httpPort] : [read.metricsPort];
         expect(ports.map(({ containerPort }) => containerPort)).toEqual(opened);
+        // Plaintext is said, or is not there.
+        const isClosed = read.tls !== undefined && read.httpTokens !== undefined;
+        expect(read.leftOpen.length === 0).toBe(isClosed);
+        expect(isClosed).toBe(overlay === 'production');
         for (const { name } of env) if (name.startsWith('ROPETEAM_')) expect(asked).toContain(name);
         for (const name of asked) if (name in data) used.add(name);
       }
       expect(used).toEqual(new Set(Object.keys(data)));
+    });
+
+    test('plaintext is nowhere in production, not even when Prometheus asks, and elsewhere it is one setting', () => {
+      const isProduction = overlay === 'production';
+      expect(Object.keys(data).includes('ROPETEAM_INSECURE')).toBe(!isProduction);
+      const containers = templates.flatMap(({ spec }) => spec.containers);
+      expect(containers.filter(({ args }) => args?.includes('--insecure'))).toEqual([]);
+      expect(containers.filter(({ env }) => env?.some(({ name }) => name === 'ROPETEAM_INSECURE'))).toEqual([]);
+      if (!isProduction) return;
+      for (const container of containers) {
+        expect(container.env, container.name).toContainEqual({ name: 'ROPETEAM_TLS', value: '/run/secrets/tls' });
+        expect([container.startupProbe, container.readinessProbe, container.livenessProbe]).not.toContainEqual(
+          expect.objectContaining({ grpc: expect.anything() }),
+        );
+      }
+      const [grpc] = objects.filter(({ kind, metadata }) => kind === 'Service' && metadata.name === 'coordinator');
+      expect(JSON.stringify(grpc)).not.toContain('h2c');
+      for (const { metadata, spec } of objects.filter(({ kind }) => kind === 'PodMonitor')) {
+        const { podMetricsEndpoints } = spec as { readonly podMetricsEndpoints: readonly object[] };
+        const authorization = { credentials: { name: 'http-tokens', key: 'metrics.token' } };
+        const tlsConfig = { ca: { secret: { name: 'coordinator-tls', key: 'ca.crt' } }, serverName: 'coordinator' };
+        const https = metadata.name === 'coordinator' ? { scheme: 'https', tlsConfig } : {};
+        expect(podMetricsEndpoints).toEqual([expect.objectContaining({ authorization, ...https })]);
+      }
     });
 
     test('probes are three, each asks what the code answers, and none that ends a container depends on Redis', () => {
@@ -132,7 +169,9 @@ describe.skipIf(kubectl === undefined).each(VARIANTS)(
           if (configMap !== undefined) expect(there).toContain(`ConfigMap/${configMap.name}`);
           if (persistentVolumeClaim !== undefined)
             expect(there).toContain(`PersistentVolumeClaim/${persistentVolumeClaim.claimName}`);
-          if (secret !== undefined) expect(SECRETS).toContain(secret.secretName);
+          const made = secrets?.objects.find(({ metadata }) => metadata.name === secret?.secretName);
+          if (secret !== undefined) expect(made, `Secret ${secret.secretName} is made by the how-to`).toBeDefined();
+          for (const { key } of secret?.items ?? []) expect(made?.data).toHaveProperty([key]);
         }
         for (const { envFrom = [], volumeMounts = [] } of spec.containers) {
           for (const { configMapRef } of envFrom) expect(there).toContain(`ConfigMap/${configMapRef.name}`);
@@ -217,9 +256,17 @@ function asks({ ports = [] }: Container, probe: Container['livenessProbe']): str
   return { '/healthz': 'alive', '/readyz': 'ready' }[probe?.httpGet?.path ?? ''];
 }
 
-/** The environment of a service as far as it needs no mounted file. */
-function environmentOf(data: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
-  return { ...data, ROPETEAM_REDIS_URL: 'redis://:password@elsewhere:6379' };
+/** The environment of a container, its Secrets mounted here: a path in it that no Secret is mounted at leads nowhere. */
+function mountedEnvironment({ spec }: PodTemplate, { env = [], volumeMounts = [] }: Container): NodeJS.ProcessEnv {
+  const folders = volumeMounts.flatMap(({ name, mountPath }) => {
+    const { secret } = spec.volumes.find((volume) => volume.name === name) ?? {};
+    return secret === undefined ? [] : [{ mountPath, folder: secrets?.folderOf(secret.secretName) ?? '' }];
+  });
+  const here = (value = ''): string => {
+    const at = folders.find(({ mountPath }) => value === mountPath || value.startsWith(`${mountPath}/`));
+    return at === undefined ? value : at.folder + value.slice(at.mountPath.length);
+  };
+  return Object.fromEntries(env.map(({ name, value }) => [name, here(value)]));
 }
 
 describe.skipIf(kubectl === undefined)('components/monitoring, keda and hpa', () => {

@@ -2,18 +2,18 @@
  * The image and `overlays/dev`, really run: podman stands in for the kubelet, this file for the controllers and the
  * probes. On demand, with `npm run test:containers`, which prepares the namespaces it runs in.
  */
-import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parseAllDocuments, stringify } from 'yaml';
+import { stringify } from 'yaml';
 import { connectClient } from '#protocol';
 import { type RunEvent, runId } from '#training';
 import type { FinishedEvent, TestJob } from '../support/cluster.js';
 import { CHECKOUT, runCommand } from '../support/command.js';
+import { makeDocumentedSecrets } from '../support/documented-secrets.js';
 import { digitsJob } from '../support/jobs.js';
-import { type Manifest, unpackKubectl } from '../support/kubectl.js';
+import { type Kubectl, type Manifest, unpackKubectl } from '../support/kubectl.js';
 import { renderWith } from '../support/manifests.js';
 import { openPodEngine, type PodEngine, type RunningPod } from '../support/pod-engine.js';
 import { podOf } from '../support/workload-pods.js';
@@ -32,15 +32,20 @@ if (FOLDER === undefined) console.error('! image and manifests are not run here:
 let engine: PodEngine;
 let workspace: Workspace;
 let objects: readonly Manifest[] = [];
+let closedObjects: readonly Manifest[] = [];
 let coordinator: RunningPod;
 const workers = new Map<number, RunningPod>();
 
 beforeAll(async () => {
   if (FOLDER === undefined) return;
   workspace = await openWorkspace();
-  objects = render();
+  using kubectl = unpackKubectl((folder) => rmSync(folder, { recursive: true, force: true }));
+  if (kubectl === undefined) throw new Error('kubectl cannot be unpacked');
+  objects = render(kubectl);
+  closedObjects = renderWithCertificates(kubectl);
+  using secrets = makeDocumentedSecrets(kubectl);
   engine = await openPodEngine(FOLDER, { coordinator: 'coordinator', redis: 'redis-0' });
-  await engine.provide([...objects, ...secrets()]);
+  await engine.provide([...objects, ...secrets.objects]);
 }, DEADLINE_MS);
 afterAll(async () => {
   await engine?.[Symbol.asyncDispose]();
@@ -141,19 +146,54 @@ describe.skipIf(FOLDER === undefined)('overlays/dev', { retry: 0 }, () => {
   );
 });
 
+describe.skipIf(FOLDER === undefined)('components/tls', { retry: 0 }, () => {
+  test(
+    'trains what a Job submits from inside to the same weights, and nobody without a certificate gets in',
+    async () => {
+      objects = closedObjects;
+      await engine.provide(objects.filter(({ kind }) => kind === 'ConfigMap'));
+      coordinator = await engine.start(podOf(named('Deployment', 'coordinator')));
+      await scale(3);
+      await engine.ready(coordinator);
+      const { code, log } = await engine.ended(await engine.start(podOf(named('Job', 'submit-digits'))));
+      expect(code, log).toBe(0);
+      const local = await train(join(CHECKOUT, 'examples/digits/job.yaml'));
+      expect(log).toContain(local.weightsSha256);
+
+      const stranger = connectClient(`${coordinator.address}:50051`, { connectDeadlineMs: 2_000 });
+      await expect(stranger.list()).rejects.toThrow();
+      stranger.close();
+      expect((await fetch(`http://${workerOf(0).address}:9464/metrics`)).status).toBe(401);
+    },
+    DEADLINE_MS,
+  );
+
+  test(
+    'ends in order',
+    async () => {
+      for (const { code, log } of await scale(0)) expect(code, log).toBe(0);
+      expect((await stop(coordinator, 'Deployment', 'coordinator')).code).toBe(0);
+    },
+    DEADLINE_MS,
+  );
+});
+
 /** The overlay with the Job that submits, as it is but for one word: a model this small would be leased whole, to one worker. */
-function render(): readonly Manifest[] {
-  using kubectl = unpackKubectl((folder) => rmSync(folder, { recursive: true, force: true }));
-  if (kubectl === undefined) throw new Error('kubectl cannot be unpacked');
+function render(kubectl: Kubectl): readonly Manifest[] {
   const everyStep = [{ op: 'add', path: '/spec/template/spec/containers/0/args/-', value: '--grain=step' }];
   const patch = { target: { kind: 'Deployment', name: 'coordinator' }, patch: stringify(everyStep) };
   return renderWith(kubectl, 'dev-submit', [], [patch]);
 }
 
-/** As docs/kubernetes.md has them made. */
-function secrets(): readonly Manifest[] {
-  const text = execFileSync('sh', [join(CHECKOUT, 'deploy/kubernetes/redis-secret.sh')], { encoding: 'utf8' });
-  return parseAllDocuments(text).map((document) => document.toJS() as Manifest);
+/** The same with certificates in place of the word that allows plaintext. */
+function renderWithCertificates(kubectl: Kubectl): readonly Manifest[] {
+  const closed = [{ op: 'remove', path: '/data/ROPETEAM_INSECURE' }];
+  return renderWith(
+    kubectl,
+    'dev-submit',
+    ['tls'],
+    [{ target: { kind: 'ConfigMap', name: 'settings.*' }, patch: stringify(closed) }],
+  );
 }
 
 function named(kind: string, name: string): Manifest {

@@ -9,6 +9,8 @@ import { parseAllDocuments } from 'yaml';
 export interface Kubectl extends Disposable {
   /** The objects of a kustomization. */
   render(folder: string): readonly Manifest[];
+  /** The object that a command would make. */
+  dryRun(words: readonly string[], folder: string): Manifest;
   /** What it says about one of its own commands. */
   help(words: readonly string[]): string;
 }
@@ -35,6 +37,10 @@ export function unpackKubectl(remove: (folder: string) => void): Kubectl | undef
       const text = execFileSync(program, ['kustomize', path], { encoding: 'utf8' });
       return parseAllDocuments(text, { uniqueKeys: true }).map((document) => document.toJS() as Manifest);
     },
+    dryRun: (words, cwd) =>
+      JSON.parse(
+        execFileSync(program, [...words, '--dry-run=client', '--output=json'], { cwd, encoding: 'utf8' }),
+      ) as Manifest,
     help: (words) => spawnSync(program, [...words, '--help'], { encoding: 'utf8' }).stdout,
     [Symbol.dispose]: () => remove(folder),
   };

@@ -13,7 +13,7 @@ export const VARIANTS: readonly { readonly overlay: string; readonly components:
   { overlay: 'dev-monitored', components: ['keda'] },
   { overlay: 'batch', components: [] },
   { overlay: 'production', components: [] },
-  { overlay: 'production', components: ['monitoring', 'hpa'] },
+  { overlay: 'production', components: ['monitoring', 'hpa', 'submit-digits', 'tls'] },
 ];
 
 /** What the rules look at; anything else is the schema's to judge. */
@@ -53,7 +53,11 @@ export interface PodTemplate {
 
 export interface PodVolume {
   readonly name: string;
-  readonly secret?: { readonly secretName: string; readonly defaultMode?: number };
+  readonly secret?: {
+    readonly secretName: string;
+    readonly defaultMode?: number;
+    readonly items?: readonly { readonly key: string }[];
+  };
   readonly configMap?: { readonly name: string };
   readonly persistentVolumeClaim?: { readonly claimName: string };
   readonly emptyDir?: { readonly sizeLimit?: string };

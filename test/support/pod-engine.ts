@@ -1,6 +1,8 @@
 /** podman on a network of its own, with everything it keeps in one folder: made by scripts/test-containers.mjs. */
 import { execFile } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { get as getHttp } from 'node:http';
+import { get as getHttps } from 'node:https';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -15,6 +17,7 @@ const NETWORK = 'ropeteam';
 const SUBNET = '10.89.77';
 const PATIENCE_MS = 60_000;
 const BETWEEN_PROBES_MS = 100;
+const PROBE_DEADLINE_MS = 2_000;
 /** podman's own answer, if the program in the container ends in time. */
 const ENGINE_DEADLINE_MS = 150_000;
 
@@ -106,9 +109,8 @@ export async function openPodEngine(folder: string, services: Readonly<Record<st
   const probe = async (pod: RunningPod, container: PodContainer, { grpc, httpGet, tcpSocket }: Probe) => {
     if (grpc !== undefined) return askHealth(`${pod.address}:${grpc.port}`, grpc.service ?? '');
     if (httpGet !== undefined) {
-      const url = `http://${pod.address}:${portNumber(container, httpGet.port)}${httpGet.path}`;
-      const answer = await fetch(url).catch(() => undefined); // not up yet is an answer too
-      return answer?.ok === true;
+      const scheme = httpGet.scheme === 'HTTPS' ? 'https' : 'http';
+      return isOk(`${scheme}://${pod.address}:${portNumber(container, httpGet.port)}${httpGet.path}`);
     }
     if (tcpSocket !== undefined) return accepts(pod.address, portNumber(container, tcpSocket.port));
     throw new TypeError(`${pod.name}: a probe of no kind`);
@@ -121,7 +123,6 @@ export async function openPodEngine(folder: string, services: Readonly<Record<st
         const from = `${object.kind}/${object.metadata.name}`;
         const path = join(folder, 'mounted', from);
         await mkdir(path, { recursive: true });
-        // A kubelet would give a Secret to the pod's fsGroup; here every user may read it.
         for (const [name, text] of Object.entries(filesOf(object))) await writeFile(join(path, name), text);
         folders[from] = path;
         if (object.kind === 'ConfigMap') settings[object.metadata.name] = filesOf(object);
@@ -131,6 +132,7 @@ export async function openPodEngine(folder: string, services: Readonly<Record<st
       const { name } = pod.metadata;
       const service = names.find((one) => services[one] === name);
       const address = addresses[service ?? ''] ?? `${SUBNET}.${100 + started++}`;
+      await handOver(pod, folders);
       await play(name, [forPodman(pod, addresses, folders, settings)], '--network', NETWORK, '--ip', address);
       living.add(name);
       return { name, address, containers: pod.spec.containers };
@@ -173,6 +175,18 @@ export async function openPodEngine(folder: string, services: Readonly<Record<st
   };
 }
 
+/** What a kubelet does with a mounted Secret: its files are for the pod's group, in the mode that the volume says. */
+async function handOver({ spec }: Pod, folders: Readonly<Record<string, string>>): Promise<void> {
+  for (const { secret } of spec.volumes ?? []) {
+    const folder = secret === undefined ? undefined : folders[`Secret/${secret.secretName}`];
+    if (folder === undefined) continue;
+    for (const name of await readdir(folder)) {
+      await chown(join(folder, name), 0, spec.securityContext?.fsGroup ?? 0);
+      await chmod(join(folder, name), secret?.defaultMode ?? 0o644);
+    }
+  }
+}
+
 /** runc, because crun wants another layout of cgroups; ulimits that need no privilege of the engine's. */
 function containersConf(folder: string): string {
   return `[containers]
@@ -198,6 +212,19 @@ function accepts(host: string, port: number): Promise<boolean> {
     socket.once('connect', () => done(true));
     socket.once('timeout', () => done(false));
     socket.once('error', () => done(false));
+  });
+}
+
+/** As a kubelet asks: whose certificate it sees is not checked. Not up yet is an answer too. */
+function isOk(url: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const get = url.startsWith('https:') ? getHttps : getHttp;
+    const request = get(url, { rejectUnauthorized: false, timeout: PROBE_DEADLINE_MS }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    request.once('timeout', () => request.destroy());
+    request.once('error', () => resolve(false));
   });
 }
 

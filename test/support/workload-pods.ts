@@ -4,6 +4,7 @@ import type { Manifest } from './kubectl.js';
 export interface PodSpec {
   readonly terminationGracePeriodSeconds?: number;
   readonly restartPolicy?: string;
+  readonly securityContext?: { readonly fsGroup?: number };
   readonly hostAliases?: readonly { readonly ip: string; readonly hostnames: readonly string[] }[];
   readonly containers: readonly PodContainer[];
   readonly volumes?: readonly Volume[];
@@ -23,13 +24,13 @@ export interface PodContainer {
 
 export interface Probe {
   readonly grpc?: { readonly port: number; readonly service?: string };
-  readonly httpGet?: { readonly path: string; readonly port: string | number };
+  readonly httpGet?: { readonly path: string; readonly port: string | number; readonly scheme?: string };
   readonly tcpSocket?: { readonly port: string | number };
 }
 
 interface Volume {
   readonly name: string;
-  readonly secret?: { readonly secretName: string };
+  readonly secret?: { readonly secretName: string; readonly defaultMode?: number };
   readonly configMap?: { readonly name: string };
   readonly [field: string]: unknown;
 }

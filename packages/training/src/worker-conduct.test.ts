@@ -40,11 +40,15 @@ test('it comes back when its time is over, and others are not concerned', () => 
   ]);
 });
 
-test('F21 one that computed other bits waits at once: a minute, then two', () => {
+test('F21 one that computed other bits waits at once, longer each time; several wrong blocks of one life are one time', () => {
   expect(
     after([
-      ['lied', 0],
-      ['lied', 100_000],
+      ['failed', 0],
+      ['failed', 1],
+      ['failed', 2],
+      ['lied', 10],
+      ['lied', 11],
+      ['lied', 200_000],
     ])[1],
-  ).toEqual([60_000, 120_000]);
+  ).toEqual([1_000, 120_000, 240_000]);
 });

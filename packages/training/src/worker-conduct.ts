@@ -8,6 +8,8 @@ export interface Conduct {
   readonly times: number;
   /** On the coordinator's monotonic clock: until then it gets no work. */
   readonly untilMs: number;
+  /** The same, where it was shut out for other bits. */
+  readonly liedUntilMs?: number;
 }
 
 export type Conducts = ReadonlyMap<WorkerId, Conduct>;
@@ -29,6 +31,8 @@ export function misbehaved(
   nowMs: number,
 ): readonly [Conducts, number | undefined] {
   const before = conducts.get(worker) ?? UNKNOWN;
+  // What it computed before it was shut out is judged block by block: wrong results in one breath are one offence.
+  if (what === 'lied' && (before.liedUntilMs ?? 0) > nowMs) return [conducts, undefined];
   const failures = before.failures + 1;
   if (what !== 'lied' && failures < PATIENCE) {
     return [new Map([...conducts, [worker, { ...before, failures }]]), undefined];
@@ -36,7 +40,12 @@ export function misbehaved(
   const forMs =
     what === 'lied' ? LONGEST_MS * 2 ** before.times : Math.min(LONGEST_MS, SHORTEST_MS * 2 ** before.times);
   // The next failure after its return is one too many at once; a result clears it.
-  const after = { failures: PATIENCE - 1, times: before.times + 1, untilMs: nowMs + forMs };
+  const untilMs = nowMs + forMs;
+  const liedUntilMs = what === 'lied' ? untilMs : before.liedUntilMs;
+  const after = {
+    ...{ failures: PATIENCE - 1, times: before.times + 1, untilMs },
+    ...(liedUntilMs === undefined ? {} : { liedUntilMs }),
+  };
   return [new Map([...conducts, [worker, after]]), forMs];
 }
 

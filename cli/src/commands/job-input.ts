@@ -5,7 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { formatJob, parseJob, readJobFile } from '#job';
 import type { LocalFile, LocalSubmission } from '#protocol';
 import { checkInitialWeights, MODEL_FILES, resolveInside } from '#storage';
-import { type JobSpec, type RunId, runId, runIdPart } from '#training';
+import { isObjectUrl, type JobSpec, type RunId, runId, runIdPart } from '#training';
 
 export interface JobInput {
   readonly job: JobSpec;
@@ -39,7 +39,9 @@ export async function loadJob(path: string, directory: string, overrides: JobOve
   // A job file may come from anybody: it names files of its own folder, and what is uploaded is only those.
   const root = resolve(directory, dirname(path));
   const files: { path: string; absolutePath: string }[] = [];
-  for (const one of dataPaths(job)) files.push({ path: one, absolutePath: await resolveInside(root, one) });
+  // Objects are the coordinator's to fetch.
+  for (const one of dataPaths(job).filter((path) => !isObjectUrl(path)))
+    files.push({ path: one, absolutePath: await resolveInside(root, one) });
   const initFrom =
     overrides.initFrom === undefined ? {} : { initFrom: await initialFiles(overrides.initFrom, directory) };
   return { job, text: changes.length === 0 ? written : formatJob(job), file: path, root, files, ...initFrom };

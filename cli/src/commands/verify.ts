@@ -11,13 +11,14 @@ import {
   type RunFolder,
   resolveInside,
 } from '#storage';
-import { type JobSpec, RopeteamError, runId } from '#training';
+import { isObjectUrl, type JobSpec, RopeteamError, runId } from '#training';
 import type { Context } from '../context.js';
 import type { Check } from '../verification/check.js';
 import { checkRun } from '../verification/check-run.js';
 import { type Evidence, readEvidence } from '../verification/evidence.js';
 import { recompute } from '../verification/recompute.js';
 import { renderChecks } from '../verification/render-checks.js';
+import { fetchObject } from './fetch-object.js';
 
 export interface VerifyOptions {
   /** Where runs are, for a run that is named by its id. */
@@ -137,7 +138,7 @@ async function datasetOf(
       spec: job.data,
       order: job.train,
       seed: job.train.seed,
-      resolve: (path) => resolveInside(root, path),
+      resolve: (path) => (isObjectUrl(path) ? fetchObject(path, directory, context) : resolveInside(root, path)),
       directory,
       signal: context.interrupts.orderly,
     });

@@ -1,7 +1,9 @@
 /** The rows of a run as shards on disk: those it had, those an earlier run prepared, or read from its files. */
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { downloadObject } from '#objects';
 import { type PreparedDataset, prepareCached, readLedger, resolveInside, wholeDataset } from '#storage';
-import { RopeteamError } from '#training';
+import { isObjectUrl, RopeteamError } from '#training';
 import type { RunEntry } from './run-book.js';
 import type { RunContext } from './run-context.js';
 
@@ -22,7 +24,8 @@ export async function prepareRows(
     spec: job.data,
     order: job.train,
     seed: job.train.seed,
-    resolve: (path) => fileOf(entry, path),
+    resolve: (path) =>
+      isObjectUrl(path) ? objectOf(path, entry, { configuration, log }, signal) : fileOf(entry, path),
     directory: folder.dataPath,
     cache: configuration.dataCache,
     // Something was wrong with what this run had, which may be the very same files.
@@ -68,6 +71,22 @@ async function otherRows(
   return new RopeteamError('DATA.CHANGED', { file }, message, {
     hint: 'put the file back as it was and resume, or train it anew as another run',
   });
+}
+
+/** Kept as an upload is, until the run is over for good. */
+async function objectOf(
+  url: string,
+  { folder }: RunEntry,
+  { configuration, log }: Pick<RunContext, 'configuration' | 'log'>,
+  signal: AbortSignal,
+): Promise<string> {
+  const begunAt = performance.now();
+  const path = await downloadObject(url, join(folder.uploadsPath, 'objects'), {
+    ...configuration.objectStore(),
+    signal,
+  });
+  log.info('object_fetched', { url, seconds: (performance.now() - begunAt) / 1000 });
+  return path;
 }
 
 /** Where the bytes of a file that the job names are: uploaded with it, or below the folder it was started for. */

@@ -10,7 +10,7 @@
  * the run's first step to its last; readers and scrapes come from this process and are not in it.
  */
 import { setMaxListeners } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,11 +18,7 @@ import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { startTestCluster, type TestCluster, type TestJob } from '../test/support/cluster.js';
 import { median } from './kernel/take-turns.js';
-
-/** Rows of the made-up table: as many as W3's batch needs for a few steps an epoch. */
-const ROWS = 2_048;
-const INPUTS = 784;
-const CLASSES = 10;
+import { makeUpJob } from './made-up-job.js';
 
 const AUDIENCES = ['nobody', 'one observer', '50 pages'] as const;
 type Audience = (typeof AUDIENCES)[number];
@@ -31,30 +27,6 @@ interface Turn {
   readonly samplesPerSecond: number;
   /** Of the coordinator, for one step. */
   readonly processorMs: number;
-}
-
-/** @param path of the table */
-function job(steps: number, path: string): TestJob {
-  return {
-    text: `apiVersion: ropeteam/v1
-name: watched
-data: { source: rows.csv, target: label, split: { validation: 0, test: 0 }, scale: none }
-model: { layers: [{ dense: 128 }, relu] }
-train: { steps: ${steps}, batch: 256, optimizer: { momentum: { learningRate: 0.01 } } }
-checkpoint: { every: 1h }
-`,
-    files: { 'rows.csv': path },
-  };
-}
-
-/** Numbers that follow from their place alone. */
-function tableOfRows(): string {
-  const head = [...Array.from({ length: INPUTS }, (_, column) => `p${column}`), 'label'].join();
-  const rows = Array.from({ length: ROWS }, (_, row) => {
-    const cells = Array.from({ length: INPUTS }, (__, column) => ((row * 31 + column * 17) % 255) / 255);
-    return [...cells.map((cell) => cell.toFixed(3)), `c${row % CLASSES}`].join();
-  });
-  return `${[head, ...rows].join('\n')}\n`;
 }
 
 /** utime and stime of a process, in milliseconds: a tick is 10 ms on Linux. */
@@ -123,9 +95,8 @@ async function main(): Promise<void> {
   const turns = new Map<Audience, Turn[]>(AUDIENCES.map((kind) => [kind, []]));
   const folder = await mkdtemp(join(tmpdir(), 'ropeteam-observers-'));
   await using _ = { [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
-  const path = join(folder, 'rows.csv');
-  await writeFile(path, tableOfRows());
-  const work = job(Number(values.steps), path);
+  const optimizer = '{ momentum: { learningRate: 0.01 } }';
+  const work = await makeUpJob({ name: 'watched', workload: 'W3', steps: Number(values.steps), optimizer }, folder);
   await using cluster = await startTestCluster({ workers: 2, grain: values.grain === 'auto' ? 'auto' : 'step' });
   for (let repeat = -1; repeat < Number(values.repeats); repeat++) {
     for (const [kind, done] of turns) {

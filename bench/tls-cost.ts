@@ -2,7 +2,7 @@
  * What TLS with certificates on both ends costs a step: two clusters of two workers, one in plaintext and one with TLS, take
  * turns at the same training. Build first: `node dist/bench/tls-cost.js`.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -11,38 +11,12 @@ import { makeCertificates } from '../test/support/certificates.js';
 import { startTestCluster, type TestCluster, type TestJob } from '../test/support/cluster.js';
 import { median } from './kernel/take-turns.js';
 import { WORKLOADS } from './kernel/workloads.js';
+import { makeUpJob } from './made-up-job.js';
 
 const { widths, batch } = WORKLOADS.W4;
-const [inputs] = widths;
-const hidden = widths.slice(1, -1);
-const CLASSES = widths.at(-1) ?? 0;
 const GOAL = 1.1;
 /** The first steps of a run load and compile. */
 const WARM_STEPS = 4;
-
-/** As many rows as a few batches need, with values that mean nothing: only their number counts. */
-async function writeRows(path: string): Promise<void> {
-  const header = [...Array.from({ length: inputs }, (_, column) => `p${column}`), 'label'].join(',');
-  const rows = Array.from({ length: 3 * batch }, (_, row) =>
-    [...Array.from({ length: inputs }, (_value, column) => (row * 31 + column * 17) % 256), `c${row % CLASSES}`].join(
-      ',',
-    ),
-  );
-  await writeFile(path, `${[header, ...rows].join('\n')}\n`);
-}
-
-function jobOf(path: string, steps: number): TestJob {
-  const layers = hidden.map((units) => `{ dense: ${units} }, relu`).join(', ');
-  return {
-    text: `apiVersion: ropeteam/v1
-name: w4
-data: { source: rows.csv, target: label, split: { validation: 0, test: 0 } }
-model: { layers: [${layers}] }
-train: { steps: ${steps}, batch: ${batch}, optimizer: { adam: { learningRate: 0.0001 } } }
-`,
-    files: { 'rows.csv': path },
-  };
-}
 
 interface Contestant {
   readonly name: 'plaintext' | 'TLS';
@@ -66,9 +40,8 @@ const { values } = parseArgs({
 });
 const folder = await mkdtemp(join(tmpdir(), 'ropeteam-tls-cost-'));
 try {
-  const rows = join(folder, 'rows.csv');
-  await writeRows(rows);
-  const job = jobOf(rows, Number(values.steps));
+  const optimizer = '{ adam: { learningRate: 0.0001 } }';
+  const job = await makeUpJob({ name: 'w4', workload: 'W4', steps: Number(values.steps), optimizer }, folder);
   await using plain = await startTestCluster({ workers: 2 });
   await using secure = await startTestCluster({
     workers: 2,

@@ -1,10 +1,10 @@
-// Builds dist/: the kernel's WebAssembly modules (AssemblyScript) and all TypeScript.
+// Builds dist/: the kernel's WebAssembly modules (AssemblyScript) and all TypeScript. With --if-old only where a source changed.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { filesUnder, markBuilt, sourceFingerprint } from './fingerprint.mjs';
+import { filesUnder, isCurrentBuild, markBuilt, sourceFingerprint } from './fingerprint.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const rootUrl = pathToFileURL(`${root}/`);
@@ -15,6 +15,8 @@ function run(script, args) {
   const done = spawnSync(process.execPath, [script, ...args], { cwd: root, stdio: 'inherit' });
   if (done.status !== 0) process.exit(done.status ?? 1);
 }
+
+if (process.argv.includes('--if-old') && isCurrentBuild(rootUrl)) process.exit(0);
 
 // Taken before compiling: a source saved meanwhile makes the next build run again.
 const fingerprint = sourceFingerprint(rootUrl);
@@ -39,7 +41,7 @@ run(compiler, ['-p', 'tsconfig.json']);
 // What runs in a browser knows other globals; it is compiled apart, and its other files go beside it.
 const page = 'services/coordinator/page';
 run(compiler, ['-p', `${page}/tsconfig.json`]);
-for (const name of ['index.html', 'style.css', 'icon.svg'])
+for (const name of readdirSync(join(root, page)).filter((file) => /\.(html|css|svg)$/.test(file)))
   copyFileSync(join(root, page, name), join(root, 'dist', page, name));
 removeOrphans();
 markBuilt(rootUrl, fingerprint);
@@ -55,7 +57,7 @@ function removeOrphans() {
 
 /** AssemblyScript writes its own files beside; only what tsc made is judged. */
 function isCompiled(source) {
-  return /^(packages[/\\][^/\\]+[/\\]src|services[/\\][^/\\]+[/\\](?:src|page)|cli[/\\]src|test|bench|deploy)[/\\]/.test(
+  return /^(packages[/\\][^/\\]+[/\\]src|services[/\\][^/\\]+[/\\](?:src|page)|cli[/\\]src|test|bench|deploy|docs[/\\]reference)[/\\]/.test(
     source,
   );
 }

@@ -12,6 +12,7 @@ const SOURCES = [
   'test',
   'bench',
   'deploy',
+  'docs/reference',
   'scripts/build.mjs',
   'tsconfig.json',
   'package-lock.json',

@@ -1,5 +1,4 @@
 /** What the documents claim, held against what is built. */
-import { execFileSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,6 +6,9 @@ import { describe, expect, test } from 'vitest';
 import { jobJsonSchema } from '#job';
 import { createCoordinatorMetrics, createWorkerMetrics, SPAN_NAMES } from '#telemetry';
 import { type ErrorCode, exitCodeOf } from '#training';
+import { type KnownCommand, knownCommands } from '../cli/src/command-line/known-commands.js';
+import { buildProgram } from '../cli/src/command-line/program.js';
+import { recordContext } from '../cli/src/terminal.fixture.js';
 import {
   anchorsOf,
   codeSections,
@@ -227,35 +229,24 @@ function endOfObject(text: string): number {
   return text.length;
 }
 
-let known: readonly string[] | undefined;
+/** Options by command: `train`, and `certs issue` for those of `certs`. */
+const known = new Map<string, ReadonlySet<string>>();
 
-/** The commands of the command line, as its help lists them. */
-function commands(): readonly string[] {
-  if (known === undefined) {
-    known = [...output().matchAll(/^ {2}([a-z]+)(?: [<[].*?[>\]])? {2,}/gm)].map(([, name]) => name ?? '');
-  }
-  return known;
-}
-
-const optionsKnown = new Map<string, ReadonlySet<string>>();
-
-/** Options of a command, as the completion of a shell offers them; of a command of `certs`, as its help lists them. */
 function optionsOf(command: string): ReadonlySet<string> {
-  if (optionsKnown.size === 0) {
-    for (const [, name = '', words = ''] of output('completion', 'bash').matchAll(
-      /^ {4}([a-z]+)\)$[\s\S]*?^ {8}\*\) .*?words='(.*?)'$/gm,
-    )) {
-      optionsKnown.set(name, new Set(words.split(' ')));
-    }
+  if (known.size === 0) {
+    const note = (found: readonly KnownCommand[], above: string): void => {
+      for (const { name, options, commands: below } of found) {
+        known.set(above + name, new Set(options.map((option) => option.name)));
+        note(below, `${above}${name} `);
+      }
+    };
+    note(knownCommands(buildProgram(recordContext().context, () => undefined)), '');
   }
-  const options =
-    optionsKnown.get(command) ??
-    new Set(
-      [...output(...command.split(' '), '--help').matchAll(/^ {2}(--[a-z-]+)/gm)].map(([, option]) => option ?? ''),
-    );
-  optionsKnown.set(command, options);
-  return options;
+  return known.get(command) ?? new Set();
 }
 
-const output = (...words: readonly string[]): string =>
-  execFileSync(process.execPath, [join(root, 'dist/cli/src/main.js'), ...words], { encoding: 'utf8' });
+/** The commands of the command line. */
+function commands(): readonly string[] {
+  optionsOf('');
+  return [...known.keys()].filter((name) => !name.includes(' '));
+}

@@ -7,7 +7,7 @@ import { recordTerminal } from './terminal.fixture.js';
 
 function report(error: unknown, debug = false) {
   const { terminal, talk, results } = recordTerminal();
-  const exitCode = reportFailure(error, terminal, debug);
+  const exitCode = reportFailure(error, terminal, { debug, commandName: 'ropeteam' });
   expect(results()).toBe('');
   return { exitCode, talk: talk() };
 }

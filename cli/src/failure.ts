@@ -2,6 +2,7 @@
 import { CommanderError } from 'commander';
 import { formatError } from '#job';
 import { exitCodeOf, RopeteamError } from '#training';
+import type { Environment } from './environment.js';
 import { Interrupted } from './interrupts.js';
 import type { Terminal } from './terminal.js';
 
@@ -10,17 +11,21 @@ const EXIT_UNEXPECTED = 1;
 const EXIT_USAGE = 2;
 
 /** Says what went wrong and returns the exit code. A stack trace only where `debug` asks for it. */
-export function reportFailure(thrown: unknown, terminal: Terminal, debug: boolean): number {
+export function reportFailure(
+  thrown: unknown,
+  terminal: Terminal,
+  { debug, commandName }: Pick<Environment, 'debug' | 'commandName'>,
+): number {
   const error = firstThrown(thrown);
   // The user knows: they did it.
   if (error instanceof Interrupted) return error.exitCode;
   if (isClosedPipe(error)) return 0;
-  if (error instanceof CommanderError) return reportUsage(error, terminal);
+  if (error instanceof CommanderError) return reportUsage(error, terminal, commandName);
   if (error instanceof RopeteamError) {
     terminal.say(formatError(error, { color: terminal.colourTalk }));
     // A mistyped word needs no page; of several problems each has its own code.
     const isPlain = error.code === 'USAGE.ARGUMENT' || error.problems.length > 0;
-    if (!isPlain) terminal.say(terminal.paintTalk('dim', `  more: ropeteam explain ${error.code}`));
+    if (!isPlain) terminal.say(terminal.paintTalk('dim', `  more: ${commandName} explain ${error.code}`));
     if (debug) terminal.say(stackOf(error));
     return exitCodeOf(error.code);
   }
@@ -48,10 +53,10 @@ function firstThrown(error: unknown): unknown {
 }
 
 /** Help and version were asked for and are printed; the rest is wrong usage, told in commander's words. */
-function reportUsage(error: CommanderError, terminal: Terminal): number {
+function reportUsage(error: CommanderError, terminal: Terminal, commandName: string): number {
   if (error.exitCode === 0) return 0;
   const [said = '', suggestion] = error.message.replace(/^error: /, '').split('\n');
-  const hint = suggestion?.replace(/^\((.*)\)$/, '$1').replace(/^Did/, 'did') ?? 'see `ropeteam --help`';
+  const hint = suggestion?.replace(/^\((.*)\)$/, '$1').replace(/^Did/, 'did') ?? `see \`${commandName} --help\``;
   const usage = new RopeteamError('USAGE.ARGUMENT', { argument: /'([^']*)'/.exec(said)?.[1] ?? '' }, said, { hint });
   terminal.say(formatError(usage, { color: terminal.colourTalk }));
   return EXIT_USAGE;

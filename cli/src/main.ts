@@ -16,7 +16,7 @@ async function main(): Promise<number> {
     return await runCommandLine(process.argv.slice(2), context);
   } catch (error) {
     const { reportFailure } = await import('./failure.js');
-    return reportFailure(error, terminal, environment.debug);
+    return reportFailure(error, terminal, environment);
   }
 }
 

@@ -3,8 +3,8 @@ import { expect, test } from 'vitest';
 import { startCommand } from '../support/command.js';
 import { expectNothingLeft, openWorkspace } from '../support/workspace.js';
 
-/** Step by step this takes a few seconds: long enough for each kind to come once. */
-const WORDS = ['chaos', 'examples/digits/job.yaml', '--set', 'train.epochs=40', '--set', 'checkpoint.every=2s'];
+/** Step by step this takes some ten seconds: long enough for each kind to come once. */
+const WORDS = ['chaos', 'examples/digits/job.yaml', '--set', 'train.epochs=60', '--set', 'checkpoint.every=2s'];
 
 interface ChaosFinished {
   readonly sameBits: boolean;

@@ -65,6 +65,31 @@ describe('a worker that is killed', { timeout: DEADLINE_MS }, () => {
     },
   );
 
+  test('F3: with the last item in hand of which nobody knew: it is there for the next at once, not when its lock has run out', async () => {
+    const job = digitsJob({ steps: 8, batch: 64, microBatches: 4 }, '[{ dense: 32 }, relu]');
+    const [healthy] = cluster.workers;
+    const expected = await cluster.finish(job);
+    // One worker takes whole steps, and no step comes after the eighth whose holder could find this one missing.
+    const doomed = await cluster.startWorker({ failpoints: 'worker-taken-untold:8:kill' });
+    if (healthy !== undefined) await cluster.killWorker(healthy);
+    const disturbed = await trainAndDisturb(
+      cluster,
+      6,
+      async () => {
+        await untilGone(doomed);
+        await cluster.killWorker(doomed); // is gone; no other test shall count it
+        await cluster.startWorker();
+      },
+      job,
+    );
+    expectSameBits(disturbed.finished, expected);
+    expect(disturbed.finished.workersLost).toBe(1);
+    const back = eventsOf(disturbed, 'worker_joined').at(-1);
+    const last = eventsOf(disturbed, 'step_committed').at(-1);
+    // Its lock holds for 2 s, and is looked at once a second.
+    expect(Date.parse(last?.time ?? '') - Date.parse(back?.time ?? '')).toBeLessThan(500);
+  });
+
   test('F2: all of them at once: the run waits, and goes on within 2 s of the first that comes back', async () => {
     await cluster.startWorker();
     let readyAt = 0;

@@ -41,6 +41,19 @@ const NAMELESS = new Set(['utils', 'util', 'helpers', 'helper', 'common', 'misc'
 const ROOTS = ['packages', 'services', 'cli'];
 const BUILTIN = new Set(builtinModules);
 
+/** What a reader opens besides TypeScript: the rule of its length holds for it too. */
+const OTHER_SOURCES = /\.(css|proto|mjs)$/;
+
+/** Style sheets, .proto files and scripts below `root` that are longer than a file may be. */
+export function findLongFiles(root: string): readonly Violation[] {
+  return ['services', 'proto', 'scripts', 'deploy', 'examples'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && OTHER_SOURCES.test(entry.name))
+      .map((entry) => join(entry.parentPath, entry.name))
+      .flatMap((path) => checkLength(path.slice(root.length + 1), readFileSync(path, 'utf8'))),
+  );
+}
+
 /** All TypeScript sources of packages, services and cli below `root`. */
 export function readSources(root: string): readonly SourceFile[] {
   return ROOTS.flatMap((folder) => {
@@ -161,11 +174,13 @@ export function importsOf(text: string): readonly Reference[] {
   );
 }
 
-function checkForm({ path, text }: SourceFile): readonly Violation[] {
-  const violations: Violation[] = [];
+function checkLength(path: string, text: string): readonly Violation[] {
   const lines = text.split('\n').length - (text.endsWith('\n') ? 1 : 0);
-  if (lines > LONGEST_FILE)
-    violations.push({ path, rule: 'length', message: `${lines} lines, at most ${LONGEST_FILE}` });
+  return lines > LONGEST_FILE ? [{ path, rule: 'length', message: `${lines} lines, at most ${LONGEST_FILE}` }] : [];
+}
+
+function checkForm({ path, text }: SourceFile): readonly Violation[] {
+  const violations: Violation[] = [...checkLength(path, text)];
   const nameless = path
     .replace(/\.[^/]*$/, '')
     .split('/')

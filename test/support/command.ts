@@ -106,7 +106,8 @@ export async function runCommand(
   return await command.ended;
 }
 
-async function processesWith(mark: string, except: number | undefined): Promise<readonly number[]> {
+/** Process ids that are alive and have this mark in their environment, one left out. Linux. */
+export async function processesWith(mark: string, except: number | undefined): Promise<readonly number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const marked = await Promise.all(
     pids.map(async (pid) => {

@@ -5,15 +5,19 @@ import type { CertsInitOptions, CertsIssueOptions, CertsTokenOptions } from '../
 import type { Context } from '../context.js';
 import { addCommand, HELP, jsonFlag, type OnExit, wholeNumber } from './options.js';
 
+const STEPS = 'Commands:';
+
 export function addCertsCommands(program: Command, context: Context, onExit: OnExit): void {
   const certs = addCommand(program, 'certs', {
     group: HELP,
     description: 'a private authority and certificates',
     example: 'certs init --host coordinator.example.org,10.0.0.7',
-  });
-  certs
-    .command('init')
-    .description('make an authority, a certificate for each role, and tokens for the live page')
+  }).helpCommand(false);
+  addCommand(certs, 'init', {
+    group: STEPS,
+    description: 'make an authority, a certificate for each role, and tokens for the live page',
+    example: 'certs init --host coordinator.example.org,10.0.0.7',
+  })
     .addOption(dirOption('folder to make'))
     .addOption(hostOption())
     .addOption(daysOption())
@@ -22,9 +26,11 @@ export function addCertsCommands(program: Command, context: Context, onExit: OnE
       const { certsInit } = await import('../commands/certs.js');
       onExit(await certsInit(options, context));
     });
-  certs
-    .command('issue')
-    .description('make another certificate of the same authority')
+  addCommand(certs, 'issue', {
+    group: STEPS,
+    description: 'make another certificate of the same authority',
+    example: 'certs issue worker --name w1 --days 90',
+  })
     .addArgument(new Argument('<role>', 'what it is for').choices(ROLES))
     .addOption(dirOption('folder of the set, with the authority’s key'))
     .addOption(hostOption())
@@ -36,9 +42,11 @@ export function addCertsCommands(program: Command, context: Context, onExit: OnE
       const { certsIssue } = await import('../commands/certs.js');
       onExit(await certsIssue(role, options, context));
     });
-  certs
-    .command('token')
-    .description('let one worker’s certificate in, where the coordinator has --join-tokens')
+  addCommand(certs, 'token', {
+    group: STEPS,
+    description: 'let one worker’s certificate in, where the coordinator has --join-tokens',
+    example: 'certs token --worker certs/worker-w1',
+  })
     .requiredOption('--worker <dir>', 'folder of its certificate; the token is written into it')
     .option('--join-tokens <dir>', 'the folder that the coordinator looks in', 'join-tokens')
     .addOption(new Option('--minutes <n>', 'how long it is good for').argParser(wholeNumber(1, 1440)).default(10))

@@ -19,6 +19,14 @@ program
   .description('measures')
   .addArgument(program.createArgument('[what]').choices(['kernel', 'step']));
 
+const certs = program.command('certs').description('who may sign in').helpCommand(false);
+certs
+  .command('issue')
+  .description('one more')
+  .addArgument(certs.createArgument('<role>').choices(['worker', 'viewer']))
+  .option('--days <n>', 'how long');
+certs.command('token').description('let one in');
+
 /** What bash offers at the end of a line of words. */
 function offered(...words: readonly string[]): readonly string[] {
   const line = words.map((word) => `'${word}'`).join(' ');
@@ -33,6 +41,18 @@ describe('bash', () => {
     expect(offered('ropeteam', 'train', '--')).toEqual(['--kernel', '--out', '--json', '--help']);
     expect(offered('ropeteam', 'train', '--kernel', 'wasm')).toEqual(['wasm', 'wasm-fma']);
     expect(offered('ropeteam', 'bench', 's')).toEqual(['step']);
+  });
+
+  test('takes --option=value for the same as --option value', () => {
+    expect(offered('ropeteam', 'train', '--kernel', '=')).toEqual(['wasm', 'wasm-fma', 'blas']);
+    expect(offered('ropeteam', 'train', '--kernel', '=', 'b')).toEqual(['blas']);
+  });
+
+  test('offers the commands of a command, and what is theirs', () => {
+    expect(offered('ropeteam', 'certs', '')).toEqual(['issue', 'token']);
+    expect(offered('ropeteam', 'certs', 'issue', 'w')).toEqual(['worker']);
+    expect(offered('ropeteam', 'certs', 'issue', '--')).toEqual(['--days', '--help']);
+    expect(offered('ropeteam', 'certs', 'token', '--')).toEqual(['--help']);
   });
 
   test('offers nothing of its own where a file is wanted: the shell completes names of files there', () => {

@@ -20,14 +20,22 @@ export interface CommandWords {
   readonly example: string;
 }
 
+/** Commander keeps examples as text to print; whoever describes a command elsewhere needs them as they are. */
+const examples = new WeakMap<Command, string>();
+
 /** Adds a command with its description and example. */
 export function addCommand(program: Command, name: string, { group, description, example }: CommandWords): Command {
-  return program
+  const command = program
     .command(name)
     .helpGroup(group)
     .description(description)
     .addHelpText('after', `\nExample:\n  ropeteam ${example}`);
+  examples.set(command, example);
+  return command;
 }
+
+/** What follows `ropeteam` in the example of a command's help. */
+export const exampleOf = (command: Command): string | undefined => examples.get(command);
 
 /** `--set`, `--seed` and `--init-from`. */
 export function addJobChanges(to: Command): Command {
@@ -77,7 +85,7 @@ export function threadsOption(): Option {
 }
 
 /** Written out, so that `--help` need not load the engine; the type keeps it complete. */
-const kernelChoices = Object.keys({
+export const kernelChoices = Object.keys({
   wasm: true,
   js: true,
   'wasm-fma': true,

@@ -17,7 +17,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 async function run(words: readonly string[], options: RecordedOptions = {}) {
   const { context, terminal, results, talk } = recordContext(options);
   const exitCode = await runCommandLine(words, context).catch((error: unknown) =>
-    reportFailure(error, terminal, false),
+    reportFailure(error, terminal, { debug: false, commandName: 'ropeteam' }),
   );
   return { exitCode, results: results(), talk: talk() };
 }

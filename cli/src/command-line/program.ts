@@ -3,12 +3,14 @@
  * Redis and the kernel are even read from disk.
  */
 import { readFileSync } from 'node:fs';
-import { Command, Help, type Option } from 'commander';
+import { type Argument, Command, Help, type Option } from 'commander';
 import type { Context } from '../context.js';
 import { addCertsCommands } from './certs-commands.js';
 import { addHelpCommands } from './help-commands.js';
+import { defaultOf } from './known-commands.js';
 import { addLocalCommands } from './local-commands.js';
 import { addModelCommands } from './model-commands.js';
+import type { OnExit } from './options.js';
 import { addRemoteCommands } from './remote-commands.js';
 import { addServiceCommands } from './service-commands.js';
 
@@ -18,22 +20,27 @@ import { addServiceCommands } from './service-commands.js';
  */
 export async function runCommandLine(words: readonly string[], context: Context): Promise<number> {
   let exitCode = 0;
-  const program = buildProgram(context);
-  const onExit = (code: number): void => {
+  const program = buildProgram(context, (code) => {
     exitCode = code;
-  };
+  });
+  if (words.length === 0) program.outputHelp();
+  else await program.parseAsync(words, { from: 'user' });
+  return exitCode;
+}
+
+/** Every command and option there is: what is run, and what help, completion and docs/cli.md are written from. */
+export function buildProgram(context: Context, onExit: OnExit): Command {
+  const program = emptyProgram(context);
   addLocalCommands(program, context, onExit);
   addModelCommands(program, context, onExit);
   addRemoteCommands(program, context, onExit);
   addServiceCommands(program, context, onExit);
   addHelpCommands(program, context, onExit);
   addCertsCommands(program, context, onExit);
-  if (words.length === 0) program.outputHelp();
-  else await program.parseAsync(words, { from: 'user' });
-  return exitCode;
+  return program;
 }
 
-function buildProgram({ terminal, environment }: Context): Command {
+function emptyProgram({ terminal, environment }: Context): Command {
   return (
     new Command('ropeteam')
       // One paragraph: with a blank line between the two the overview would not fit a screen.
@@ -49,7 +56,12 @@ function buildProgram({ terminal, environment }: Context): Command {
         // Plain text: commander would decide about colour a second time.
         getOutHasColors: () => false,
       })
-      .configureHelp({ optionDescription: describeOption, subcommandTerm: briefTerm, visibleOptions: ownOptions })
+      .configureHelp({
+        optionDescription: described,
+        argumentDescription: described,
+        subcommandTerm: briefTerm,
+        visibleOptions: ownOptions,
+      })
       .addHelpText('after', () => rootExamples(environment.commandName))
   );
 }
@@ -60,12 +72,11 @@ function ownOptions(this: Help, command: Command): Option[] {
 }
 
 /** The description with what may be given and what is taken otherwise; a switch needs neither. */
-function describeOption(option: Option): string {
-  const choices = option.argChoices === undefined ? [] : [option.argChoices.join(', ')];
-  const { defaultValue } = option;
-  const isTold = typeof defaultValue === 'string' || typeof defaultValue === 'number';
-  const facts = [...choices, ...(isTold ? [`default: ${defaultValue}`] : [])];
-  return facts.length === 0 ? option.description : `${option.description} (${facts.join('; ')})`;
+function described(one: Option | Argument): string {
+  const choices = one.argChoices === undefined ? [] : [one.argChoices.join(', ')];
+  const otherwise = defaultOf(one);
+  const facts = [...choices, ...(otherwise === undefined ? [] : [`default: ${otherwise}`])];
+  return facts.length === 0 ? one.description : `${one.description} (${facts.join('; ')})`;
 }
 
 /** `train <job>`: that there are options goes without saying. */

@@ -1,9 +1,20 @@
 /** `coordinator` and `worker`: their options and help. The services check the values themselves, as containers need. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import type { LogLevel } from '#telemetry';
+import { GRAIN_CHOICES } from '#training';
 import type { ServiceKind } from '../cluster/service-process.js';
 import type { Context } from '../context.js';
 import { DEFAULT_HTTP_PORT, DEFAULT_PORT } from '../default-ports.js';
-import { addCommand, type OnExit, redisOption, SERVICE, tlsOption } from './options.js';
+import {
+  addCommand,
+  dataCacheSizeOption,
+  dataMemoryOption,
+  kernelChoices,
+  type OnExit,
+  redisOption,
+  SERVICE,
+  tlsOption,
+} from './options.js';
 
 interface ServiceFlags {
   readonly redisUrl?: string;
@@ -23,8 +34,11 @@ export function addServiceCommands(program: Command, context: Context, onExit: O
     .option('--join-tokens <dir>', 'let in only workers with a token of `certs token`, kept here')
     .option('--http-port <n>', `port of live page, probes and metrics (default: ${DEFAULT_HTTP_PORT})`)
     .option('--runs <dir>', 'folder of the runs (default: runs)')
+    .option('--data-cache <dir>', 'folder of prepared data (default: .cache in the folder of the runs)')
+    .addOption(dataCacheSizeOption())
+    .option('--data-root <dir>', 'read data below it in place, instead of having them uploaded')
     .option('--threads <n>', 'kernel threads for averaging (default: 1)')
-    .option('--grain <choice>', 'auto, step or run (default: auto)');
+    .addOption(wordOption('--grain <choice>', 'blocks of each step, or runs of whole steps', GRAIN_CHOICES, 'auto'));
   const worker = addCommand(program, 'worker', {
     group: SERVICE,
     description: 'computes gradients for a coordinator',
@@ -32,6 +46,7 @@ export function addServiceCommands(program: Command, context: Context, onExit: O
   })
     .option('--coordinator <host:port>', `gRPC address of the coordinator (default: 127.0.0.1:${DEFAULT_PORT})`)
     .option('--threads <n>', 'kernel threads (default: 1)')
+    .addOption(dataMemoryOption())
     .option('--metrics-host <address>', 'address its metrics and probes listen on (default: 127.0.0.1)')
     .option('--metrics-port <n>', 'port of its metrics and probes (default: any free one)');
   finish('coordinator', coordinator, context, onExit);
@@ -41,10 +56,10 @@ export function addServiceCommands(program: Command, context: Context, onExit: O
 /** What both have in common. */
 function finish(kind: ServiceKind, command: Command, context: Context, onExit: OnExit): void {
   command
-    .option('--kernel <name>', 'wasm, js, wasm-fma, blas or auto (default: wasm)')
+    .addOption(wordOption('--kernel <name>', 'what computes', kernelChoices, 'wasm'))
     .option('--name <name>', 'name in logs and events, unique in the cluster')
     .option('--namespace <name>', 'prefix of all keys in Redis, one for a cluster (default: ropeteam)')
-    .option('--log-level <level>', 'debug, info, warn, error or silent (default: ROPETEAM_LOG_LEVEL, or info)')
+    .addOption(wordOption('--log-level <level>', 'what is logged', logLevels, 'ROPETEAM_LOG_LEVEL, or info'))
     .addOption(tlsOption())
     .option('--http-tokens <dir>', 'folder of tokens that its pages and metrics ask for')
     .option('--insecure', 'go beyond this machine in plaintext, in a network you trust')
@@ -54,6 +69,20 @@ function finish(kind: ServiceKind, command: Command, context: Context, onExit: O
       onExit(await runService(kind, asArguments(flags), redisUrl, context));
     });
 }
+
+/** One of a few words. What is taken otherwise, the service decides: it may be in its environment. */
+function wordOption(flags: string, description: string, words: readonly string[], otherwise: string): Option {
+  return new Option(flags, description).choices(words).default(undefined, otherwise);
+}
+
+/** Written out, so that `--help` need not load the logger; the type keeps it complete. */
+const logLevels = Object.keys({
+  debug: true,
+  info: true,
+  warn: true,
+  error: true,
+  silent: true,
+} satisfies Record<LogLevel, true>);
 
 /** `{ httpPort: '0' }` back to `--http-port 0`. */
 function asArguments(flags: Readonly<Record<string, string | boolean | undefined>>): readonly string[] {

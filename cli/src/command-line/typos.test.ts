@@ -34,13 +34,17 @@ function drawn(words: readonly string[], from: number): readonly { word: string;
 
 async function suggestionFor(words: readonly string[]): Promise<string> {
   const { context, terminal, talk } = recordContext();
-  await runCommandLine(words, context).catch((error: unknown) => reportFailure(error, terminal, false));
+  await runCommandLine(words, context).catch((error: unknown) =>
+    reportFailure(error, terminal, { debug: false, commandName: 'ropeteam' }),
+  );
   return talk();
 }
 
 async function helpOf(words: readonly string[]): Promise<string> {
   const { context, terminal, results } = recordContext();
-  await runCommandLine(words, context).catch((error: unknown) => reportFailure(error, terminal, false));
+  await runCommandLine(words, context).catch((error: unknown) =>
+    reportFailure(error, terminal, { debug: false, commandName: 'ropeteam' }),
+  );
   return results();
 }
 

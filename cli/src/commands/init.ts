@@ -25,7 +25,7 @@ const EXAMPLE = { data: 'digits.csv', licence: 'digits.DATA.md', target: 'digit'
  * @throws RopeteamError USAGE.ARGUMENT when the file is there already, DATA.* for data that could not be trained on
  */
 export async function init(file: string, options: InitOptions, context: Context): Promise<number> {
-  const { terminal, directory, interrupts } = context;
+  const { terminal, environment, directory, interrupts } = context;
   const jobFile = resolve(directory, file);
   if (!options.force && (await isThere(jobFile))) throw existsAlready(file);
   const folder = dirname(jobFile);
@@ -51,7 +51,7 @@ export async function init(file: string, options: InitOptions, context: Context)
   const text = firstJobText(job);
   parseJob(text, file, []); // what is written here must be a job
   await writeFileAtomically(jobFile, [new TextEncoder().encode(text)]);
-  const next = `ropeteam train ${file}`;
+  const next = `${environment.commandName} train ${file}`;
   if (options.json) {
     const { task, featureCount, classes, samples, warnings } = info;
     terminal.result(JSON.stringify({ file, task, featureCount, classes, samples, warnings, ...job.settings, next }));

@@ -36,7 +36,16 @@ export interface BlasLibrary {
   readonly sgemm: Sgemm;
   /** Where a shared memory starts in this process. It never moves, however it grows. */
   addressOf(memory: SharedMemory): number;
+  /**
+   * Asks Linux to back a memory with pages of 2 MiB from now on, as numpy does for its arrays: the rows of a large matrix
+   * lie on as many small pages, whose addresses cost 2 to 5 % of a product. An advice: elsewhere, and where the system
+   * does not take it, everything is as before.
+   */
+  adviseHugePages(memory: SharedMemory): void;
 }
+
+/** `MADV_HUGEPAGE` of Linux's sys/mman.h. */
+const ADVICE_HUGE_PAGES = 14;
 
 /** Where distributions put it: by the linker's search path first, then the places that are not always on it. */
 const CANDIDATES = [
@@ -98,6 +107,17 @@ function bind(koffi: Koffi, path: string): BlasLibrary {
   const sgemm = library.func(
     'void cblas_sgemm(int, int, int, int, int, int, float, uintptr_t, int, uintptr_t, int, float, uintptr_t, int)',
   ) as Sgemm;
+  // The library's own dependency on the C library is enough to find it there.
+  const advise =
+    process.platform === 'linux'
+      ? (library.func('int madvise(uintptr_t, size_t, int)') as (
+          begin: number,
+          bytes: number,
+          advice: number,
+        ) => number)
+      : undefined;
+  // Below 2^53 on every system there is.
+  const addressOf = (memory: SharedMemory) => Number(koffi.address(new Uint8Array(memory.buffer)));
   const version = /^OpenBLAS (\S+)/.exec(config)?.[1];
   if (version === undefined) throw new Error(`it calls itself ${JSON.stringify(config)}`);
   if (config.includes('USE64BITINT')) throw new Error('it is a build with 64-bit integers');
@@ -109,7 +129,8 @@ function bind(koffi: Koffi, path: string): BlasLibrary {
     kernelId: `blas-openblas-${idPart(version)}-${idPart(core)}/2`,
     mostThreads: Number(/MAX_THREADS=(\d+)/.exec(config)?.[1] ?? 1),
     sgemm,
-    addressOf: (memory) => Number(koffi.address(new Uint8Array(memory.buffer))), // below 2^53 on every system there is
+    addressOf,
+    adviseHugePages: (memory) => void advise?.(addressOf(memory), memory.buffer.byteLength, ADVICE_HUGE_PAGES),
   };
 }
 

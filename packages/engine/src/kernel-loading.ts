@@ -89,9 +89,10 @@ export async function instantiateKernel(
   const { id, module, blasPath } = loaded;
   const shared = (routines: Routines): Routines => wrap(team === undefined ? routines : teamRoutines(routines, team));
   if (module === undefined) return createJsKernel(memory, shared);
+  if (blasPath === undefined) return createWasmKernel(instantiateWasm(module, memory), memory, id, shared);
+  const { sgemm, addressOf, adviseHugePages } = await openBlas(blasPath);
+  adviseHugePages(memory); // before anything is written to it
   const exports = instantiateWasm(module, memory);
-  if (blasPath === undefined) return createWasmKernel(exports, memory, id, shared);
-  const { sgemm, addressOf } = await openBlas(blasPath);
   const base = addressOf(memory);
   return createWasmKernel(exports, memory, id, (routines) => {
     const byBlas = { ...routines, multiply: blasMultiply(sgemm, base, routines.multiply) };

@@ -51,6 +51,16 @@ const split = z
     examples: [{ validation: 0.1, test: 0.1 }, { test: 'held-out.csv' }],
   });
 
+const columnSettings = z.strictObject({
+  kind: z.literal('category').meta({ description: 'The column holds words, whatever they look like.' }),
+  buckets: z
+    .int()
+    .min(2)
+    .max(65_536)
+    .optional()
+    .meta({ description: 'Inputs its words are hashed into. Left out: one input a word.', examples: [1024] }),
+});
+
 export const dataSettings = z
   .strictObject({
     source: path().meta({
@@ -127,6 +137,16 @@ export const dataSettings = z
     maxCategories: z.int().min(2).max(65_536).default(64).meta({
       description: 'Different words a column of words may hold; each becomes one input of the model.',
     }),
+    columns: z
+      .record(column(), columnSettings)
+      .optional()
+      .meta({
+        description:
+          'What single columns hold, by name, where their cells do not say it: `{ kind: category }` takes numbers for words; ' +
+          'with `buckets`, words are hashed into so many inputs, however many different ones there are.',
+        examples: [{ tailNumber: { kind: 'category', buckets: 1024 } }],
+        expected: 'a group of settings by column name',
+      }),
   })
   .meta({
     description: 'Where the samples come from and how columns become numbers.',

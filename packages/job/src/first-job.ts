@@ -57,7 +57,7 @@ export function firstJobText({ name, source, labels, target, schema, info, setti
   const { samples, classes, featureCount, preprocessing } = info;
   const counted = (count: number): string => count.toLocaleString('en');
   const hidden = settings.hidden.map((units) => `{ dense: ${units} }, relu`).join(', ');
-  const words = preprocessing.columns.filter(({ kind }) => kind === 'oneHot').length;
+  const words = preprocessing.columns.filter(({ kind }) => kind !== 'number').length;
   const columns = `${several(preprocessing.columns.length, 'column')}${words === 0 ? '' : `, ${words} of words`}`;
   const learned =
     info.task === 'classification'

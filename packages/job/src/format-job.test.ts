@@ -83,6 +83,12 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
     maxBadRows: whole(0, 1e9),
     missing: fc.constantFrom('error' as const, 'mean' as const, 'zero' as const, 'drop' as const),
     maxCategories: whole(2, 65_536),
+    columns: fc.option(
+      fc.dictionary(word, fc.record({ kind: fc.constant('category' as const), buckets: whole(2, 65_536) }), {
+        minKeys: 1,
+        maxKeys: 3,
+      }),
+    ),
     layers: fc.array(layer, { maxLength: 6 }),
     loss: loss,
     init: fc.constantFrom(
@@ -145,6 +151,7 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
       maxBadRows: one.maxBadRows,
       missing: one.missing,
       maxCategories: one.maxCategories,
+      ...(one.columns === null ? {} : { columns: one.columns }),
     },
     model: { layers: one.layers, ...(one.loss === undefined ? {} : { loss: one.loss }), init: one.init },
     train: {

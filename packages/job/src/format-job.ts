@@ -47,6 +47,7 @@ function toJobFile(job: JobSpec): JobFileInput {
       maxBadRows: data.maxBadRows,
       missing: data.missing,
       maxCategories: data.maxCategories,
+      ...(data.columns === undefined ? {} : { columns: data.columns }),
     },
     model: {
       layers: model.layers.map(layerValue),

@@ -17,6 +17,8 @@ export interface Shape {
   readonly maxItems?: number;
   readonly maxLength?: number;
   readonly properties?: Readonly<Record<string, Shape>>;
+  /** What stands below keys the schema does not know by name. */
+  readonly additionalProperties?: Shape | false;
   readonly required?: readonly string[];
   readonly items?: Shape;
   readonly anyOf?: readonly Shape[];
@@ -45,7 +47,7 @@ export function shapeAt(path: readonly PathStep[]): Shape | undefined {
     shape =
       typeof step === 'number'
         ? choices.find((one) => one.items !== undefined)?.items
-        : choices.map((one) => ownProperty(one, step)).find((one) => one !== undefined);
+        : choices.map((one) => ownProperty(one, step) ?? anyProperty(one)).find((one) => one !== undefined);
   }
   return shape;
 }
@@ -135,6 +137,10 @@ export const oneOf = (words: readonly string[]): string =>
 
 function ownProperty(shape: Shape, key: string): Shape | undefined {
   return shape.properties !== undefined && Object.hasOwn(shape.properties, key) ? shape.properties[key] : undefined;
+}
+
+function anyProperty({ additionalProperties }: Shape): Shape | undefined {
+  return additionalProperties === false ? undefined : additionalProperties;
 }
 
 function bounds({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }: Shape): string {

@@ -25,6 +25,7 @@ export function toJobSpec(file: JobFile): JobSpec {
       maxBadRows: data.maxBadRows,
       missing: data.missing,
       maxCategories: data.maxCategories,
+      ...(data.columns === undefined ? {} : { columns: columnsOf(data.columns) }),
     },
     model: {
       layers: model.layers.map(layerOf),
@@ -61,6 +62,15 @@ export function toJobSpec(file: JobFile): JobSpec {
       ...(checkpoint.everySteps === undefined ? {} : { everySteps: checkpoint.everySteps }),
     },
   });
+}
+
+function columnsOf(given: NonNullable<JobFile['data']['columns']>): NonNullable<JobSpec['data']['columns']> {
+  return Object.fromEntries(
+    Object.entries(given).map(([name, { kind, buckets }]) => [
+      name,
+      { kind, ...(buckets === undefined ? {} : { buckets }) },
+    ]),
+  );
 }
 
 function splitSource(value: JobFile['data']['split']['test']): SplitSource {

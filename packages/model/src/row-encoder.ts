@@ -1,5 +1,5 @@
 /** Rows as users have them, to what the model was trained on: the preprocessing that was fitted in training. */
-import { explainNotANumber, readCell } from '#storage';
+import { bucketOf, explainNotANumber, readCell } from '#storage';
 import type { ColumnEncoding, Preprocessing } from '#training';
 
 /** A cell of a row: a text is read as a cell of a CSV file is. */
@@ -25,7 +25,7 @@ export interface RowEncoder {
   encode(cells: readonly CellValue[], into: Float32Array, offset: number): CellProblem | undefined;
 }
 
-/** `(value - shift) · factor` in double precision, rounded once; 1 for a word's category and 0 for the others. */
+/** `(value - shift) · factor` in double precision, rounded once; 1 for a word's category and 0 for the others, as in training. */
 export function createRowEncoder({ columns }: Preprocessing): RowEncoder {
   const encoders = columns.map(encoderOf);
   return {
@@ -54,6 +54,8 @@ function encoderOf(column: ColumnEncoding): ColumnEncoder {
       return { width: 1, encode: numberEncoder(column) };
     case 'oneHot':
       return { width: column.categories.length, encode: categoryEncoder(column) };
+    case 'hashed':
+      return { width: column.buckets, encode: bucketEncoder(column) };
     default:
       return column satisfies never;
   }
@@ -75,8 +77,9 @@ function numberEncoder(column: Extract<ColumnEncoding, { kind: 'number' }>): Col
 }
 
 function categoryEncoder(column: Extract<ColumnEncoding, { kind: 'oneHot' }>): ColumnEncoder['encode'] {
-  const { name, categories } = column;
+  const { name, categories, unseen = [] } = column;
   const places = new Map(categories.map((category, place) => [category, place]));
+  for (const word of unseen) places.set(word, -1);
   return (cell, into, at) => {
     into.fill(0, at, at + categories.length);
     const text = cell === null || cell === undefined ? '' : String(cell).trim();
@@ -90,7 +93,16 @@ function categoryEncoder(column: Extract<ColumnEncoding, { kind: 'oneHot' }>): C
         hint: 'correct the cell, or leave it empty',
       };
     }
-    into[at + place] = 1;
+    if (place >= 0) into[at + place] = 1;
+    return undefined;
+  };
+}
+
+function bucketEncoder({ buckets, seed }: Extract<ColumnEncoding, { kind: 'hashed' }>): ColumnEncoder['encode'] {
+  return (cell, into, at) => {
+    into.fill(0, at, at + buckets);
+    const text = cell === null || cell === undefined ? '' : String(cell).trim();
+    if (text !== '') into[at + bucketOf(text, buckets, seed)] = 1;
     return undefined;
   };
 }

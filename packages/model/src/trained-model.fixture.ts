@@ -6,6 +6,7 @@ import { compileModel, initialWeights, type LayerSpec, type LossSpec, type Model
 import { saveModel, type TrainedModel, weightsSha256 } from '#storage';
 import type { Preprocessing } from '#training';
 import { loadModel, type Model, type Row } from './open-model.js';
+import { createRowEncoder } from './row-encoder.js';
 
 /** Numbers on both sides of a word column, one far from 0, one that may be empty; quotes and commas in a word. */
 export const preprocessing: Preprocessing = {
@@ -15,7 +16,7 @@ export const preprocessing: Preprocessing = {
     { kind: 'number', name: 'size', shift: -2.5, factor: 0.75, missing: 4.5 },
     { kind: 'oneHot', name: 'colour', categories: ['blue, dark', 'naïve "red"', 'x'] },
     { kind: 'number', name: 'weight', shift: 0.125, factor: 8 },
-    { kind: 'oneHot', name: 'shape', categories: ['o'] },
+    { kind: 'oneHot', name: 'shape', categories: ['o'], unseen: ['d'] },
   ],
 };
 const INPUTS = 7;
@@ -36,7 +37,7 @@ export async function trainedModel(parts: ModelParts = {}): Promise<TrainedModel
   const targetNames = parts.targetNames ?? ['answer'];
   const binary = loss.kind === 'binaryCrossEntropy' || (loss.kind === 'hinge' && classes.length === 2);
   const outputs = isRegression ? targetNames.length : binary ? 1 : classes.length;
-  const inputs = columns.reduce((sum, column) => sum + (column.kind === 'number' ? 1 : column.categories.length), 0);
+  const inputs = createRowEncoder({ scale: 'standard', columns }).featureCount;
   const layers = [...(parts.layers ?? [{ kind: 'dense', units: 9 }, { kind: 'tanh' }]), dense(outputs)];
   const spec: ModelSpec = { inputs, outputs, layers, loss, init: 'torch' };
   const program = compileModel(spec);
@@ -84,7 +85,7 @@ export function exampleRows(count: number): readonly (Row & ExampleRow)[] {
     size: index % 5 === 4 ? null : 6 * noise(3 * index + 1),
     colour: colours[index % 4]!,
     weight: noise(3 * index + 2) / 4,
-    shape: index % 3 === 0 ? '' : 'o',
+    shape: ['', 'o', 'o', 'd'][index % 4]!,
   }));
 }
 

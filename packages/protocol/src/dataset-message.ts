@@ -53,7 +53,9 @@ function columnToMessage(column: ColumnEncoding): PlainMessage {
       return { name, number: { shift, factor, ...(missing === undefined ? {} : { missing }) } };
     }
     case 'oneHot':
-      return { name: column.name, oneHot: { categories: column.categories } };
+      return { name: column.name, oneHot: { categories: column.categories, unseen: column.unseen ?? [] } };
+    case 'hashed':
+      return { name: column.name, hashed: { buckets: column.buckets, seed: column.seed } };
     default:
       return column satisfies never;
   }
@@ -101,7 +103,14 @@ function shardFromMessage(fields: Fields): ShardInfo {
 function columnFromMessage(fields: Fields): ColumnEncoding {
   const name = fields.text('name', NAME_CHARACTERS);
   if (fields.has('oneHot')) {
-    return { kind: 'oneHot', name, categories: fields.message('oneHot').texts('categories', NAME_CHARACTERS) };
+    const words = fields.message('oneHot');
+    const categories = words.texts('categories', NAME_CHARACTERS);
+    const unseen = words.texts('unseen', NAME_CHARACTERS);
+    return { kind: 'oneHot', name, categories, ...(unseen.length === 0 ? {} : { unseen }) };
+  }
+  if (fields.has('hashed')) {
+    const hashed = fields.message('hashed');
+    return { kind: 'hashed', name, buckets: hashed.positive('buckets'), seed: hashed.natural('seed') };
   }
   const number = fields.message('number');
   return {

@@ -39,6 +39,7 @@ const answers: { readonly [Code in ErrorCode]: Answer } = {
   'DATA.CHANGED': wrongState,
   'MODEL.INIT': wrongInput,
   'MODEL.SHAPE': wrongInput,
+  'MODEL.EXPORT': { status: 'FAILED_PRECONDITION', retryable: false },
   'MODEL.TOO_LARGE': { status: 'RESOURCE_EXHAUSTED', retryable: false },
   'RUN.UNKNOWN': { status: 'NOT_FOUND', retryable: false },
   'RUN.EXISTS': { status: 'ALREADY_EXISTS', retryable: false },

@@ -133,7 +133,8 @@ export const examplePlan: RunPlan = {
       columns: [
         { kind: 'number', name: 'x1', shift: 0.1, factor: 3.5 },
         { kind: 'number', name: 'x2', shift: -1e300, factor: 2 ** -40, missing: 0 },
-        { kind: 'oneHot', name: 'colour', categories: ['red', 'grün', ''] },
+        { kind: 'oneHot', name: 'colour', categories: ['red', 'grün', ''], unseen: ['blue'] },
+        { kind: 'hashed', name: 'tail', buckets: 8, seed: 0 },
       ],
     },
     dataSha256: '0f'.repeat(32),

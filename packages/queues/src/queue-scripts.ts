@@ -4,6 +4,7 @@
  * They move and remove ids; taking, locking, finishing and giving back are always BullMQ's own. The layout they rely on
  * is pinned by the exact version in package.json and by the tests beside this file.
  */
+import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Fence, RunId } from '#training';
 import { fenceKey, type QueueName, queueKey } from './queue-names.js';
@@ -48,6 +49,42 @@ return moved`;
 
 export async function restoreOrder(client: Redis, namespace: string, queue: QueueName): Promise<void> {
   await client.eval(RESTORE_ORDER, 1, queueKey(namespace, queue, 'wait'), MOST_IDS);
+}
+
+/**
+ * The taken ids of a run and fence that BullMQ gave to a consumer of that name (`pb`: processed by), each followed by the
+ * token of its lock. A lock that ran out is taken by the caller: only with a lock can the job be given back.
+ */
+const TAKEN_BY = `
+local found = {}
+for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+  local key = ARGV[1] .. id
+  if string.sub(id, 1, #ARGV[2]) == ARGV[2] and redis.call('HGET', key, 'pb') == ARGV[3] then
+    redis.call('SET', key .. ':lock', ARGV[4], 'PX', ARGV[5], 'NX')
+    table.insert(found, id)
+    table.insert(found, redis.call('GET', key .. ':lock'))
+  end
+end
+return found`;
+
+/** Long enough for the call that follows. */
+const OWN_LOCK_MS = 1000;
+
+export interface TakenJob {
+  readonly id: string;
+  readonly token: string;
+}
+
+export async function takenBy(
+  client: Redis,
+  namespace: string,
+  queue: QueueName,
+  { worker, prefix }: { readonly worker: string; readonly prefix: string },
+): Promise<readonly TakenJob[]> {
+  const [active, base] = [queueKey(namespace, queue, 'active'), queueKey(namespace, queue, '')];
+  const found = await client.eval(TAKEN_BY, 1, active, base, prefix, worker, randomUUID(), OWN_LOCK_MS);
+  const words = Array.isArray(found) ? found.map(String) : [];
+  return words.flatMap((id, at) => (at % 2 === 0 ? [{ id, token: words[at + 1] ?? '' }] : []));
 }
 
 /** Removes the waiting ids that start with a prefix, and their jobs, in one pass over the list. */

@@ -102,7 +102,7 @@ export interface Place extends AsyncDisposable {
   /** Closed with the place, the latest first. */
   readonly opened: AsyncDisposable[];
   /** A started source. */
-  source(hands: Hands): Promise<WorkSource>;
+  source(hands: Hands, name?: string): Promise<WorkSource>;
   rawClient(): Promise<Redis>;
 }
 
@@ -119,8 +119,8 @@ export async function openPlace(redisUrl: string): Promise<Place> {
     queues,
     errors,
     opened,
-    async source(hands) {
-      const source = await openWorkSource({ redisUrl, namespace, onError });
+    async source(hands, name) {
+      const source = await openWorkSource({ redisUrl, namespace, onError, ...(name === undefined ? {} : { name }) });
       opened.push(source);
       source.start(hands.process);
       return source;

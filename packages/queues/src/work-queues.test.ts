@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { fence, itemId, runId } from '#training';
+import { fence, itemId, runId, workerId } from '#training';
 import { average, deferred, evaluation, gradient, Hands, openPlace, run } from './queues-for-tests.js';
 import type { RedisHandle } from './redis/resolve-redis.js';
 import { startTestRedis, type TestEngine } from './redis-for-tests.js';
@@ -87,6 +87,32 @@ for (const engine of ['native', 'javascript'] satisfies TestEngine[]) {
       await expect.poll(() => place.queues.depth()).toEqual({ waiting: 0, active: 0 });
       expect(await place.queues.handBack(taken.itemId, taken.token)).toBe(false);
       expect(await place.queues.depth()).toEqual({ waiting: 0, active: 0 });
+    });
+
+    test('what a worker took without telling anybody is handed back by its name, that of other workers and runs is not', async () => {
+      await using place = await openPlace(redis.url);
+      const other = gradient(2, 0, fence(1), runId('other'));
+      await place.queues.announce([gradient(0), other, gradient(1)]);
+      const [lost, too, alive] = [new Hands(), new Hands(), new Hands()];
+      await place.source(lost, 'w0');
+      const held = await lost.next();
+      await place.source(too, 'w0');
+      const foreign = await too.next();
+      await place.source(alive, 'w1');
+      const kept = await alive.next();
+      const w0 = workerId('w0');
+      // That of a frozen worker may have run out by the time it is given up.
+      await (await place.rawClient()).del(`{${place.namespace}}:gradients:${itemId(gradient(0))}:lock`);
+      expect(await place.queues.handBackOf(w0, run, fence(2))).toEqual([]);
+      expect(await place.queues.handBackOf(w0, run, fence(1))).toEqual([itemId(gradient(0))]);
+      expect(await place.queues.handBackOf(w0, run, fence(1))).toEqual([]);
+      expect(await place.queues.depth()).toEqual({ waiting: 1, active: 2 });
+      kept.finish();
+      const again = await alive.next();
+      expect(again.taken).toMatchObject({ itemId: itemId(gradient(0)), attempt: 2 });
+      again.finish();
+      for (const one of [held, foreign]) one.finish();
+      await expect.poll(() => place.queues.depth()).toEqual({ waiting: 0, active: 0 });
     });
 
     test('items handed back in any order are taken in the order of their steps, other runs keeping their places', async () => {

@@ -15,7 +15,7 @@ import { consumeItems, type ItemConsumer, isNotOurs } from './item-consumer.js';
 import { readAverageItem } from './item-data.js';
 import { observeQueues } from './observe-queues.js';
 import { DEFAULT_NAMESPACE, fenceKey, keyPrefix, type QueueName } from './queue-names.js';
-import { claimHighest, forgetFailed, restoreOrder, withdrawWaiting } from './queue-scripts.js';
+import { claimHighest, forgetFailed, restoreOrder, type TakenJob, takenBy, withdrawWaiting } from './queue-scripts.js';
 import { limitErrors } from './quiet-errors.js';
 import { checkRedis } from './redis/check-redis.js';
 
@@ -94,20 +94,12 @@ export async function openWorkQueues(options: WorkQueuesOptions): Promise<WorkQu
         );
       }
     },
-    async handBack(id, token) {
-      // Only the id is needed to give a job back, so it is not read first.
-      const job = new Job<unknown>(queues.gradients, '', {}, {}, id);
-      return connection.call('handing back work', async () => {
-        try {
-          await job.moveToWait(token);
-        } catch (error) {
-          if (isNotOurs(error)) return false;
-          throw error;
-        }
-        await restoreOrder(client, namespace, 'gradients');
-        return true;
-      });
-    },
+    handBack: (id, token) =>
+      connection.call('handing back work', async () => (await moveBack([{ id, token }])).length > 0),
+    handBackOf: (worker, run, ofFence) =>
+      connection.call('handing back work', async () =>
+        moveBack(await takenBy(client, namespace, 'gradients', { worker, prefix: `${run}.${ofFence}.` })),
+      ),
     async withdraw(run, ofFence) {
       const both: readonly QueueName[] = ['gradients', 'averages'];
       await connection.call('withdrawing work', () =>
@@ -145,6 +137,22 @@ export async function openWorkQueues(options: WorkQueuesOptions): Promise<WorkQu
       await connection[Symbol.asyncDispose]();
     },
   };
+
+  /** @returns the ids of those whose locks were still held by these tokens */
+  async function moveBack(jobs: readonly TakenJob[]): Promise<readonly string[]> {
+    const moved: string[] = [];
+    for (const { id, token } of jobs) {
+      try {
+        // Only the id is needed to give a job back, so it is not read first.
+        await new Job<unknown>(queues.gradients, '', {}, {}, id).moveToWait(token);
+        moved.push(id);
+      } catch (error) {
+        if (!isNotOurs(error)) throw error;
+      }
+    }
+    if (moved.length > 0) await restoreOrder(client, namespace, 'gradients');
+    return moved;
+  }
 
   /** An item of a lower fence would be dropped by the worker that takes it; this tells who announces it. */
   async function requireHighest(items: readonly WorkItem[]): Promise<void> {

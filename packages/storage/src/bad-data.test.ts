@@ -300,7 +300,7 @@ const CASES: readonly BadData[] = [
     code: 'DATA.COLUMN',
     place: { line: 1, column: 1 },
     message: /more than 3 different words/,
-    hint: /maxCategories/,
+    hint: /buckets: 1024.*maxCategories/,
   },
   {
     name: 'a column without a value',

@@ -1,5 +1,5 @@
 /** What the columns of a training table hold: numbers or words, classes or measurements. */
-import type { DataSpec, Task } from '#training';
+import type { ColumnSpec, DataSpec, Task } from '#training';
 import { RopeteamError } from '#training';
 import type { Problem } from './problems.js';
 import type { ColumnContent } from './table.js';
@@ -11,7 +11,8 @@ export const MAX_COLUMNS = 100_000;
 
 export type FeatureKind =
   | { readonly kind: 'number'; readonly name: string }
-  | { readonly kind: 'words'; readonly name: string; readonly categories: readonly string[] };
+  | { readonly kind: 'words'; readonly name: string; readonly categories: readonly string[] }
+  | { readonly kind: 'hashed'; readonly name: string; readonly buckets: number };
 
 export type TargetKind =
   | { readonly kind: 'regression' }
@@ -21,21 +22,31 @@ export type TargetKind =
 /** Why a column cannot be used: a problem without its place. */
 export type ColumnProblem = Pick<Problem, 'reason' | 'hint'>;
 
+/** What a job says of a column, if it says anything. */
+export function columnSpec({ columns }: Pick<DataSpec, 'columns'>, name: string): ColumnSpec | undefined {
+  return columns !== undefined && Object.hasOwn(columns, name) ? columns[name] : undefined;
+}
+
 /**
  * A column holds numbers when most of its cells are numbers (also unusable ones, like `1,5`: those are reported), and
- * words otherwise. Empty cells don't count.
+ * words otherwise. Empty cells don't count. `data.columns` overrules.
  */
-export function decideFeature(content: ColumnContent, maxCategories: number): FeatureKind | ColumnProblem {
-  const { name } = content.column;
-  if (holdsNumbers(content)) return { kind: 'number', name };
+export function decideFeature(
+  content: ColumnContent,
+  spec: Pick<DataSpec, 'columns' | 'maxCategories'>,
+): FeatureKind | ColumnProblem {
+  const { name, buckets } = content.column;
+  const { maxCategories } = spec;
+  if (columnSpec(spec, name) === undefined && holdsNumbers(content)) return { kind: 'number', name };
   if (content.counts.word === 0 && !content.texts?.some((text) => text !== '')) {
     return { reason: 'has no value in any row', hint: 'leave the column out with data.features' };
   }
+  if (buckets !== undefined) return { kind: 'hashed', name, buckets };
   const categories = content.texts?.filter((text) => text !== '').toSorted(byCodePoint);
   if (categories === undefined || categories.length > maxCategories) {
     return {
       reason: `holds more than ${maxCategories} different words, and each would become an input of its own`,
-      hint: 'raise data.maxCategories, or leave the column out with data.features',
+      hint: `hash them with data.columns: { ${JSON.stringify(name)}: { kind: category, buckets: 1024 } }, raise data.maxCategories, or leave the column out with data.features`,
     };
   }
   return { kind: 'words', name, categories };

@@ -33,7 +33,7 @@ export interface CachedDataset {
 }
 
 /** Raised when the same files and the same spec give other shards. */
-const PREPARATION = 'ropeteam-preparation/1';
+const PREPARATION = 'ropeteam-preparation/2';
 const HASHES = '.hashes';
 const MAKING = '.making-';
 const ABANDONED_MS = 24 * 3_600_000;

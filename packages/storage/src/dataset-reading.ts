@@ -135,7 +135,7 @@ export async function readDataset(options: ReadingOptions): Promise<DatasetReadi
     const contents = loaded.table.columns;
     const targetContents = contents.slice(loaded.columns.features.length);
     const features = loaded.columns.features.flatMap((column, index) => {
-      const decided = decideFeature(contents[index]!, spec.maxCategories);
+      const decided = decideFeature(contents[index]!, spec);
       if ('kind' in decided) return [decided];
       addColumnProblem(loaded, column, decided);
       return [];

@@ -7,12 +7,15 @@ import { setImmediate } from 'node:timers/promises';
 import type { ColumnEncoding, DataSpec, Preprocessing } from '#training';
 import type { FeatureKind } from './column-kinds.js';
 import type { Table } from './table.js';
+import { HASH_SEED } from './word-buckets.js';
 
 /** Cells looked at before the event loop gets its turn: a millisecond or two. */
 const CELLS_A_TURN = 1 << 18;
 
 export interface Fitted {
   readonly preprocessing: Preprocessing;
+  /** By column of words, the input of each word in the table: -1 for one without. Nothing for a column of numbers. */
+  readonly places: readonly (Int32Array | undefined)[];
   readonly warnings: readonly string[];
 }
 
@@ -26,37 +29,71 @@ export async function fitPreprocessing(
   rows: Uint32Array,
   spec: Pick<DataSpec, 'scale' | 'missing'>,
 ): Promise<Fitted> {
-  const moments = await measure(table, kinds.length, rows, spec.missing);
+  const seen = kinds.map((kind) => (kind.kind === 'words' ? new Uint8Array(kind.categories.length) : undefined));
+  const moments = await measure(table, seen, rows, spec.missing);
   const constant: string[] = [];
   const columns = kinds.map((kind, index): ColumnEncoding => {
     if (kind.kind === 'words') {
-      if (kind.categories.length === 1) constant.push(kind.name);
-      return { kind: 'oneHot', name: kind.name, categories: kind.categories };
+      const isSeen = (_: string, category: number): boolean => seen[index]?.[category] === 1;
+      const categories = kind.categories.filter(isSeen);
+      if (categories.length === 1) constant.push(kind.name);
+      if (categories.length === kind.categories.length) return { kind: 'oneHot', name: kind.name, categories };
+      const unseen = kind.categories.filter((word, category) => !isSeen(word, category));
+      return { kind: 'oneHot', name: kind.name, categories, unseen };
     }
+    if (kind.kind === 'hashed') return { ...kind, seed: HASH_SEED };
     const { fill, mean, low, high, deviation } = moments[index]!;
     const scaled = scaling(spec.scale, mean, low, high, deviation);
     if (low === high) constant.push(kind.name);
     const missing = spec.missing === 'mean' || spec.missing === 'zero' ? { missing: fill } : {};
     return { kind: 'number', name: kind.name, ...scaled, ...missing };
   });
-  return { preprocessing: { scale: spec.scale, columns }, warnings: constantWarning(constant) };
+  return {
+    preprocessing: { scale: spec.scale, columns },
+    places: seen.map((of) => of && placesOf(of)),
+    warnings: [...constantWarning(constant), ...columns.flatMap(unseenWarning)],
+  };
+}
+
+/** Words of the training samples get the inputs, in order. */
+function placesOf(seen: Uint8Array): Int32Array {
+  let next = 0;
+  return Int32Array.from(seen, (is) => (is === 1 ? next++ : -1));
+}
+
+function unseenWarning(column: ColumnEncoding): readonly string[] {
+  if (column.kind !== 'oneHot' || column.unseen === undefined) return [];
+  const { name, unseen } = column;
+  const words = unseen.length === 1 ? 'one word' : `${unseen.length} words`;
+  const shown = unseen.slice(0, 5).join(', ') + (unseen.length > 5 ? ', …' : '');
+  return [`column ${name}: ${words} (${shown}) in no training sample, so the model sees no category there`];
 }
 
 /** Numbers in one encoded sample. */
 export function countFeatures(preprocessing: Preprocessing): number {
-  return preprocessing.columns.reduce(
-    (sum, column) => sum + (column.kind === 'number' ? 1 : column.categories.length),
-    0,
-  );
+  return preprocessing.columns.reduce((sum, column) => sum + widthOf(column), 0);
+}
+
+function widthOf(column: ColumnEncoding): number {
+  switch (column.kind) {
+    case 'number':
+      return 1;
+    case 'oneHot':
+      return column.categories.length;
+    case 'hashed':
+      return column.buckets;
+    default:
+      return column satisfies never;
+  }
 }
 
 /**
  * Writes one encoded sample: `(value - shift) · factor` in double precision, rounded once; 1 for a word's category and 0
- * for the others, all 0 for an empty cell.
+ * for the others, all 0 for an empty cell and for a word of no training sample.
  * @param into [F] from `offset`
  */
 export function encodeSample(
-  preprocessing: Preprocessing,
+  { preprocessing, places }: Pick<Fitted, 'preprocessing' | 'places'>,
   table: Table,
   row: number,
   into: Float32Array,
@@ -69,9 +106,11 @@ export function encodeSample(
       const present = Number.isNaN(value) ? (column.missing ?? column.shift) : value;
       into[at++] = (present - column.shift) * column.factor;
     } else {
-      into.fill(0, at, at + column.categories.length);
-      if (!Number.isNaN(value)) into[at + value] = 1;
-      at += column.categories.length;
+      const width = widthOf(column);
+      into.fill(0, at, at + width);
+      const place = Number.isNaN(value) ? -1 : column.kind === 'hashed' ? value : places[index]![value]!;
+      if (place >= 0) into[at + place] = 1;
+      at += width;
     }
   }
 }
@@ -85,12 +124,14 @@ interface Moments {
   deviation: number;
 }
 
+/** Goes over the training samples twice; the words there are marked on the first way. */
 async function measure(
   table: Table,
-  width: number,
+  seen: readonly (Uint8Array | undefined)[],
   rows: Uint32Array,
   missing: DataSpec['missing'],
 ): Promise<readonly Moments[]> {
+  const width = seen.length;
   const turn = Math.max(1, Math.floor(CELLS_A_TURN / width));
   const everyCell = async (visit: (column: number, value: number) => void): Promise<void> => {
     for (let begin = 0; begin < rows.length; begin += turn) {
@@ -105,6 +146,8 @@ async function measure(
   const present = new Float64Array(width);
   await everyCell((column, value) => {
     if (Number.isNaN(value)) return;
+    const words = seen[column];
+    if (words !== undefined) words[value] = 1;
     sums[column]! += value;
     present[column]! += 1;
   });

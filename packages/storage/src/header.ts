@@ -60,6 +60,12 @@ export function chooseColumns(spec: DataSpec, header: Header, problems: Problems
   if (problems.count === before && features.length === 0) {
     addColumnProblem(header, undefined, 'no column is left to be a feature', 'name columns in data.features', problems);
   }
+  for (const name of Object.keys(spec.columns ?? {})) {
+    const [column] = findColumn(name, 'data.columns', header, problems);
+    if (column === undefined || features.some(({ index }) => index === column.index)) continue;
+    const reason = `data.columns names ${JSON.stringify(name)}, which is not one of the features`;
+    addColumnProblem(header, column, reason, 'take it out of data.columns, or add it to data.features', problems);
+  }
   return problems.count > before ? undefined : { features, targets };
 
   function matchFeatures(patterns: readonly string[]): readonly NamedColumn[] {

@@ -41,3 +41,4 @@ export { readSampleRows, type SampleFile } from './sample-rows.js';
 export { decodeShard, encodeShard, type ShardContent, shardFileName } from './shard-file.js';
 export type { TableHeader, TableReader, TableRow } from './table-rows.js';
 export { parameterTensor, weightsSha256 } from './weights.js';
+export { bucketOf } from './word-buckets.js';

@@ -2,7 +2,7 @@
 import type { Hash } from 'node:crypto';
 import type { DataSpec } from '#training';
 import type { BlockSpace } from './block-store.js';
-import { MAX_CLASSES } from './column-kinds.js';
+import { columnSpec, MAX_CLASSES } from './column-kinds.js';
 import { type CsvRecord, countCells, delimiterName, guessDelimiter, readRecords } from './csv-records.js';
 import { emptyFile, type SourceFile } from './file-bytes.js';
 import { type ChosenColumns, chooseDelimiter, type Header } from './header.js';
@@ -137,7 +137,10 @@ function strayQuoteProblem(index: number, cells: readonly string[]): Pick<Proble
 export function tableColumns({ features, targets }: ChosenColumns, spec: DataSpec): readonly TableColumn[] {
   return [
     // One more for the empty text, one more so that too many are seen to be too many.
-    ...features.map((column) => ({ ...column, limit: spec.maxCategories + 2 })),
+    ...features.map((column) => {
+      const buckets = columnSpec(spec, column.name)?.buckets;
+      return { ...column, limit: spec.maxCategories + 2, ...(buckets === undefined ? {} : { buckets }) };
+    }),
     ...targets.map((column) => ({ ...column, limit: MAX_CLASSES + 1 })),
   ];
 }

@@ -90,6 +90,8 @@ function inWords(column: ColumnEncoding): string {
       return `(value - ${short(column.shift)}) * ${short(column.factor)}`;
     case 'oneHot':
       return `one of ${column.categories.length} categories`;
+    case 'hashed':
+      return `one of ${column.buckets} buckets with seed ${column.seed}`;
     default:
       return column satisfies never;
   }

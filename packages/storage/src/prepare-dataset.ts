@@ -1,6 +1,6 @@
 /** From the files a job names to encoded, split, checksummed shards. */
 import { mkdir } from 'node:fs/promises';
-import type { DataSpec, DatasetInfo, JobSpec, ShardInfo, SplitName } from '#training';
+import type { DataSpec, DatasetInfo, JobSpec, Preprocessing, ShardInfo, SplitName } from '#training';
 import { RopeteamError, resolveWindows } from '#training';
 import { openBlockSpace } from './block-store.js';
 import { type DatasetReading, type ReadingOptions, readDataset, type Samples } from './dataset-reading.js';
@@ -36,8 +36,8 @@ type SamplesBySplit = Readonly<Record<SplitName, Samples>>;
  * Reads, checks, encodes, splits and scales a data set and writes its shards. The same files, spec and seed give the same
  * bytes. Cells, 8 bytes each, are in memory meanwhile, or on disk if they are many. Samples of a split keep the order of their file.
  *
- * What a column holds and which task it is: see `column-kinds.ts`. Categories and classes come from all rows of
- * `data.source`, scaling and means from its training samples alone. Regression targets stay as they are.
+ * What a column holds and which task it is: see `column-kinds.ts`, from all rows of `data.source`. Categories, scaling and
+ * means come from its training samples alone, and no class is without one. Regression targets stay as they are.
  * @throws RopeteamError CONFIG or DATA; several problems come as one error with `problems`, at most 20
  */
 export async function prepareDataset(options: PrepareOptions): Promise<PreparedDataset> {
@@ -49,9 +49,12 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
   const { features, target } = reading;
   const samples = splitRows(reading, spec, options.seed);
   checkCounts(samples, spec);
+  checkClasses(reading, samples);
 
   const { table, columns } = { table: reading.source.loaded.table, columns: reading.source.loaded.columns };
-  const { preprocessing, warnings } = await fitPreprocessing(table, features, samples.train.rows, spec);
+  const fitted = await fitPreprocessing(table, features, samples.train.rows, spec);
+  const { preprocessing, warnings } = fitted;
+  checkCategories(preprocessing, samples.train);
   const featureCount = countFeatures(preprocessing);
   const targetCount = columns.targets.length;
   const shards: ShardInfo[] = [];
@@ -70,7 +73,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
       targetCount,
       encode(sample, into, targets, at) {
         const row = rows[sample]!;
-        encodeSample(preprocessing, loaded.table, row, into, at * featureCount);
+        encodeSample(fitted, loaded.table, row, into, at * featureCount);
         for (let t = 0; t < targetCount; t++)
           targets[at * targetCount + t] = loaded.table.cell(row, features.length + t);
       },
@@ -93,7 +96,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     preprocessing,
     dataSha256: reading.sha256,
     skippedRows: reading.skippedRows,
-    warnings: [...warnings, ...reading.warnings, ...absentClasses(reading, samples.train)],
+    warnings: [...warnings, ...reading.warnings],
   };
   await writeDatasetInfo(directory, info);
   return openPreparedDataset(directory);
@@ -182,13 +185,35 @@ function checkCounts(samples: SamplesBySplit, spec: DataSpec): void {
   }
 }
 
-/** Classes that the split left without a training sample: possible only with fewer samples than parts. */
-function absentClasses(reading: DatasetReading, train: Samples): readonly string[] {
-  const { target, features } = reading;
-  if (target.kind !== 'classification') return [];
+/** A class the model could not learn: the split leaves one only where it keeps back nearly all rows. */
+function checkClasses({ target, features, source }: DatasetReading, { train }: SamplesBySplit): void {
+  if (target.kind !== 'classification') return;
+  const { loaded } = source;
   const present = new Set<number>();
-  for (const row of train.rows) present.add(train.loaded.table.cell(row, features.length));
-  return target.classes
-    .filter((_, index) => !present.has(index))
-    .map((label) => `class ${JSON.stringify(label)} has no training sample: the model cannot learn it`);
+  for (const row of train.rows) present.add(loaded.table.cell(row, features.length));
+  const absent = target.classes.findIndex((_, index) => !present.has(index));
+  if (absent === -1) return;
+  const lines = Array.from(source.rows)
+    .filter((row) => loaded.table.cell(row, features.length) === absent)
+    .map((row) => loaded.table.line(row));
+  const [line = 1] = lines;
+  const file = loaded.file.name;
+  const rows = lines.slice(0, 5).join(', ') + (lines.length > 5 ? ', …' : '');
+  const message = `${file}: label ${JSON.stringify(target.classes[absent])} occurs in no training sample, only in rows kept back (${lines.length === 1 ? 'line' : 'lines'} ${rows})`;
+  throw new RopeteamError('DATA.LABEL', { file, line }, message, {
+    place: { file, line },
+    hint: 'add rows of this class, make data.split smaller, or leave these rows out',
+  });
+}
+
+/** A column of words whose every training sample is empty would be no input at all. */
+function checkCategories({ columns }: Preprocessing, { loaded }: Samples): void {
+  const empty = columns.find((column) => column.kind === 'oneHot' && column.categories.length === 0);
+  if (empty === undefined) return;
+  const file = loaded.file.name;
+  const message = `${file}: column ${empty.name} is empty in every training sample`;
+  throw new RopeteamError('DATA.COLUMN', { file, column: empty.name }, message, {
+    place: { file, line: loaded.header.line },
+    hint: 'leave the column out with data.features, or make data.split smaller',
+  });
 }

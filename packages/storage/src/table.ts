@@ -6,6 +6,7 @@
  */
 import { type BlockSpace, openBlockSpace } from './block-store.js';
 import { type Cell, readCell, trimCell } from './cell.js';
+import { bucketOf } from './word-buckets.js';
 
 /** In a finished number column: a cell that is no number. (Missing is NaN.) */
 export const UNUSABLE = Number.POSITIVE_INFINITY;
@@ -20,6 +21,8 @@ export interface TableColumn {
   readonly index: number;
   /** Different texts its dictionary may hold. */
   readonly limit: number;
+  /** Present: it holds words, and each is kept as its bucket alone. */
+  readonly buckets?: number;
 }
 
 export interface ColumnContent {
@@ -75,7 +78,7 @@ export function buildTable(columns: readonly TableColumn[], space?: BlockSpace):
   const states = columns.map(
     (column): ColumnState => ({
       column,
-      texts: [],
+      texts: column.buckets === undefined ? [] : undefined,
       codes: new Map(),
       cells: [],
       counts: { number: 0, missing: 0, unusable: 0, word: 0 },
@@ -107,6 +110,11 @@ export function buildTable(columns: readonly TableColumn[], space?: BlockSpace):
   };
 
   const storeText = (state: ColumnState, position: number, text: string): number => {
+    const { buckets } = state.column;
+    if (buckets !== undefined) {
+      state.counts[text === '' ? 'missing' : 'word']++;
+      return text === '' ? Number.NaN : bucketOf(text, buckets);
+    }
     if (state.texts !== undefined) {
       const known = state.codes.get(text);
       if (known !== undefined) {
@@ -134,7 +142,7 @@ export function buildTable(columns: readonly TableColumn[], space?: BlockSpace):
       state.counts[state.cells[known]!.kind]++;
       return known;
     }
-    if (state.texts === undefined && Number.isFinite(Math.fround(value))) {
+    if (state.texts === undefined && state.column.buckets === undefined && Number.isFinite(Math.fround(value))) {
       state.counts.number++;
       return value;
     }

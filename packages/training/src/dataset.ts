@@ -22,7 +22,16 @@ export type ColumnEncoding =
       readonly factor: number;
       readonly missing?: number;
     }
-  | { readonly kind: 'oneHot'; readonly name: string; readonly categories: readonly string[] };
+  | {
+      readonly kind: 'oneHot';
+      readonly name: string;
+      /** Words of the training samples. */
+      readonly categories: readonly string[];
+      /** Words that stood only in rows kept back from training: known, and no category, so all zeros. */
+      readonly unseen?: readonly string[];
+    }
+  /** Any word, as the input `hashWord(word, seed) mod buckets`; an empty cell is none. Nothing is fitted. */
+  | { readonly kind: 'hashed'; readonly name: string; readonly buckets: number; readonly seed: number };
 
 /** (value - shift) * factor is what the model sees; a one-hot column takes one input per category. */
 export interface Preprocessing {

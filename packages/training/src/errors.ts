@@ -29,6 +29,8 @@ export interface ErrorFacts {
   'MODEL.INIT': { readonly file: string };
   'MODEL.SHAPE': { readonly layer: string };
   'MODEL.TOO_LARGE': { readonly bytes: number };
+  /** The format of an export cannot hold the model. */
+  'MODEL.EXPORT': { readonly format: string };
   'RUN.UNKNOWN': { readonly run: string };
   'RUN.EXISTS': { readonly run: string };
   'RUN.NONFINITE': {

@@ -45,6 +45,7 @@ export const FAILPOINTS = {
     'worker-before-hello': 'About to connect to the coordinator.',
     'worker-run-joined': 'Ready for a run; it has not said so.',
     'worker-mid-weights': 'A part of a weight version is here.',
+    'worker-taken-untold': 'A job was taken; the coordinator does not know who has it.',
     'worker-job-taken': 'A job was taken and told of; nothing was computed.',
     'worker-after-compute': 'A gradient is computed; nothing of it was sent.',
     'worker-after-upload': 'A result went out; the queue was not told.',

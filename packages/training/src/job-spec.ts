@@ -11,6 +11,14 @@ export type SplitSource =
   | { readonly kind: 'fraction'; readonly fraction: number }
   | { readonly kind: 'file'; readonly path: string; readonly labels?: string };
 
+/** What the job says of one column. */
+export interface ColumnSpec {
+  /** Words, whatever they look like. */
+  readonly kind: 'category';
+  /** Present: words are hashed into so many inputs. */
+  readonly buckets?: number;
+}
+
 export interface DataSpec {
   /** Path as written in the job file, relative to it. */
   readonly source: string;
@@ -31,6 +39,8 @@ export interface DataSpec {
   readonly maxBadRows: number;
   readonly missing: 'error' | 'mean' | 'zero' | 'drop';
   readonly maxCategories: number;
+  /** By name of the column; all others are told from their cells. */
+  readonly columns?: Readonly<Record<string, ColumnSpec>>;
 }
 
 export interface JobSpec {

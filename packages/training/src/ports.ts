@@ -2,7 +2,7 @@
 import type { Caller } from './callers.js';
 import type { SplitName } from './dataset.js';
 import type { RunEvent, RunSummary } from './events.js';
-import type { Fence, RunId, Step } from './identities.js';
+import type { Fence, RunId, Step, WorkerId } from './identities.js';
 import type { CoordinatorMessage, GradientProof, LeaseProof, WorkerHello, WorkerMessage } from './messages.js';
 import type { Traced } from './trace-context.js';
 import type { AverageItem, WorkerItem, WorkItem } from './work-items.js';
@@ -105,6 +105,11 @@ export interface WorkQueues extends AsyncDisposable {
   announce(items: readonly WorkItem[]): Promise<void>;
   /** Moves a taken job back to the front of waiting; false when its lock is no longer held by this token. */
   handBack(itemId: string, token: string): Promise<boolean>;
+  /**
+   * The same for every job of this run and fence that the queue gave to a worker of this name, whether or not the worker
+   * lived to say so. @returns their ids
+   */
+  handBackOf(worker: WorkerId, run: RunId, fence: Fence): Promise<readonly string[]>;
   /** Removes every waiting item of this run and fence; taken ones end by themselves. */
   withdraw(run: RunId, fence: Fence): Promise<void>;
   /** Items of the averages queue, one at a time, in order. */

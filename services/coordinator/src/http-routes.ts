@@ -98,11 +98,13 @@ function pageFiles(): Record<string, Route> {
     const content = page(kind, readFileSync(file, 'utf8'));
     return [path, { for: PAGE_ROLES, make: () => content }];
   };
-  const scripts = readdirSync(FOLDER).filter((name) => /^[a-z-]+\.js$/.test(name) && name !== 'uplot.js');
+  const files = readdirSync(FOLDER).filter((name) => name !== 'uplot.js');
+  const own = (kind: 'js' | 'css') =>
+    files.filter((name) => /^[a-z-]+\.[a-z]+$/.test(name) && name.endsWith(`.${kind}`));
   return Object.fromEntries([
     at('/', 'html', new URL('index.html', FOLDER)),
-    ...scripts.map((name) => at(`/page/${name}`, 'js', new URL(name, FOLDER))),
-    at('/page/style.css', 'css', new URL('style.css', FOLDER)),
+    ...own('js').map((name) => at(`/page/${name}`, 'js', new URL(name, FOLDER))),
+    ...own('css').map((name) => at(`/page/${name}`, 'css', new URL(name, FOLDER))),
     at('/page/icon.svg', 'svg', new URL('icon.svg', FOLDER)),
     at('/page/uplot.js', 'js', join(uplot, 'uPlot.esm.js')),
     at('/page/uplot.css', 'css', join(uplot, 'uPlot.min.css')),

@@ -1,10 +1,13 @@
 import { setImmediate as turnEnd } from 'node:timers/promises';
-import { failpoint, RopeteamError, type RunEffect } from '#training';
+import { failpoint, RopeteamError, type RunEffect, type WorkerId } from '#training';
 import type { PreparedRun } from './prepare-run.js';
 import type { RunContext } from './run-context.js';
 
 /** What the step protocol wants done with the queues, and what must come after it. */
-export type QueueEffect = Extract<RunEffect, { kind: 'announce' | 'hand-back' | 'withdraw' | 'release' }>;
+export type QueueEffect =
+  | Extract<RunEffect, { kind: 'announce' | 'hand-back' | 'withdraw' | 'release' }>
+  /** A worker is gone: what it had taken without living to say so is for others. */
+  | { readonly kind: 'hand-back-of'; readonly worker: WorkerId };
 
 /** Performs effects on the queues one after the other; what one that fails should have done, the next `stalled` does. */
 export class QueueLine {
@@ -38,6 +41,7 @@ export class QueueLine {
 
   async #act(effect: QueueEffect): Promise<void> {
     const { queues, membership, traces } = this.#context;
+    const { run, fence } = this.#prepared.shape;
     switch (effect.kind) {
       case 'announce':
         await turnEnd(); // weights that were published in this turn go out first
@@ -48,8 +52,13 @@ export class QueueLine {
       case 'hand-back':
         if (!(await queues.handBack(effect.itemId, effect.token))) this.#refused(effect.itemId);
         return;
+      case 'hand-back-of': {
+        const items = await queues.handBackOf(effect.worker, run, fence);
+        if (items.length > 0) this.#context.log.info('untold_items_back', { worker: effect.worker, items });
+        return;
+      }
       case 'withdraw':
-        return queues.withdraw(this.#prepared.shape.run, this.#prepared.shape.fence);
+        return queues.withdraw(run, fence);
       case 'release':
         // After what was put into the queue before it: the worker shall find that there.
         membership.send(effect.worker, { kind: 'release-item', itemId: effect.itemId });

@@ -19,6 +19,7 @@ export function timeQueues(queues: WorkQueues, metrics: Pick<CoordinatorMetrics,
     ...queues,
     announce: (items) => timed('announce', () => queues.announce(items)),
     handBack: (itemId, token) => timed('hand_back', () => queues.handBack(itemId, token)),
+    handBackOf: (worker, run, fence) => timed('hand_back', () => queues.handBackOf(worker, run, fence)),
     withdraw: (run, fence) => timed('withdraw', () => queues.withdraw(run, fence)),
     observe: () => timed('observe', () => queues.observe()),
   };

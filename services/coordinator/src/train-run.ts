@@ -111,6 +111,7 @@ export class RunTrainer {
     this.#leases.forget(worker);
     const before = this.record.blocksReissued;
     this.#advance({ kind: 'worker-lost', worker });
+    this.#queue.perform({ kind: 'hand-back-of', worker });
     this.#countWorkers();
     if (member.draining === undefined) {
       this.quarantine.lost(worker, reason);

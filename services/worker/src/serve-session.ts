@@ -100,6 +100,7 @@ export async function serveSession(
 
   async function work(taken: TakenItem): Promise<unknown> {
     const { itemId, token } = taken;
+    failpoint('worker-taken-untold');
     const holds = slot.take(taken.item);
     session.send({ kind: 'job-taken', itemId, token, ...(holds === undefined ? {} : { holds }) });
     failpoint('worker-job-taken');

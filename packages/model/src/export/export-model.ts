@@ -14,7 +14,7 @@ export interface ExportedFile {
 
 /**
  * Writes `path`, and for `js` the types beside it (`model.js`: `model.d.ts`). Each is there whole or not at all.
- * @throws RopeteamError STORAGE.WRITE, MODEL.TOO_LARGE
+ * @throws RopeteamError STORAGE.WRITE, MODEL.TOO_LARGE, MODEL.EXPORT
  */
 export async function exportModel(
   model: TrainedModel,

@@ -129,6 +129,37 @@ describe('the JavaScript module', () => {
   });
 });
 
+describe('a hashed column', () => {
+  const hashed: ModelParts = {
+    columns: [
+      { kind: 'number', name: 'weight', shift: 0.125, factor: 8 },
+      { kind: 'hashed', name: 'colour', buckets: 5, seed: 7 },
+      { kind: 'hashed', name: 'year', buckets: 3, seed: 0 },
+    ],
+  };
+
+  test('is the same in the JavaScript module as in predict, for words of no training data too', async () => {
+    const trained = await trainedModel(hashed);
+    const words = rows.map((row, index) => ({ ...row, colour: `${row.colour}-${index}-\u{1f427}` }));
+    const expected = (await loadedModel(trained)).predict([...rows, ...words]).map(numbersOf);
+    const found = await askModule(trained, [...rows, ...words]);
+    const numbers = found.map(({ probabilities }) => Object.values(probabilities ?? {}));
+    expect(difference(numbers, expected)).toBeLessThan(TOLERANCE);
+    expect(new Set(expected.map(([first]) => first?.toFixed(4))).size).toBeGreaterThan(50);
+  });
+
+  test('is refused by ONNX, which names the format that has it', async () => {
+    const trained = await trainedModel(hashed);
+    expect(() => toOnnx(trained)).toThrow(
+      expect.objectContaining({
+        code: 'MODEL.EXPORT',
+        message: 'column colour is hashed, and ONNX has no operator for the hash of a text',
+        hint: expect.stringContaining('export as js'),
+      }),
+    );
+  });
+});
+
 test('JSON has every weight, to the last bit', async () => {
   const trained = await trainedModel();
   const parsed = JSON.parse(toJson(trained)) as { parameters: Record<string, { values: readonly unknown[] }> };

@@ -10,7 +10,14 @@ interface StandaloneColumn {
   readonly missing?: number;
   /** Absent: a number. */
   readonly categories?: readonly string[];
+  /** Words that are no category and yet no mistake. */
+  readonly unseen?: readonly string[];
+  /** Present: a word is the input of its hash. */
+  readonly buckets?: number;
+  readonly seed?: number;
 }
+
+type HashWord = (text: string, seed: number) => number;
 
 interface StandaloneLayer {
   readonly kind: string;
@@ -36,11 +43,11 @@ export type StandalonePrediction =
   | Readonly<Record<string, number>>;
 
 /** A function from one row, an object by column name, to its prediction. It throws a TypeError for a cell it cannot take. */
-export function createPredictor(model: StandaloneModel): (row: StandaloneRow) => StandalonePrediction {
+export function createPredictor(model: StandaloneModel, hash: HashWord): (row: StandaloneRow) => StandalonePrediction {
   const { columns, layers, loss, targets, classes } = model;
   const weights = decodeFloats(model.weightsBase64);
   return (row) => {
-    let values = encodeRow(columns, row);
+    let values = encodeRow(columns, row, hash);
     let offset = 0;
     for (const layer of layers) {
       const next = applyLayer(layer, values, weights, offset);
@@ -59,19 +66,24 @@ function decodeFloats(base64: string): Float32Array {
   return Float32Array.from({ length: text.length / 4 }, (_, index) => view.getFloat32(4 * index, true));
 }
 
-function encodeRow(columns: readonly StandaloneColumn[], row: StandaloneRow): Float32Array {
-  const width = columns.reduce((sum, { categories }) => sum + (categories?.length ?? 1), 0);
+function encodeRow(columns: readonly StandaloneColumn[], row: StandaloneRow, hash: HashWord): Float32Array {
+  const width = columns.reduce((sum, { categories, buckets }) => sum + (buckets ?? categories?.length ?? 1), 0);
   const encoded = new Float32Array(width);
   let at = 0;
   for (const column of columns) {
     const cell = Object.hasOwn(row, column.name) ? row[column.name] : undefined;
-    if (column.categories === undefined) {
+    if (column.buckets !== undefined) {
+      const text = cell === null || cell === undefined ? '' : String(cell).trim();
+      if (text !== '') encoded[at + (hash(text, column.seed ?? 0) % column.buckets)] = 1;
+      at += column.buckets;
+    } else if (column.categories === undefined) {
       encoded[at++] = (readNumber(column, cell) - (column.shift ?? 0)) * (column.factor ?? 1);
     } else {
       const text = cell === null || cell === undefined ? '' : String(cell).trim();
       const place = column.categories.indexOf(text);
       if (place >= 0) encoded[at + place] = 1;
-      else if (text !== '') throw new TypeError(`${column.name}: ${JSON.stringify(text)} was not in the training data`);
+      else if (text !== '' && !column.unseen?.includes(text))
+        throw new TypeError(`${column.name}: ${JSON.stringify(text)} was not in the training data`);
       at += column.categories.length;
     }
   }

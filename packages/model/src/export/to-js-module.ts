@@ -1,7 +1,7 @@
 /** A model as one ES module without dependencies, for browsers and Node, and its types. */
 import { readFile } from 'node:fs/promises';
 import type { TrainedModel } from '#storage';
-import type { ColumnEncoding } from '#training';
+import { type ColumnEncoding, hashWord } from '#training';
 import { hasProbabilities } from '../predictions.js';
 import type { StandaloneModel } from './standalone-runtime.js';
 
@@ -34,7 +34,7 @@ export async function toJsModule(model: TrainedModel): Promise<JsModule> {
     `export const description = ${asCode(description)};`,
     '',
     '/** What the model says about one row, an object by column name. Throws a TypeError for a cell it cannot take. */',
-    `export const predict = createPredictor(${asCode(standalone(model))});`,
+    `export const predict = createPredictor(${asCode(standalone(model))}, ${hashWord});`,
     '',
   ].join('\n');
   return { code, types: typesOf(model) };
@@ -43,16 +43,7 @@ export async function toJsModule(model: TrainedModel): Promise<JsModule> {
 function standalone({ spec, weights, dataset }: TrainedModel): StandaloneModel {
   const { buffer, byteOffset, byteLength } = weights;
   return {
-    columns: dataset.preprocessing.columns.map((column) =>
-      column.kind === 'number'
-        ? {
-            name: column.name,
-            shift: column.shift,
-            factor: column.factor,
-            ...(column.missing === undefined ? {} : { missing: column.missing }),
-          }
-        : { name: column.name, categories: column.categories },
-    ),
+    columns: dataset.preprocessing.columns.map(({ kind: _, ...column }) => column),
     layers: spec.layers,
     loss: spec.loss.kind,
     targets: dataset.targetNames,
@@ -104,6 +95,7 @@ function typesOf(model: TrainedModel): string {
 
 /** What may be empty may also be left out. */
 function cellType(column: ColumnEncoding): string {
+  if (column.kind === 'hashed') return '?: string | number | boolean | null';
   if (column.kind === 'number') return column.missing === undefined ? ': number | string' : '?: number | string | null';
-  return `?: ${column.categories.map((category) => JSON.stringify(category)).join(' | ')} | null`;
+  return `?: ${[...column.categories, ...(column.unseen ?? [])].map((category) => JSON.stringify(category)).join(' | ')} | null`;
 }

@@ -22,7 +22,7 @@ const MAX_WEIGHT_BYTES = 2 ** 31 - 2 ** 20;
 type NumberColumn = Extract<ColumnEncoding, { kind: 'number' }>;
 type WordColumn = Extract<ColumnEncoding, { kind: 'oneHot' }>;
 
-/** @throws RopeteamError MODEL.TOO_LARGE beyond the 2 GiB of a protobuf message */
+/** @throws RopeteamError MODEL.TOO_LARGE beyond the 2 GiB of a protobuf message, MODEL.EXPORT for a hashed column */
 export function toOnnx(model: TrainedModel): Uint8Array {
   const bytes = model.weights.byteLength;
   if (bytes > MAX_WEIGHT_BYTES) {
@@ -30,6 +30,13 @@ export function toOnnx(model: TrainedModel): Uint8Array {
     throw new RopeteamError('MODEL.TOO_LARGE', { bytes }, message, { hint: 'export as safetensors' });
   }
   const { columns } = model.dataset.preprocessing;
+  const hashed = columns.find(({ kind }) => kind === 'hashed');
+  if (hashed !== undefined) {
+    const message = `column ${hashed.name} is hashed, and ONNX has no operator for the hash of a text`;
+    throw new RopeteamError('MODEL.EXPORT', { format: 'onnx' }, message, {
+      hint: 'export as js, which has the hash in it; or train without data.columns buckets, with categories alone',
+    });
+  }
   const graph = buildGraph();
   const outputs = addLayers(graph, model, addPreprocessing(graph, columns));
   addAnswers(graph, model, outputs);

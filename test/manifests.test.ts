@@ -99,11 +99,15 @@ describe.skipIf(kubectl === undefined).each(VARIANTS)(
         const read = command === 'coordinator' ? readCoordinator(flags, variables) : readWorker(flags, variables);
         const opened = 'port' in read ? [read.port, read.httpPort] : [read.metricsPort];
         expect(ports.map(({ containerPort }) => containerPort)).toEqual(opened);
+        if ('objectStore' in read) {
+          const store = mounted.AWS_ENDPOINT_URL === undefined ? undefined : read.objectStore();
+          expect(store?.credentials !== undefined).toBe(components.includes('object-storage'));
+        }
         // Plaintext is said, or is not there.
         const isClosed = read.tls !== undefined && read.httpTokens !== undefined;
         expect(read.leftOpen.length === 0).toBe(isClosed);
         expect(isClosed).toBe(overlay === 'production');
-        for (const { name } of env) if (name.startsWith('ROPETEAM_')) expect(asked).toContain(name);
+        for (const { name } of env) if (/^(?:ROPETEAM|AWS)_/.test(name)) expect(asked).toContain(name);
         for (const name of asked) if (name in data) used.add(name);
       }
       expect(used).toEqual(new Set(Object.keys(data)));
@@ -214,9 +218,12 @@ describe.skipIf(kubectl === undefined).each(VARIANTS)(
         { name: 'dns', namespace: 'kube-system', labels: { 'k8s-app': 'kube-dns' } },
         { name: 'elsewhere', namespace: '', labels: {}, address: '203.0.113.9' },
         ...(overlay === 'production' ? [{ name: 'redis', namespace: '', labels: {}, address: '192.0.2.10' }] : []),
+        ...(components.includes('object-storage')
+          ? [{ name: 'objects', namespace: '', labels: {}, address: '192.0.2.20' }]
+          : []),
       ];
       const peers = [...inside.filter(({ name }) => name !== 'submit'), client, ...outside];
-      const allowed = allowedEdges(policies, 'ropeteam', peers, [53, 6379, 9464, 50051]);
+      const allowed = allowedEdges(policies, 'ropeteam', peers, [53, 443, 6379, 9464, 50051]);
       expect(allowed).toEqual(new Set(documentedEdges(peers)));
       expect(objects.filter(({ kind }) => kind === 'Secret')).toEqual([]);
     });
@@ -232,6 +239,7 @@ function documentedEdges(peers: readonly Peer[]): readonly string[] {
     coordinator: ['coordinator'],
     'pods with `ropeteam.dev/client: "true"`': ['client'],
     Redis: ['redis'],
+    'object storage (its component)': peers.filter(({ name }) => name === 'objects').map(({ name }) => name),
     'Prometheus in the namespace `monitoring`': ['prometheus'],
     all: peers.filter(({ namespace }) => namespace === 'ropeteam').map(({ name }) => name),
     'the cluster’s DNS': ['dns'],

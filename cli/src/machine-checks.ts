@@ -18,6 +18,8 @@ export interface Finding {
   readonly fix?: string;
 }
 
+/** Versions 20 and 21 are past the end of their maintenance (April 2026, June 2024). */
+const LEAST_NODE_WITH_FIXES = 22;
 const MB = 1e6;
 const GB = 1e9;
 /** An fsync of a healthy disk takes a few milliseconds; every checkpoint and many ledger records wait for one. */
@@ -26,7 +28,11 @@ const FSYNC_TRIES = 3;
 
 export function checkNode(version: string): Finding {
   const [major = 0, minor = 0] = version.split('.').map(Number);
-  if (major > 20 || (major === 20 && minor >= 19)) return ok('Node', version);
+  if (major >= LEAST_NODE_WITH_FIXES) return ok('Node', version);
+  if (major > 20 || (major === 20 && minor >= 19)) {
+    const found = `${version}, which gets no security fixes any more`;
+    return { subject: 'Node', status: 'warning', found, fix: 'install Node 22 or 24 from https://nodejs.org' };
+  }
   return {
     subject: 'Node',
     status: 'problem',

@@ -10,7 +10,10 @@ import { filesOf } from './workload-pods.js';
 
 const COMMAND = join(CHECKOUT, 'dist/cli/src/main.js');
 /** Files that the reader has: what is in them is theirs to know. */
-const FROM_ELSEWHERE = { 'redis-url.txt': 'rediss://ropeteam:a-password@192.0.2.10:6380' };
+const FROM_ELSEWHERE = {
+  'redis-url.txt': 'rediss://ropeteam:a-password@192.0.2.10:6380',
+  'credentials.txt': '[default]\naws_access_key_id = an-id\naws_secret_access_key = a-secret\n',
+};
 
 export interface DocumentedSecrets extends Disposable {
   readonly objects: readonly Manifest[];

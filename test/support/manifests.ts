@@ -14,6 +14,7 @@ export const VARIANTS: readonly { readonly overlay: string; readonly components:
   { overlay: 'batch', components: [] },
   { overlay: 'production', components: [] },
   { overlay: 'production', components: ['monitoring', 'hpa', 'submit-digits', 'tls'] },
+  { overlay: 'production', components: ['object-storage'] },
 ];
 
 /** What the rules look at; anything else is the schema's to judge. */

@@ -5,7 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { formatJob, parseJob, readJobFile } from '#job';
 import type { LocalFile, LocalSubmission } from '#protocol';
 import { checkInitialWeights, expandSources, listInside, MODEL_FILES, resolveInside, sourceNames } from '#storage';
-import { type DataSpec, type JobSpec, type RunId, runId, runIdPart } from '#training';
+import { type DataSpec, isObjectUrl, type JobSpec, type RunId, runId, runIdPart } from '#training';
 
 export interface JobInput {
   readonly job: JobSpec;
@@ -42,7 +42,9 @@ export async function loadJob(path: string, directory: string, overrides: JobOve
   const root = resolve(directory, dirname(path));
   const files: { path: string; absolutePath: string }[] = [];
   const data = await expandSources(job.data, listInside(root), root);
-  for (const one of sourceNames(data)) files.push({ path: one, absolutePath: await resolveInside(root, one) });
+  // Objects are the coordinator's to fetch.
+  for (const one of sourceNames(data).filter((name) => !isObjectUrl(name)))
+    files.push({ path: one, absolutePath: await resolveInside(root, one) });
   const initFrom =
     overrides.initFrom === undefined ? {} : { initFrom: await initialFiles(overrides.initFrom, directory) };
   return { job, text: changes.length === 0 ? written : formatJob(job), file: path, root, data, files, ...initFrom };

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { resolveModel } from '#job';
 import { compileModel, type ModelSpec } from '#kernel';
 import { prepareDataset, readInitialWeights } from '#storage';
-import { type DatasetInfo, RopeteamError, toEnvelope } from '#training';
+import { type DatasetInfo, isObjectUrl, RopeteamError, toEnvelope } from '#training';
 import { coordinatorThreads, threadsPerWorker } from '../cluster/cluster.js';
 import type { Context } from '../context.js';
 import { type JobPlan, type PlannedStart, planJob, renderPlan } from '../job-plan.js';
+import { fetchObject } from './fetch-object.js';
 import { type JobInput, type JobOverrides, loadJob } from './job-input.js';
 
 export interface ValidateOptions extends JobOverrides {
@@ -43,7 +44,7 @@ async function planOf(input: JobInput, options: ValidateOptions, context: Contex
       spec: data,
       order: job.train,
       seed: job.train.seed,
-      resolve: (path) => places.get(path) ?? path,
+      resolve: (path) => (isObjectUrl(path) ? fetchObject(path, directory, context) : (places.get(path) ?? path)),
       directory,
       signal: context.interrupts.orderly,
     });

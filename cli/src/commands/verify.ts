@@ -13,13 +13,14 @@ import {
   type RunFolder,
   resolveInside,
 } from '#storage';
-import { describeFiles, type JobSpec, RopeteamError, runId } from '#training';
+import { describeFiles, isObjectUrl, type JobSpec, RopeteamError, runId } from '#training';
 import type { Context } from '../context.js';
 import type { Check } from '../verification/check.js';
 import { checkRun } from '../verification/check-run.js';
 import { type Evidence, readEvidence } from '../verification/evidence.js';
 import { recompute } from '../verification/recompute.js';
 import { renderChecks } from '../verification/render-checks.js';
+import { fetchObject } from './fetch-object.js';
 
 export interface VerifyOptions {
   /** Where runs are, for a run that is named by its id. */
@@ -139,7 +140,7 @@ async function datasetOf(
       spec: await expandSources(job.data, listInside(root), root),
       order: job.train,
       seed: job.train.seed,
-      resolve: (path) => resolveInside(root, path),
+      resolve: (path) => (isObjectUrl(path) ? fetchObject(path, directory, context) : resolveInside(root, path)),
       directory,
       signal: context.interrupts.orderly,
     });

@@ -1,5 +1,13 @@
 /** Rules across the settings of `data:`. */
-import { DATA_FORMATS, type DataFormat, formatOfName, isBareArray, isFilePattern } from '#training';
+import {
+  DATA_FORMATS,
+  type DataFormat,
+  formatOfName,
+  isBareArray,
+  isFilePattern,
+  isObjectUrl,
+  objectUrl,
+} from '#training';
 import type { Conflict, Settings } from './conflicts.js';
 import { defaultSplit } from './data-settings.js';
 import type { PathStep } from './source-tree.js';
@@ -41,8 +49,14 @@ function sourceFile(settings: Settings): Conflict[] {
     const file = settings(...path);
     if (typeof file !== 'string') return [];
     const key = path.filter((step) => typeof step === 'string').join('.');
-    if (/^[a-z][a-z0-9+.-]+:\/\//i.test(file)) {
-      const hint = 'download the file first and name it here';
+    if (isObjectUrl(file) && (objectUrl(file) === undefined || isFilePattern(file))) {
+      const message = `${key} must be s3://bucket/name, received ${JSON.stringify(file)}`;
+      return [
+        { path, code: 'CONFIG.RANGE' as const, message, hint: 'name a bucket and one object in it; several as a list' },
+      ];
+    }
+    if (/^[a-z][a-z0-9+.-]+:\/\//i.test(file) && !isObjectUrl(file)) {
+      const hint = 'download the file first and name it here, or put it into object storage: s3://bucket/name';
       return [{ path, code: 'CONFIG.RANGE' as const, message: `${key} must be a file, received an address`, hint }];
     }
     const format = otherFormats.get(/\.([a-z]+)(\.gz)?$/i.exec(file)?.[1]?.toLowerCase() ?? '');

@@ -5,6 +5,7 @@ export { type ErrorFormat, formatError } from './format-error.js';
 export { formatJob } from './format-job.js';
 export { jobJsonSchema, jobJsonSchemaText } from './json-schema.js';
 export { modelTooLarge } from './model-size.js';
+export { type ObjectStoreSettings, objectStoreSettings } from './object-store-settings.js';
 export { parseJob } from './parse-job.js';
 export { type JobFileText, readJobFile } from './read-job-file.js';
 export { type ModelData, resolveModel } from './resolve-model.js';

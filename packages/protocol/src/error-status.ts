@@ -50,6 +50,7 @@ const answers: { readonly [Code in ErrorCode]: Answer } = {
   'RUN.NOT_RESUMABLE': wrongState,
   'STORAGE.CORRUPT': { status: 'DATA_LOSS', retryable: false },
   'STORAGE.WRITE': { status: 'INTERNAL', retryable: false },
+  'STORAGE.OBJECT': notThere,
   'REDIS.UNREACHABLE': notThere,
   'REDIS.VERSION': wrongState,
   'REDIS.EVICTION_POLICY': wrongState,

@@ -53,6 +53,8 @@ export interface ErrorFacts {
   'RUN.NOT_RESUMABLE': { readonly run: string };
   'STORAGE.CORRUPT': { readonly file: string };
   'STORAGE.WRITE': { readonly file: string };
+  /** Object storage does not have it, does not give it, or cannot be reached. */
+  'STORAGE.OBJECT': { readonly url: string };
   'REDIS.UNREACHABLE': { readonly url: string };
   'REDIS.VERSION': { readonly found: string };
   'REDIS.EVICTION_POLICY': { readonly found: string };
@@ -181,7 +183,7 @@ export function exitCodeOf(code: ErrorCode): 1 | 2 | 3 {
     case 'AUTH':
       return 3;
     default:
-      if (code === 'STORAGE.WRITE') return 3;
+      if (code === 'STORAGE.WRITE' || code === 'STORAGE.OBJECT') return 3;
       return code === 'RUN.UNKNOWN' || code === 'RUN.EXISTS' || code === 'RUN.NOT_RESUMABLE' ? 2 : 1;
   }
 }

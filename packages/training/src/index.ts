@@ -66,6 +66,7 @@ export type {
 export { FRAME_BYTES, PROTOCOL_VERSION } from './messages.js';
 export { describe as describeNonFinite, rateOf } from './non-finite.js';
 export { normOutlier, withNorm } from './norm-watch.js';
+export { isObjectUrl, type ObjectUrl, objectUrl } from './object-url.js';
 export type {
   CoordinatorHandlers,
   CoordinatorSession,

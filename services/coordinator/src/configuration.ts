@@ -8,6 +8,8 @@ import {
   isLoopback,
   isOn,
   isRedisLeftOpen,
+  type ObjectStoreSettings,
+  objectStoreSettings,
   oneOf,
   oneOfEither,
   redisUrlFrom,
@@ -43,6 +45,8 @@ export interface CoordinatorConfiguration {
   readonly dataCache: DatasetCache;
   /** Jobs may name files below this folder without uploading them; undefined: they may not. */
   readonly dataRoot: string | undefined;
+  /** Read when a job first names an object: `s3://…`. */
+  readonly objectStore: () => ObjectStoreSettings;
   /** This run alone: the others in the folder are somebody else's. Undefined: the whole folder is this coordinator's. */
   readonly only: RunId | undefined;
   /** Places to die at, for tests; see the failpoints of `#training`. */
@@ -127,6 +131,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       maxBytes: byteCount('--data-cache-size', values['data-cache-size']),
     },
     dataRoot: values['data-root'] === undefined ? undefined : resolve(values['data-root']),
+    objectStore: () => objectStoreSettings(environment, insecure),
     threads: wholeNumber('--threads', values.threads, 1, 1024),
     kernel: oneOf('--kernel', values.kernel, KERNEL_CHOICES),
     blasLibrary: environment.ROPETEAM_BLAS_LIBRARY || undefined,

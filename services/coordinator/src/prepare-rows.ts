@@ -1,5 +1,7 @@
 /** The rows of a run as shards on disk: those it had, those an earlier run prepared, or read from its files. */
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { downloadObject } from '#objects';
 import {
   expandSources,
   listAmong,
@@ -10,7 +12,7 @@ import {
   resolveInside,
   wholeDataset,
 } from '#storage';
-import { type DataSpec, describeFiles, RopeteamError } from '#training';
+import { type DataSpec, describeFiles, isObjectUrl, RopeteamError } from '#training';
 import type { RunEntry } from './run-book.js';
 import type { RunContext } from './run-context.js';
 
@@ -31,7 +33,8 @@ export async function prepareRows(
     spec: await filesOf(entry, signal),
     order: job.train,
     seed: job.train.seed,
-    resolve: (path) => fileOf(entry, path),
+    resolve: (path) =>
+      isObjectUrl(path) ? objectOf(path, entry, { configuration, log }, signal) : fileOf(entry, path),
     directory: folder.dataPath,
     cache: configuration.dataCache,
     // Something was wrong with what this run had, which may be the very same files.
@@ -87,6 +90,22 @@ function filesOf({ job, files, dataRoot }: RunEntry, signal: AbortSignal): Promi
     return found.length > 0 || dataRoot === undefined ? found : listInside(dataRoot, signal)(pattern);
   };
   return expandSources(job.data, list, dataRoot === undefined ? 'the files that came with the job' : 'the data folder');
+}
+
+/** Kept as an upload is, until the run is over for good. */
+async function objectOf(
+  url: string,
+  { folder }: RunEntry,
+  { configuration, log }: Pick<RunContext, 'configuration' | 'log'>,
+  signal: AbortSignal,
+): Promise<string> {
+  const begunAt = performance.now();
+  const path = await downloadObject(url, join(folder.uploadsPath, 'objects'), {
+    ...configuration.objectStore(),
+    signal,
+  });
+  log.info('object_fetched', { url, seconds: (performance.now() - begunAt) / 1000 });
+  return path;
 }
 
 /** Where the bytes of a file that the job names are: uploaded with it, or below the folder it was started for. */

@@ -1,0 +1,1 @@
+export { type DownloadOptions, downloadObject } from './download-object.js';

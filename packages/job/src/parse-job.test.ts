@@ -196,6 +196,11 @@ test('a key named __proto__ reaches no prototype', () => {
   expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false);
 });
 
+test('a column named __proto__ is refused where something is set for it, not passed over', () => {
+  const error = refusal(job.replace(/^data:\n/m, 'data:\n  columns: { __proto__: { kind: category } }\n'));
+  expect(problemsOf(error).map(({ message }) => message)).toEqual(['nothing can be set for __proto__ in data.columns']);
+});
+
 test('whatever the text, the answer is a job or an error for its user', () => {
   const pieces = fc.constantFrom(
     ...job.split(/(?<=[\s:{},[\]])/),

@@ -25,7 +25,25 @@ export function shapeProblems(tree: SourceNode, issues: readonly core.$ZodIssue[
       problems.push(problem);
     }
   }
-  return problems;
+  return [...problems, ...lostNames(tree)];
+}
+
+/** Maps whose keys are names of the data: a column, a label. */
+const NAMED_BY_DATA: readonly (readonly PathStep[])[] = [
+  ['data', 'columns'],
+  ['train', 'classWeights'],
+];
+
+/** In such maps zod leaves this one name out without a word. */
+function lostNames(tree: SourceNode): readonly Problem[] {
+  const name = '__proto__';
+  return NAMED_BY_DATA.flatMap((path) => {
+    const place = nodeAt(tree, [...path, name]);
+    if (place === undefined) return [];
+    const message = `nothing can be set for ${name} in ${dotted(path)}`;
+    const hint = 'give it another name in the data';
+    return [{ code: 'CONFIG.UNKNOWN_KEY', facts: { key: dotted([...path, name]) }, message, hint, at: place.keyAt }];
+  });
 }
 
 /** What of an issue matters here: the whole path to the value, and the keys of it that are unknown, if that is it. */

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { BUCKET, CREDENTIALS, type ObjectStorage, startObjectStorage } from '../../../test/support/object-storage.js';
-import { type DownloadOptions, downloadObject } from './download-object.js';
+import { type DownloadOptions, downloadObject } from '#objects';
+import { BUCKET, CREDENTIALS, type ObjectStorage, startObjectStorage } from '../support/object-storage.js';
 
 const BYTES = randomBytes(1_000_003);
 const URL_OF_IT = `s3://${BUCKET}/folder one/samples+1.csv`;

@@ -132,6 +132,7 @@ function addValidate(program: Command, context: Context, onExit: OnExit): void {
     .argument('<job>', 'job file')
     .addOption(workersOption())
     .addOption(threadsOption())
+    .addOption(flag('--data', 'also what lies in the columns, and what is odd about them'))
     .addOption(jsonFlag('the plan, or what is wrong, as one JSON object'))
     .action(async (job: string, options: ValidateOptions) => {
       const { validate } = await import('../commands/validate.js');

@@ -175,6 +175,31 @@ describe('a job file', () => {
     const text = await run(['validate', job]);
     expect(text.results).toContain('layers.0.weight  [3, 2]  6');
     expect(text.results).toContain('5 an epoch, 15 in 3 epochs');
+    expect(text.results).not.toContain('different');
+  });
+
+  test('describes the columns when it is asked to, in both forms', async () => {
+    const rows = Array.from(
+      { length: 40 },
+      (_, row) => `${row + 1},${(row * 31) % 97},${row % 2 === 0 ? 'no' : 'yes'}`,
+    );
+    await writeFile(join(folder, 'odd.csv'), `id,size,y\n${rows.join('\n')}\n`);
+    const job = join(folder, 'odd.yaml');
+    await writeFile(
+      job,
+      'apiVersion: ropeteam/v1\nname: odd\ndata: { source: odd.csv, target: y }\nmodel: { layers: [] }\ntrain: { epochs: 1 }\n',
+    );
+    const text = await run(['validate', job, '--data']);
+    expect(text.results).toContain('40 rows of 2 columns and 1 target');
+    expect(text.results).toMatch(/^ {2}y \(target\) +classes +2$/m);
+    expect(text.results).toMatch(/^ {2}id +numbers +40 +1 to 40, mean 20\.5$/m);
+    expect(text.results).toContain('look at id: counts the rows.');
+    const { data } = JSON.parse((await run(['validate', job, '--data', '--json'])).results);
+    expect(data.findings).toEqual([{ kind: 'rowNumber', names: ['id'] }]);
+    expect(data.classes).toEqual([
+      { label: 'no', rows: 20 },
+      { label: 'yes', rows: 20 },
+    ]);
   });
 
   test('with wrong rows is refused as JSON too', async () => {

@@ -14,6 +14,7 @@ export {
   type SavedCheckpoint,
   saveCheckpoint,
 } from './checkpoint.js';
+export { type ColumnReport, type DataReport, describeData, type Finding } from './data-report.js';
 export { type DatasetCache, prepareCached } from './dataset-cache.js';
 export { type EventLog, eventsOf, newestEvent, openEventLog } from './event-log.js';
 export { expandSources, type ListFiles, listAmong, listInside } from './expand-sources.js';

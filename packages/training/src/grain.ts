@@ -46,9 +46,9 @@ export interface GrainDecision extends GrainPlan {
 /** Long enough to forget what a lease costs, short enough for progress, a stop and a lost worker: milliseconds. */
 const LEASE_MS = 250;
 /** A lease takes so many times as long as sending what it leaves behind, as far as `LONGEST_LEASE_MS` allows. */
-const SENDING_FACTOR = 4;
-/** How long a stop may have to wait for a lease. */
-const LONGEST_LEASE_MS = 1000;
+const SENDING_FACTOR = 16;
+/** How long a stop may have to wait for a lease, and what is computed again when its worker is lost. */
+const LONGEST_LEASE_MS = 5000;
 /** A lease is at most so many times as long as the one before: the first says little about the next thousand. */
 const GROWTH = 8;
 /** The other grain must promise a step shorter by this share before it is changed to. */

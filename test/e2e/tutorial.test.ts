@@ -1,38 +1,18 @@
 /** Every command that the tutorial, the README and the how-to on speed show, run as it stands there. */
-import { spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-
-/** dist/test/e2e/tutorial.test.js -> the checkout. */
-const root = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
+import { type BlockResult, blocksOf, CHECKOUT, hashIn, runBlock } from '../support/shell-blocks.js';
 
 let folder = '';
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ropeteam-tutorial-'));
-  await symlink(join(root, 'examples'), join(folder, 'examples'));
+  await symlink(join(CHECKOUT, 'examples'), join(folder, 'examples'));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** The shell blocks of a document, or of one of its sections. */
-async function blocksOf(path: string, heading?: string): Promise<readonly string[]> {
-  const text = await readFile(join(root, path), 'utf8');
-  const section = heading === undefined ? text : (text.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? '');
-  return [...section.matchAll(/^ *```sh\n([\s\S]*?)^ *```$/gm)].map(([, block]) => block ?? '');
-}
-
-/** Runs a block in the folder; `npx ropeteam` is the build that is tested. */
-function run(block: string): { readonly status: number | null; readonly output: string } {
-  const script = `ropeteam() { "${process.execPath}" "${join(root, 'dist/cli/src/main.js')}" "$@"; }
-set -e
-${block.replaceAll('npx ropeteam', 'ropeteam')}`;
-  const done = spawnSync('bash', ['-c', script], { cwd: folder, encoding: 'utf8', timeout: 110_000 });
-  return { status: done.status, output: done.stdout + done.stderr };
-}
-
-const hashIn = (output: string): string => /sha256 ([0-9a-f]{64})/.exec(output)?.[1] ?? 'no hash';
+const run = (block: string): BlockResult => runBlock(block, folder);
 
 describe('the tutorial', () => {
   test('every command does what is said of it, and both trainings end with the same hash', {
@@ -58,7 +38,7 @@ describe('the README', () => {
     const [block = ''] = await blocksOf('README.md', 'A job of your own');
     const { status, output } = run(block);
     expect({ status, output }).toMatchObject({ status: 0 });
-    const readme = await readFile(join(root, 'README.md'), 'utf8');
+    const readme = await readFile(join(CHECKOUT, 'README.md'), 'utf8');
     const [, accuracy = 'none', hash = 'none'] =
       /It reaches ([\d.]+ %) on the test rows, and its weights have the sha256 `([0-9a-f]+)…`/.exec(readme) ?? [];
     expect(output).toContain(`test accuracy ${accuracy}`);

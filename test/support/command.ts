@@ -34,15 +34,19 @@ export interface RunningCommand extends AsyncDisposable {
 
 export type NamedEvent<Name extends RunEvent['event']> = Extract<RunEvent, { event: Name }>;
 
-/** Starts `ropeteam` with these words. Disposing it ends it and everything it started. */
+/**
+ * Starts `ropeteam` with these words. Disposing it ends it and everything it started.
+ * @param cwd its folder; default: the checkout
+ */
 export function startCommand(
   words: readonly string[],
   variables: Readonly<Record<string, string>> = {},
+  cwd: string = CHECKOUT,
 ): RunningCommand {
   // Every process that comes of this one has the mark in its environment, whatever group or parent it has by then.
   const mark = randomUUID();
   const child = spawn(process.execPath, [MAIN, ...words], {
-    cwd: CHECKOUT,
+    cwd,
     env: { ...process.env, ROPETEAM_TEST_MARK: mark, ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -5,6 +5,7 @@ import { openBlockSpace } from './block-store.js';
 import type { FeatureKind } from './column-kinds.js';
 import { type ColumnFacts, type ColumnTally, tallyColumn } from './column-tally.js';
 import { type DatasetReading, readDataset } from './dataset-reading.js';
+import { FAR_TARGET } from './far-targets.js';
 import type { ColumnContent } from './table.js';
 
 export interface ColumnReport {
@@ -55,8 +56,6 @@ export interface ReportOptions {
 const MOSTLY = 0.5;
 /** A class this much rarer than the most frequent one is easily never predicted. */
 const RARE = 1 / 20;
-/** Targets are not scaled: outputs start around 0 and go by steps of the learning rate. */
-const FAR = 1_000;
 const CELLS_A_TURN = 1 << 18;
 
 /**
@@ -185,6 +184,6 @@ function rareOf(classes: DataReport['classes']): readonly string[] {
 
 function farOf(targets: readonly ColumnReport[]): readonly string[] {
   return targets
-    .filter(({ range }) => range !== undefined && Math.max(Math.abs(range.least), Math.abs(range.most)) > FAR)
+    .filter(({ range }) => range !== undefined && Math.max(Math.abs(range.least), Math.abs(range.most)) > FAR_TARGET)
     .map(({ name }) => name);
 }

@@ -158,6 +158,13 @@ test('standard scaling gives the training split mean 0 and deviation 1, and uses
   );
 });
 
+test('a number to predict in the hundred thousands is a warning', async () => {
+  const near = await prepare({ 'data.csv': 'a,y\n1,-900.5\n2,1000\n3,0.5\n' });
+  expect(near.info.warnings).toEqual([]);
+  const far = await prepare({ 'data.csv': 'a,y\n1,250000.5\n2,-310000\n3,1\n' }, {}, { directory: join(root, 'far') });
+  expect(far.info.warnings).toEqual([expect.stringMatching(/^y goes up to 310,000 and is not scaled: .* near 1$/)]);
+});
+
 test('minmax scaling puts the training split into 0..1; a constant column is 0 and a warning', async () => {
   const csv = 'a,b,y\n2,5,0.1\n4,5,0.2\n6,5,0.3\n';
   const dataset = await prepare({ 'data.csv': csv }, { scale: 'minmax' });

@@ -4,6 +4,7 @@ import type { DataSpec, DatasetInfo, JobSpec, Preprocessing, ShardInfo, SplitNam
 import { describeFiles, RopeteamError, resolveWindows } from '#training';
 import { openBlockSpace } from './block-store.js';
 import { type DatasetReading, type ReadingOptions, readDataset, type Samples } from './dataset-reading.js';
+import { farTargets } from './far-targets.js';
 import { countFeatures, encodeSample, fitPreprocessing } from './fit-preprocessing.js';
 import { openPreparedDataset, type PreparedDataset, writeDatasetInfo, writeShards } from './prepared-dataset.js';
 import { type ClassIndexes, classIndexes, splitSamples } from './split-samples.js';
@@ -98,7 +99,7 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     preprocessing,
     dataSha256: reading.sha256,
     skippedRows: reading.skippedRows,
-    warnings: [...warnings, ...reading.warnings],
+    warnings: [...warnings, ...(await farTargets(reading, samples.train.rows)), ...reading.warnings],
   };
   await writeDatasetInfo(directory, info);
   return openPreparedDataset(directory);

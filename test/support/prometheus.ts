@@ -3,11 +3,11 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { canFetchDebianPackage, unpackDebianPackages } from '../../packages/queues/src/redis/debian-package.js';
+import { freePort } from './free-port.js';
 
 const run = promisify(execFile);
 
@@ -111,14 +111,4 @@ interface Answer {
   readonly data?: {
     readonly result: readonly { readonly metric: Sample['metric']; readonly value: readonly [number, string] }[];
   };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
-  return address.port;
 }

@@ -53,7 +53,7 @@ describe('a coordinator that comes back', { timeout: 60_000 }, () => {
     expect(hashes(finished(await endOf(lives)))).toEqual(calm);
   });
 
-  test('passes a damaged newest checkpoint over, says so, and goes on from the one before', async () => {
+  test('F61: passes a damaged newest checkpoint over, says so, and goes on from the one before', async () => {
     await using lives = await killedRun();
     const folder = join(lives.runsDirectory, RUN, 'checkpoints');
     const newest =
@@ -102,25 +102,58 @@ describe('a coordinator that comes back', { timeout: 60_000 }, () => {
     expect(hashes(finished(await following))).toEqual(calm);
   });
 
-  test('takes up a run that the user stopped, with another number of workers, when it is asked to', async () => {
+  test('F38: takes up a run that the user stopped, five times, with one worker more each time', async () => {
+    const long = { ...job, text: job.text.replace('epochs: 8', 'epochs: 40') };
+    const expected = await calmRun(long);
     await using lives = await openLives();
     await lives.live();
-    await lives.work();
-    await lives.submit(job, RUN);
-    const before = await lives.follow(RUN, ({ event }) => {
-      if (event === 'checkpoint_saved') lives.client.stop(RUN, 'enough').catch(() => undefined); // its end is asserted below
-    });
-    expect(finished(before).stoppedBy).toBe('user');
-    await lives.work();
-    expect((await lives.client.resume(RUN)).state).toBe('queued');
-    const events = await lives.follow(RUN);
-    expect(hashes(finished(events))).toEqual(calm);
+    await lives.submit(long, RUN);
+    let seen = -1;
+    for (const at of [1, 19, 20, 21, 120]) {
+      await lives.work();
+      let asked = false;
+      const before = await lives.follow(RUN, (event) => {
+        if (event.event !== 'step_committed' || event.step < at || event.step <= seen || asked) return;
+        asked = true;
+        lives.client.stop(RUN, 'enough').catch(() => undefined); // its end is asserted below
+      });
+      expect(finished(before)).toMatchObject({ stoppedBy: 'user' });
+      seen = before.findLast((event) => event.event === 'step_committed')?.step ?? seen;
+      expect(seen).toBeGreaterThanOrEqual(at);
+      expect((await lives.client.resume(RUN)).state).toBe('queued');
+    }
+    expect(hashes(finished(await lives.follow(RUN)))).toEqual(expected);
     await expect(lives.client.resume(RUN)).rejects.toMatchObject({ code: 'RUN.NOT_RESUMABLE' });
+  });
+
+  test('F65: whose clock jumps a day ahead and a day back goes on as if nothing had been', async () => {
+    await using lives = await openLives();
+    await lives.live({ nodeOptions: `--import=data:text/javascript,${encodeURIComponent(JUMPING_CLOCK)}` });
+    await Promise.all([lives.work(), lives.work()]);
+    await lives.submit(job, RUN);
+    const events = await lives.follow(RUN);
+    const end = finished(events);
+    expect(hashes(end)).toEqual(calm);
+    expect(end).toMatchObject({ workersLost: 0, blocksReissued: 0 });
+    expect(end.seconds).toBeGreaterThan(0);
+    expect(end.seconds).toBeLessThan(60);
+    const days = new Set(events.map(({ time }) => time.slice(0, 10)));
+    expect(days.size, 'the clock did jump').toBeGreaterThan(1);
   });
 });
 
+/** Time of day only: a monotonic clock knows no jumps. */
+const JUMPING_CLOCK = `
+const Now = Date;
+let jump = 0;
+setInterval(() => { jump = jump > 0 ? -86400000 : 86400000; }, 100).unref();
+globalThis.Date = class extends Now {
+  constructor(...given) { if (given.length === 0) super(Now.now() + jump); else super(...given); }
+  static now() { return Now.now() + jump; }
+};`;
+
 describe('two coordinators on one folder', { timeout: 60_000 }, () => {
-  test('have one leader: the other ends with a named error and the process that holds it', async () => {
+  test('F31: have one leader: the other ends with a named error and the process that holds it', async () => {
     await using lives = await openLives();
     const { process: leader } = await lives.live();
     const other = await lives.live({ ports: 'others' }).catch((error: unknown) => error);
@@ -131,7 +164,7 @@ describe('two coordinators on one folder', { timeout: 60_000 }, () => {
     expect(stderr).toContain(String(leader.pid));
   });
 
-  test('where the first was frozen: the second leads, and the first writes nothing when it wakes', async () => {
+  test('F32: where the first was frozen: the second leads, and the first writes nothing when it wakes', async () => {
     await using lives = await openLives();
     const frozen = await lives.live({ failpoints: 'after-commit:9:stop' });
     await lives.submit(job, RUN);

@@ -27,6 +27,8 @@ export interface LifeOptions {
   /** See `armFailpoints`. */
   readonly failpoints?: string;
   readonly only?: RunId;
+  /** Options of its Node.js. */
+  readonly nodeOptions?: string;
   /** Default: those of the life before. */
   readonly ports?: 'same' | 'others';
 }
@@ -75,24 +77,30 @@ export async function openLives(grain: 'step' | 'run' = 'step', onDisk?: string)
   let newest: Life | undefined;
   let born = 0;
 
-  const start = (service: string, args: readonly string[], failpoints: string | undefined): ChildProcess => {
+  const start = (
+    service: string,
+    args: readonly string[],
+    failpoints: string | undefined,
+    nodeOptions?: string,
+  ): ChildProcess => {
     const child = spawn(process.execPath, [join(SERVICES, service, 'src/main.js'), ...args, '--log-level', 'error'], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       env: {
         ...process.env,
         ROPETEAM_REDIS_URL: redis.url,
         ...(failpoints === undefined ? {} : { ROPETEAM_FAILPOINTS: failpoints }),
+        ...(nodeOptions === undefined ? {} : { NODE_OPTIONS: nodeOptions }),
       },
     });
     processes.push(child);
     return child;
   };
-  const live = async ({ failpoints, only, ports = 'same' }: LifeOptions = {}): Promise<Life> => {
+  const live = async ({ failpoints, only, nodeOptions, ports = 'same' }: LifeOptions = {}): Promise<Life> => {
     const portOf = (address: string | undefined): string =>
       ports === 'same' && address !== undefined ? (/:(\d+)\/?$/.exec(address)?.[1] ?? '0') : '0';
     const args = ['--port', portOf(newest?.grpc), '--http-port', portOf(newest?.http), '--runs', runsDirectory];
     args.push('--grain', grain, ...(only === undefined ? [] : ['--only', only]));
-    const child = start('coordinator', args, failpoints);
+    const child = start('coordinator', args, failpoints, nodeOptions);
     let stderr = '';
     child.stderr?.on('data', (chunk: Buffer) => {
       stderr += chunk.toString();

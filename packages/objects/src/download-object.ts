@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { S3mini, S3ServiceError } from 's3mini';
 import { objectUrl, RopeteamError } from '#training';
 import { brokenObject, isPassing, refusedObject } from './object-errors.js';
@@ -154,7 +155,8 @@ async function patiently<Result>(
       tries = progress() > before ? 1 : tries + 1;
       if (tries >= MOST_TRIES)
         throw brokenObject(url, `cannot be read: ${innermost(error)}, ${tries} times in a row`, HINT_AGAIN, error);
-      await passed((options.firstWaitMs ?? FIRST_WAIT_MS) * 2 ** (tries - 1), options.signal);
+      const waitMs = (options.firstWaitMs ?? FIRST_WAIT_MS) * 2 ** (tries - 1);
+      await delay(waitMs, undefined, { signal: options.signal }).catch(() => options.signal.throwIfAborted());
     }
   }
 }
@@ -163,18 +165,4 @@ function innermost(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.cause instanceof Error) return innermost(error.cause);
   return error instanceof S3ServiceError ? `the storage answered ${error.status}` : error.message;
-}
-
-function passed(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', stop);
-      resolve();
-    }, ms);
-    signal.addEventListener('abort', stop, { once: true });
-  });
 }

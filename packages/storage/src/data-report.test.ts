@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { DataSpec } from '#training';
 import { type DataReport, describeData } from './data-report.js';
+import { dataSpec } from './data-spec.fixture.js';
 
 const ROWS = 200;
 
@@ -17,19 +18,8 @@ async function reportOn(
   onTestFinished(() => rm(folder, { recursive: true }));
   const file = join(folder, 'rows.csv');
   await writeFile(file, `${[header, ...rows].map((row) => row.join(',')).join('\n')}\n`);
-  const spec: DataSpec = {
-    source: 'rows.csv',
-    delimiter: 'auto',
-    target: ['y'],
-    features: 'all',
-    scale: 'standard',
-    split: { validation: { kind: 'fraction', fraction: 0.1 }, test: { kind: 'fraction', fraction: 0.1 } },
-    badRows: 'error',
-    maxBadRows: 100,
-    missing: 'error',
-    maxCategories: 64,
-    ...changes,
-  };
+  const { task: _, ...open } = dataSpec(changes); // which task it is, follows from the target
+  const spec: DataSpec = open;
   return await describeData({ spec, resolve: () => file, directory: folder });
 }
 

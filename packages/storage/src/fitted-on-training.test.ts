@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { DataSpec, SplitName } from '#training';
+import { dataSpec } from './data-spec.fixture.js';
 import { prepareDataset } from './prepare-dataset.js';
 import type { PreparedDataset } from './prepared-dataset.js';
 import { decodeShard } from './shard-file.js';
@@ -12,20 +13,7 @@ const HALF: DataSpec['split'] = {
   validation: { kind: 'fraction', fraction: 0.3 },
   test: { kind: 'fraction', fraction: 0.2 },
 };
-const SPEC: DataSpec = {
-  source: 'data.csv',
-  format: 'csv',
-  delimiter: 'auto',
-  target: ['y'],
-  features: 'all',
-  task: 'regression',
-  scale: 'standard',
-  split: HALF,
-  badRows: 'error',
-  maxBadRows: 0,
-  missing: 'mean',
-  maxCategories: 64,
-};
+const SPEC = dataSpec({ scale: 'standard', split: HALF, missing: 'mean' });
 
 let root = '';
 beforeEach(async () => {

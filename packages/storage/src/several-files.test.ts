@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type DataSpec, type FileNames, RopeteamError } from '#training';
+import { dataSpec } from './data-spec.fixture.js';
 import { prepareCached } from './dataset-cache.js';
 import { expandSources, listAmong, listInside } from './expand-sources.js';
 import { prepareDataset } from './prepare-dataset.js';
@@ -26,20 +27,8 @@ async function write(files: Readonly<Record<string, string | Uint8Array>>): Prom
   }
 }
 
-const specOf = (source: FileNames, spec: Partial<DataSpec> = {}): DataSpec => ({
-  source,
-  delimiter: 'auto',
-  target: ['y'],
-  task: 'regression',
-  features: 'all',
-  scale: 'none',
-  split: { validation: { kind: 'fraction', fraction: 0 }, test: { kind: 'fraction', fraction: 0 } },
-  badRows: 'error',
-  maxBadRows: 0,
-  missing: 'error',
-  maxCategories: 3,
-  ...spec,
-});
+const specOf = (source: FileNames, spec: Partial<DataSpec> = {}): DataSpec =>
+  dataSpec({ source, maxCategories: 3, ...spec });
 
 const expand = (spec: DataSpec): Promise<DataSpec> => expandSources(spec, listInside(root), 'the folder');
 const expanded = async (source: FileNames): Promise<FileNames> => (await expand(specOf(source))).source;

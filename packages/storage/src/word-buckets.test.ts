@@ -4,23 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type DataSpec, hashWord } from '#training';
+import { dataSpec } from './data-spec.fixture.js';
 import { prepareDataset } from './prepare-dataset.js';
 import { decodeShard } from './shard-file.js';
 
-const NONE = { kind: 'fraction', fraction: 0 } as const;
-const SPEC: DataSpec = {
-  source: 'data.csv',
-  delimiter: 'auto',
-  target: ['y'],
-  features: 'all',
-  task: 'regression',
-  scale: 'none',
-  split: { validation: NONE, test: NONE },
-  badRows: 'error',
-  maxBadRows: 0,
-  missing: 'zero',
-  maxCategories: 4,
-};
+const SPEC = dataSpec({ missing: 'zero', maxCategories: 4 });
 
 let root = '';
 beforeEach(async () => {

@@ -48,7 +48,8 @@ function jobOf({ name, layers, batch, optimizer, learningRate, limit }: Workload
   const [length, test] =
     limit.kind === 'epochs'
       ? [`epochs: ${limit.epochs}`, '{ source: test-x.npy, labels: test-y.npy }']
-      : [`steps: ${limit.warmup + limit.steps}, shuffle: false`, '0'];
+      : // In the order of the file and all of it in memory, as the peers have it.
+        [`steps: ${limit.warmup + limit.steps}, shuffle: { window: 1000000000, mix: false }`, '0'];
   return `apiVersion: ropeteam/v1
 name: ${name.toLowerCase()}
 data:

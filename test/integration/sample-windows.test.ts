@@ -45,6 +45,22 @@ test.each<TestClusterOptions>([
 );
 
 test(
+  'windows in the order of the file: the same weights as of all rows in that order, and others than when mixed',
+  async () => {
+    const data = await writeArrays(directory, DATA);
+    const runs = ['false', '{ window: 8000, mix: false }', '{ window: 150000, mix: false }'].map(async (shuffle) => {
+      await using cluster = await startTestCluster({ workers: 2, dataMemory: '3MB' });
+      return await cluster.finish(arrayJob(data, { ...TRAIN, shuffle }));
+    });
+    const [inOrder, ...held] = await Promise.all(runs);
+    if (inOrder === undefined) throw new Error('there is no run');
+    for (const finished of held) expectSameBits(finished, inOrder);
+    expect(inOrder.weightsSha256).not.toBe(calm.weightsSha256);
+  },
+  DEADLINE_MS,
+);
+
+test(
   'a worker is killed in the middle of a window, and another takes its place',
   async () => {
     await using cluster = await startTestCluster({ workers: 2, dataMemory: '3MB' });

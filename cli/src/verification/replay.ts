@@ -6,6 +6,7 @@ import {
   averageTerms,
   type Block,
   coordinatorUpdate,
+  isShuffled,
   type JobSpec,
   type RunShape,
   rateOfStep,
@@ -144,7 +145,7 @@ async function replayRounds(options: ReplayOptions, local: NonNullable<RunShape[
 function workerOptions({ kernel, train, model, shape, windows }: ReplayOptions) {
   const { seed, wire } = train;
   const held = windows === undefined ? {} : { windows };
-  const shuffle = train.shuffle !== false;
+  const shuffle = isShuffled(train.shuffle);
   const { batch, microBatches, samples } = shape;
   const threads = availableParallelism();
   return { kernel, threads, model, seed, shuffle, batch, microBatches, wire, trainSamples: samples.train, ...held };

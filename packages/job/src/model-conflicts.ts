@@ -69,7 +69,7 @@ function windows(settings: Settings): Conflict[] {
   const window = settings('train', 'shuffle', 'window');
   if (typeof window === 'number' && settings('train', 'localSteps') !== undefined) {
     const message =
-      'train.shuffle.window mixes samples near each other, and a round of train.localSteps reaches further';
+      'train.shuffle.window holds samples near each other, and a round of train.localSteps reaches further';
     return [{ path: ['train', 'shuffle', 'window'], message, hint: 'set train.shuffle: true' }];
   }
   const given = settings('train', 'batch');

@@ -312,6 +312,15 @@ export const trainSettings = z
                 'two batches.',
               examples: [100_000],
             }),
+          mix: z
+            .literal(false)
+            .optional()
+            .meta({
+              description:
+                'Takes the samples as they stand in the file and only holds so many at a time. Changes no bit beside `shuffle: false`; ' +
+                'a set that takes more than 256 MiB is held whole with a window as large as the training split.',
+              examples: [false],
+            }),
         }),
       ])
       .default(true)

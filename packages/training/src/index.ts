@@ -101,6 +101,7 @@ export {
   askedWindows,
   cutOfWindow,
   DEFAULT_DATA_BYTES,
+  isShuffled,
   resolveWindows,
   type SampleWindows,
   windowsOf,

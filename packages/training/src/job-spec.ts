@@ -96,9 +96,9 @@ export interface JobSpec {
     readonly verify: number;
     /**
      * Whether every epoch has an order of its own; else samples come in that of the training split. `window`: samples that are
-     * mixed at a time.
+     * mixed at a time, or with `mix: false` held at a time and taken as they stand.
      */
-    readonly shuffle: boolean | { readonly window: number };
+    readonly shuffle: boolean | { readonly window: number; readonly mix?: false | undefined };
     readonly seed: number;
   };
   readonly checkpoint: {

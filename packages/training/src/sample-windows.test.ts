@@ -4,7 +4,7 @@ import { windowRows } from '#kernel';
 import { fence, runId } from './identities.js';
 import { leaseEnd } from './lease-length.js';
 import { type RunShape, samplesOfStep } from './run-shape.js';
-import { askedWindows, cutOfWindow, resolveWindows } from './sample-windows.js';
+import { askedWindows, cutOfWindow, isShuffled, resolveWindows } from './sample-windows.js';
 
 const MIB = 2 ** 20;
 
@@ -38,6 +38,20 @@ test('in the order of the file windows change nothing but what is held, and the 
   const { shuffle, windows } = resolveWindows({ shuffle: false, batch: 32 }, 2_000_000, 256);
   expect(shuffle).toBe(false);
   expect(windows).toBeDefined();
+});
+
+test('a window as large as the split holds all of it, mixed or as it stands', () => {
+  for (const mix of [{}, { mix: false }] as const) {
+    const shuffle = { window: 2_000_000, ...mix };
+    expect(resolveWindows({ shuffle, batch: 32 }, 2_000_000, 256)).toEqual({ shuffle });
+    expect(resolveWindows({ shuffle, batch: 32 }, 4_000_000, 256).windows).toEqual(cutOfWindow(2_000_000));
+  }
+  expect([true, false, { window: 128 }, { window: 128, mix: false } as const].map(isShuffled)).toEqual([
+    true,
+    false,
+    true,
+    false,
+  ]);
 });
 
 test('a window as large as the split is the order of the whole', () => {

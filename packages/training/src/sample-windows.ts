@@ -20,6 +20,11 @@ export interface SampleWindows {
   readonly windows?: WindowCut;
 }
 
+/** Whether every epoch has an order of its own. */
+export function isShuffled(shuffle: JobSpec['train']['shuffle']): boolean {
+  return typeof shuffle === 'boolean' ? shuffle : shuffle.mix !== false;
+}
+
 /** The cut of a window of at least so many rows. */
 export function cutOfWindow(rows: number): WindowCut {
   const blockRows = Math.max(1, Math.ceil(rows / WINDOW_BLOCKS));

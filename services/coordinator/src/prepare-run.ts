@@ -7,6 +7,7 @@ import { type Ledger, type PreparedDataset, readRollbacks, takeFence } from '#st
 import {
   coordinatorUpdate,
   effectiveCut,
+  isShuffled,
   type JobSpec,
   type LeaseSettings,
   type LocalSettings,
@@ -125,7 +126,7 @@ async function open(
     model,
     parameterCount: program.parameterCount,
     seed: job.train.seed,
-    shuffle: job.train.shuffle !== false,
+    shuffle: isShuffled(job.train.shuffle),
     ...(windows === undefined ? {} : { windows }),
     epochs: shape.epochs,
     batch: shape.batch,

@@ -2,6 +2,7 @@
 import {
   type ErrorEnvelope,
   type FinalMetrics,
+  isShuffled,
   type Kept,
   type NonFinite,
   nameRows,
@@ -64,7 +65,7 @@ export function errorWithRows(
   return nameRows(error, suspect, {
     shape,
     seed: job.train.seed,
-    shuffle: job.train.shuffle !== false,
+    shuffle: isShuffled(job.train.shuffle),
     data: job.data,
     skippedRows,
   });

@@ -2,16 +2,16 @@
  * What does being watched cost a run? W3 (784-128-10, batch 256), two workers, real processes; runs that differ in who looks
  * on take turns, so that a noisy machine disturbs all alike.
  *
- *     node dist/bench/observers.js [--repeats 4] [--steps 300] [--json]
+ *     node dist/bench/observers.js [--repeats 5] [--steps 1000] [--json]
  *
- * Nobody looks: the run writes its events and counts its metrics all the same. `one observer` is a page, a scrape every two
- * seconds and a watcher of all events; `50 pages` are as many readers of the page's stream that also ask for the status
- * every five seconds, as the page does. The coordinator's processor time is the operating system's, of all its threads, from
+ * Nobody looks: the run writes its events and counts its metrics all the same. `one observer` is a page, a scrape every five
+ * seconds (`deploy/prometheus/prometheus.yml`) and a watcher of all events; `50 pages` are as many readers of the page's stream
+ * that also ask for the status every five seconds, each on connections that it keeps, as browsers do. The coordinator's processor time is the operating system's, of all its threads, from
  * the run's first step to its last; readers and scrapes come from this process and are not in it.
  */
 import { setMaxListeners } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { get } from 'node:http';
+import { Agent, get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -21,6 +21,8 @@ import { median } from './kernel/take-turns.js';
 import { makeUpJob } from './made-up-job.js';
 
 const AUDIENCES = ['nobody', 'one observer', '50 pages'] as const;
+/** Between two questions of the page, and two scrapes. */
+const ASK_MS = 5_000;
 type Audience = (typeof AUDIENCES)[number];
 
 interface Turn {
@@ -37,9 +39,9 @@ async function processorMs(pid: number | undefined): Promise<number> {
 }
 
 /** Reads and throws away, until the signal. */
-function read(url: string, signal: AbortSignal): Promise<void> {
+function read(url: string, signal: AbortSignal, agent: Agent): Promise<void> {
   return new Promise((resolve, reject) => {
-    const request = get(url, { signal, agent: false }, (response) => {
+    const request = get(url, { signal, agent }, (response) => {
       response.resume();
       response.on('close', resolve);
     });
@@ -47,9 +49,9 @@ function read(url: string, signal: AbortSignal): Promise<void> {
   });
 }
 
-function every(ms: number, url: string, signal: AbortSignal): Promise<void> {
+function every(ms: number, url: string, signal: AbortSignal, agent: Agent): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setInterval(() => read(url, signal).catch(reject), ms);
+    const timer = setInterval(() => read(url, signal, agent).catch(reject), ms);
     signal.addEventListener('abort', () => {
       clearInterval(timer);
       resolve();
@@ -59,11 +61,26 @@ function every(ms: number, url: string, signal: AbortSignal): Promise<void> {
 
 function audience(kind: Audience, cluster: TestCluster, run: string, signal: AbortSignal): Promise<unknown> {
   const { http } = cluster;
-  const page = (): Promise<unknown> =>
-    Promise.all([read(`${http}/runs/${run}/page`, signal), every(5_000, `${http}/api/status`, signal)]);
+  const open = (): Agent => {
+    const agent = new Agent({ keepAlive: true });
+    signal.addEventListener('abort', () => agent.destroy());
+    return agent;
+  };
+  const page = (): Promise<unknown> => {
+    const agent = open();
+    return Promise.all([
+      read(`${http}/runs/${run}/page`, signal, agent),
+      every(ASK_MS, `${http}/api/status`, signal, agent),
+    ]);
+  };
   if (kind === 'nobody') return Promise.resolve();
   if (kind === '50 pages') return Promise.all(Array.from({ length: 50 }, page));
-  return Promise.all([page(), every(2_000, `${http}/metrics`, signal), read(`${http}/runs/${run}/events`, signal)]);
+  const [prometheus, program] = [open(), open()];
+  return Promise.all([
+    page(),
+    every(ASK_MS, `${http}/metrics`, signal, prometheus),
+    read(`${http}/runs/${run}/events`, signal, program),
+  ]);
 }
 
 async function turn(cluster: TestCluster, kind: Audience, work: TestJob): Promise<Turn> {
@@ -86,8 +103,8 @@ async function turn(cluster: TestCluster, kind: Audience, work: TestJob): Promis
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      repeats: { type: 'string', default: '4' },
-      steps: { type: 'string', default: '300' },
+      repeats: { type: 'string', default: '5' },
+      steps: { type: 'string', default: '1000' },
       grain: { type: 'string', default: 'step' },
       json: { type: 'boolean', default: false },
     },

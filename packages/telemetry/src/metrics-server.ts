@@ -184,7 +184,8 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
     await pipeline(given.read(), response);
   };
 
-  const limits = { requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 5000 };
+  // The page and Prometheus ask every five seconds: each keeps its connection.
+  const limits = { requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 8000 };
   const server = tls === undefined ? createServer(limits) : createTlsServer({ ...limits, ...tlsSettings(tls) });
   server.maxConnections = 128;
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {

@@ -24,6 +24,6 @@ export {
 } from './metrics-server.js';
 export { packageVersion } from './package-version.js';
 export type { Build, MetricsRegistry } from './registry.js';
-export { endWithFailure } from './report-failure.js';
+export { endWithFailure, knownError } from './report-failure.js';
 export { inSpan, SPAN_NAMES, type Span, type SpanFacts, startSpan } from './tracing.js';
 export { type ComputedBlock, type ComputedLease, createWorkerMetrics, type WorkerMetrics } from './worker-metrics.js';

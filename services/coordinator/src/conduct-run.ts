@@ -2,6 +2,7 @@
 import { collectClosedMemory } from '#engine';
 import { classWeightsByLabel } from '#job';
 import { forgetInputs } from '#storage';
+import { knownError } from '#telemetry';
 import {
   failpoint,
   fromEnvelope,
@@ -48,13 +49,9 @@ export async function conductRun(shared: CoordinatorContext, entry: RunEntry, sh
   } catch (error) {
     // A known error is the better answer even when somebody asked for an end meanwhile.
     const first = firstOf(error);
-    const known = first instanceof RopeteamError ? first : (stopping(entry, shutdown) ?? unexpected(first, entry));
+    const known = knownError(first) ?? stopping(entry, shutdown) ?? unexpected(first, entry);
     if (known.code === 'COORD.FENCED') return shared.onFenced(known);
-    mayGoOn = isOutsideFailure(known.code);
-    log.error('run_failed', { code: known.code, error });
-    update(context, entry, { state: 'failed' });
-    context.metrics.runFailed(known.code);
-    entry.events.append({ event: 'run_failed', ...toEnvelope(known) });
+    mayGoOn = tellFailure(context, entry, known, error) === 'may go on';
   } finally {
     traces.ended();
     entry.dataset = undefined;
@@ -115,11 +112,8 @@ async function trainAndFinish(
     await checkpoints.settled();
     await prepared.ledger.flush();
     if (outcome.kind === 'failed') {
-      context.log.error('run_failed', { ...outcome.error });
-      update(context, entry, { state: 'failed' });
-      context.metrics.runFailed(fromEnvelope(outcome.error).code);
-      entry.events.append({ event: 'run_failed', ...outcome.error });
-      return isOutsideFailure(outcome.error.code) ? 'may go on' : 'over';
+      const error = fromEnvelope(outcome.error);
+      return tellFailure(context, entry, knownError(error) ?? error);
     }
     if (outcome.kind === 'rolled-back') {
       await rollBack(context, entry, prepared, outcome);
@@ -134,6 +128,15 @@ async function trainAndFinish(
     averages.assign(undefined);
     for (const { session } of membership.members) session.send({ kind: 'run-ended', run, fence });
   }
+}
+
+/** @param error what was thrown, for the log; default: the error itself */
+function tellFailure(context: RunContext, entry: RunEntry, known: RopeteamError, error: unknown = known): End {
+  context.log.error('run_failed', { code: known.code, error });
+  update(context, entry, { state: 'failed' });
+  context.metrics.runFailed(known.code);
+  entry.events.append({ event: 'run_failed', ...toEnvelope(known) });
+  return isOutsideFailure(known.code) ? 'may go on' : 'over';
 }
 
 async function trainUntilSettled(

@@ -26,6 +26,7 @@ import type { RunEntry } from './run-book.js';
 import type { CoordinatorContext, RunContext } from './run-context.js';
 import type { RunOutcome } from './run-outcome.js';
 import { RunTraces } from './run-traces.js';
+import { watchStalls } from './stall-watch.js';
 import { RunTrainer } from './train-run.js';
 
 /** How soon a worker that waits behind a lost item is noticed. */
@@ -107,7 +108,8 @@ async function trainAndFinish(
       const moment = { now: performance.now(), wall: Date.now(), goodput: trainer.record.goodput };
       return liveRun(trainer.state, trainer.record.activity, membership.members, moment);
     };
-    const outcome = await trainUntilSettled(trainer, ready, settled, ended);
+    const lookForStalls = watchStalls(PROGRESS_CHECK_MS, (stalledMs) => tellStall(context, stalledMs));
+    const outcome = await trainUntilSettled(trainer, ready, settled, ended, lookForStalls);
     await trainer.queueSettled();
     await checkpoints.settled();
     await prepared.ledger.flush();
@@ -144,9 +146,11 @@ async function trainUntilSettled(
   ready: ReadyWorkers,
   settled: Promise<RunOutcome>,
   ended: AbortSignal,
+  lookForStalls: () => void,
 ) {
   const stop = (): void => trainer.stop();
   const check = setInterval(() => {
+    lookForStalls();
     trainer.checkProgress();
     ready.admitHeldBack();
   }, PROGRESS_CHECK_MS);
@@ -161,6 +165,13 @@ async function trainUntilSettled(
     clearInterval(check);
     ended.removeEventListener('abort', stop);
   }
+}
+
+function tellStall({ events }: RunContext, stalledMs: number): void {
+  const seconds = Math.round(stalledMs) / 1000;
+  const reason =
+    'the coordinator itself stood still: stopped, swapped out or busy; workers that heard nothing for 2 s left, and come back';
+  events.append({ event: 'coordinator_stalled', seconds, reason });
 }
 
 function announceStart(context: RunContext, entry: RunEntry, prepared: PreparedRun, ready: ReadyWorkers): void {

@@ -1,9 +1,13 @@
 /** The coordinator in the foreground: takes jobs over gRPC, trains them with whatever workers are there. */
+import { join } from 'node:path';
 import { collectFrameGarbageAtOnce } from '#protocol';
-import { createLogger, endWithFailure } from '#telemetry';
+import { createLogger, endOnUnforeseen, endWithFailure, sufferFailpoint } from '#telemetry';
 import { armFailpoints } from '#training';
 import { readConfiguration } from './configuration.js';
 import { openCoordinator } from './coordinator.js';
+
+/** In the runs folder. */
+const CRASHES = '.crashes';
 
 /** Longest life of a coordinator whose starter died: time to write what can be written. */
 const ORPHAN_GRACE_MS = 5_000;
@@ -19,8 +23,9 @@ async function serveUntilStopped(): Promise<void> {
   collectFrameGarbageAtOnce();
   const configuration = readConfiguration(process.argv.slice(2), process.env);
   const { failpoints, production } = configuration;
-  if (failpoints !== undefined) armFailpoints(failpoints, production, freezeOrDie);
+  if (failpoints !== undefined) armFailpoints(failpoints, production, sufferFailpoint);
   const log = createLogger({ service: 'coordinator', level: configuration.logLevel });
+  endOnUnforeseen(log, join(configuration.runsDirectory, CRASHES));
   const stop = new AbortController();
   const onSignal = (): void => {
     // A second signal does not wait for the run in training to be saved.
@@ -51,8 +56,4 @@ async function serveUntilStopped(): Promise<void> {
 function endFenced(error: unknown): Promise<never> {
   endWithFailure(error);
   return new Promise<never>(() => undefined);
-}
-
-function freezeOrDie(action: 'kill' | 'stop'): void {
-  process.kill(process.pid, action === 'kill' ? 'SIGKILL' : 'SIGSTOP');
 }

@@ -5,10 +5,12 @@ import { collectFrameGarbageAtOnce } from '#protocol';
 import {
   createLogger,
   createWorkerMetrics,
+  endOnUnforeseen,
   endWithFailure,
   knownError,
   packageVersion,
   startMetricsServer,
+  sufferFailpoint,
 } from '#telemetry';
 import { armFailpoints, type Fence, type RopeteamError, type RunId } from '#training';
 import { readConfiguration } from './configuration.js';
@@ -71,10 +73,11 @@ async function workUntilStopped(): Promise<number> {
   collectFrameGarbageAtOnce();
   const configuration = readConfiguration(process.argv.slice(2), process.env);
   const { failpoints, production } = configuration;
-  if (failpoints !== undefined) armFailpoints(failpoints, production, freezeOrDie);
+  if (failpoints !== undefined) armFailpoints(failpoints, production, sufferFailpoint);
   const log = createLogger({ service: 'worker', level: configuration.logLevel }).with({
     worker: configuration.name,
   });
+  endOnUnforeseen(log);
   const stop = new AbortController();
   const drain = new AbortController();
   const onSignal = (): void => (drain.signal.aborted ? stop.abort('stopped') : drain.abort('draining'));
@@ -112,8 +115,4 @@ async function workUntilStopped(): Promise<number> {
 function reachableAddress(url: string): string {
   const { host, port } = new URL(url);
   return ['0.0.0.0:', '[::]:'].some((every) => host.startsWith(every)) ? `${hostname()}:${port}` : host;
-}
-
-function freezeOrDie(action: 'kill' | 'stop'): void {
-  process.kill(process.pid, action === 'kill' ? 'SIGKILL' : 'SIGSTOP');
 }

@@ -1,7 +1,8 @@
 /** How the command ends: every error becomes a short text on stderr and an exit code. */
 import { CommanderError } from 'commander';
 import { formatError, nearest } from '#job';
-import { exitCodeOf, RopeteamError } from '#training';
+import { limitReached } from '#limits';
+import { exitCodeOf, fromEnvelope, RopeteamError } from '#training';
 import type { Environment } from './environment.js';
 import { Interrupted } from './interrupts.js';
 import type { Terminal } from './terminal.js';
@@ -16,7 +17,8 @@ export function reportFailure(
   terminal: Terminal,
   { debug, commandName }: Pick<Environment, 'debug' | 'commandName'>,
 ): number {
-  const error = firstThrown(thrown);
+  const limit = limitReached(thrown);
+  const error = limit === undefined ? firstThrown(thrown) : fromEnvelope(limit, firstThrown(thrown));
   // The user knows: they did it.
   if (error instanceof Interrupted) return error.exitCode;
   if (isClosedPipe(error)) return 0;

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type KernelName, KernelUnavailableError, kernelSelfTest } from '#engine';
+import { limitReached, type ProcessLimits, readProcessLimits } from '#limits';
 import { findRedis, type RedisFinding } from '#queues';
 import { RopeteamError } from '#training';
 import type { Environment } from './environment.js';
@@ -51,6 +52,26 @@ export function checkMemory(available = process.availableMemory()): Finding {
   if (available >= GB) return ok('memory', found);
   const fix = 'end other programs or raise the container limit; `ropeteam validate JOB` says what a job needs';
   return { subject: 'memory', status: available < 256 * MB ? 'problem' : 'warning', found, fix };
+}
+
+/** Below this a few dozen workers come to the limit. */
+const ROOMY_OPEN_FILES = 1024;
+/** A process with an engine reserves some 10 GiB for it, and Node itself the rest. */
+const LEAST_ADDRESS_SPACE = 24 * 2 ** 30;
+
+/** What a shell, a unit or a container grants a process; on Linux. */
+export function checkLimits({ openFiles, addressSpace }: ProcessLimits = readProcessLimits()): Finding {
+  const subject = 'limits';
+  const files = openFiles === undefined ? 'any number of' : String(openFiles);
+  const space = addressSpace === undefined ? 'any' : `${(addressSpace / 2 ** 30).toFixed(1)} GiB of`;
+  const found = `${files} open files, ${space} address space`;
+  if (addressSpace !== undefined && addressSpace < LEAST_ADDRESS_SPACE) {
+    return { subject, status: 'problem', found, fix: 'lift it: `ulimit -v unlimited`; each engine reserves 10 GiB' };
+  }
+  if (openFiles !== undefined && openFiles < ROOMY_OPEN_FILES) {
+    return { subject, status: 'warning', found, fix: 'raise it before a run of many workers: `ulimit -n 1024`' };
+  }
+  return ok(subject, found);
 }
 
 /** Room and honesty of the disk that runs are kept on. Nothing stays there, not even the folder. */
@@ -170,6 +191,9 @@ export async function checkKernel(name: KernelName, blasLibrary?: string): Promi
     const fix = 'end other programs, or check that this machine is not throttled';
     return { subject, status: 'warning', found, fix };
   } catch (error) {
+    const limit = limitReached(error);
+    if (limit !== undefined)
+      return { subject, status: 'problem', found: limit.message, ...(limit.hint && { fix: limit.hint }) };
     if (!(error instanceof KernelUnavailableError)) throw error;
     const status = name === 'wasm' || name === 'js' ? 'problem' : 'warning';
     return { subject, status, found: error.what, fix: error.fix };

@@ -1,5 +1,6 @@
 /** Keeps one worker running: a process that ends by itself is started again, a little later each time. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { RopeteamError } from '#training';
 import { type ServiceProcess, unexpectedExit } from './service-process.js';
 
 export interface SupervisorOptions {
@@ -71,7 +72,7 @@ export function superviseWorker(options: SupervisorOptions): WorkerSupervisor {
     }
     announceReady();
     const exit = await current.exited;
-    return unexpectedExit(name, exit, 'while it was at work', current.lastLogLines());
+    return current.failure() ?? unexpectedExit(name, exit, 'while it was at work', current.lastLogLines());
   };
   const keepRunning = async (): Promise<void> => {
     let losses = 0;
@@ -82,7 +83,7 @@ export function superviseWorker(options: SupervisorOptions): WorkerSupervisor {
       const wasAskedFor = crashed !== undefined && crashed === current;
       crashed = undefined;
       losses = wasAskedFor || clock.now() - bornAt >= STEADY_MS ? 1 : losses + 1;
-      if (losses > MOST_LOSSES) throw loss;
+      if (losses > (isLimit(loss) ? 1 : MOST_LOSSES)) throw loss;
       const waitMs = restartWaitMs(losses);
       options.onLoss(`${firstLine(loss)}; another takes its place in ${waitMs / 1000} s`);
       await clock.wait(waitMs, stopping.signal);
@@ -115,6 +116,11 @@ export function superviseWorker(options: SupervisorOptions): WorkerSupervisor {
       current?.kill();
     },
   };
+}
+
+/** The next process has the same limits: it may have been bad luck once. */
+function isLimit(error: unknown): boolean {
+  return error instanceof RopeteamError && error.code === 'ENVIRONMENT.LIMIT';
 }
 
 function firstLine(error: unknown): string {

@@ -1,19 +1,15 @@
 /** `ropeteam chaos JOB --seed N`: the job once in peace, once while its processes are killed. The weights must not differ. */
 import { formatError, parseDuration } from '#job';
-import { exitCodeOf, fromEnvelope, RopeteamError, type RunEvent, type RunId, runId } from '#training';
-import { FAULT_KINDS, type FaultKind, type PlannedFault, planFaults } from '../chaos/fault-plan.js';
-import { type InflictedFault, startNemesis } from '../chaos/nemesis.js';
-import { openRelay } from '../chaos/relay.js';
+import { exitCodeOf, fromEnvelope, RopeteamError, runId } from '#training';
+import { trainInPeace, trainInTrouble } from '../chaos/experiment.js';
+import { FAULT_KINDS, type FaultKind, planFaults } from '../chaos/fault-plan.js';
 import { renderSurvival } from '../chaos/render-survival.js';
 import { tellSurvival } from '../chaos/survival.js';
-import { openTimeline } from '../chaos/timeline.js';
-import type { ClusterParts } from '../cluster/cluster.js';
 import type { Context } from '../context.js';
-import { openReporter, type Reporter } from '../progress/reporter.js';
 import { forShell } from '../shell-word.js';
-import { EXIT_STOPPED, type FinalEvent } from './follow-run.js';
-import { type JobInput, loadJob, newRunId } from './job-input.js';
-import { type LocalOptions, type Nemesis, trainLocally } from './local-run.js';
+import { EXIT_STOPPED } from './follow-run.js';
+import { loadJob, newRunId } from './job-input.js';
+import { type LocalOptions, trainLocally } from './local-run.js';
 
 export interface ChaosOptions extends Pick<LocalOptions, 'workers' | 'threads' | 'kernel' | 'grain' | 'out' | 'json'> {
   readonly set: readonly string[];
@@ -28,18 +24,6 @@ export interface ChaosOptions extends Pick<LocalOptions, 'workers' | 'threads' |
 
 const EXIT_DIFFERENT = 1;
 const LEAST_EVERY_MS = 100;
-
-interface Experiment {
-  readonly input: JobInput;
-  readonly local: LocalOptions;
-  readonly context: Context;
-  readonly train: typeof trainLocally;
-}
-
-interface Told {
-  readonly events: readonly RunEvent[];
-  readonly last: FinalEvent;
-}
 
 /**
  * Returns 0 only when both hashes are equal.
@@ -91,66 +75,6 @@ export async function chaos(
 
 /** A run id has 63 characters at the most; `-chaos` is six of them. */
 const LONGEST_NAME = 57;
-
-async function trainInPeace(run: RunId, { input, local, context, train }: Experiment): Promise<Told> {
-  const events: RunEvent[] = [];
-  const reporter = alsoHeard(openReporter(context.terminal, local), (event) => void events.push(event));
-  const last = await train({ run, input, local, context, reporter });
-  return { events, last };
-}
-
-/** A run that fails is an answer here: its events tell why. */
-async function trainInTrouble(
-  run: RunId,
-  plan: readonly PlannedFault[],
-  { input, local, context, train }: Experiment,
-): Promise<{ readonly events: readonly RunEvent[]; readonly inflicted: readonly InflictedFault[] }> {
-  const { terminal, interrupts } = context;
-  const events: RunEvent[] = [];
-  const inflicted: InflictedFault[] = [];
-  const over = new AbortController();
-  let begin: () => void = () => undefined;
-  const begun = new Promise<void>((resolve) => {
-    begin = resolve;
-  });
-  const timeline = openTimeline(terminal, { run, json: local.json });
-  const reporter = alsoHeard(timeline, (event) => {
-    events.push(event);
-    if (event.event === 'step_committed') begin();
-    if (event.event === 'run_finished' || event.event === 'run_failed') over.abort();
-  });
-  await using relay = await openRelay();
-  const nemesis: Nemesis = {
-    route: async (coordinator: string) => relay.to(coordinator),
-    meet: (parts: ClusterParts) =>
-      startNemesis({
-        ...{ plan, parts, relay, begun },
-        signal: AbortSignal.any([over.signal, interrupts.orderly]),
-        onFault: (fault) => {
-          inflicted.push(fault);
-          timeline.fault(fault);
-        },
-      }),
-  };
-  try {
-    await train({ run, input, local, context, reporter, nemesis });
-  } catch (error) {
-    if (!(error instanceof RopeteamError)) throw error;
-    terminal.say(formatError(error, { color: terminal.colourTalk }));
-  }
-  return { events, inflicted };
-}
-
-function alsoHeard(reporter: Reporter, hear: (event: RunEvent) => void): Reporter {
-  return {
-    event: (event) => {
-      hear(event);
-      reporter.event(event);
-    },
-    note: (text) => reporter.note(text),
-    [Symbol.dispose]: () => reporter[Symbol.dispose](),
-  };
-}
 
 function everyOf(text: string): number {
   const everyMs = parseDuration(text);

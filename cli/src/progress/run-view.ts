@@ -67,6 +67,7 @@ export function advanceView(view: RunView, event: RunEvent): RunView {
     case 'step_skipped':
     case 'run_rolled_back':
     case 'worker_quarantined':
+    case 'coordinator_stalled':
     case 'verification_idle':
     case 'block_copied':
     case 'gradient_outlier':
@@ -258,6 +259,8 @@ export function noticeOf(event: RunEvent): string | undefined {
       return `back to step ${event.toStep} with half the learning rate: step ${event.step} is not finite (${event.reason})`;
     case 'worker_quarantined':
       return `${event.worker} gets no work for ${formatSeconds(event.seconds)}: ${event.reason}`;
+    case 'coordinator_stalled':
+      return `the coordinator stood still for ${formatSeconds(event.seconds)}: workers that left come back`;
     case 'verification_idle':
       return event.reason;
     case 'block_copied':

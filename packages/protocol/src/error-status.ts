@@ -78,6 +78,7 @@ const answers: { readonly [Code in ErrorCode]: Answer } = {
   'USAGE.ARGUMENT': wrongInput,
   'ENVIRONMENT.PROCESS': { status: 'INTERNAL', retryable: false },
   'ENVIRONMENT.KERNEL': { status: 'INTERNAL', retryable: false },
+  'ENVIRONMENT.LIMIT': { status: 'RESOURCE_EXHAUSTED', retryable: false },
 };
 
 /** Whether the same call may succeed later without anybody changing anything. */

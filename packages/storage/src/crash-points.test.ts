@@ -77,7 +77,7 @@ test('after a power cut at any operation, the newest checkpoint is whole and no 
   expect(points).toBeGreaterThanOrEqual(1000);
 });
 
-test('of 1,000 checkpoints a cut while they are deleted leaves the newest, and the next save leaves those to keep', async () => {
+test('F67: of 1,000 checkpoints a cut while they are deleted leaves the newest, and the next save leaves those to keep', async () => {
   const full = simulatedDisk();
   for (let step = 1; step <= 1000; step++) await saveCheckpoint(FOLDER, checkpoint(step), { keep: 1000 }, full);
   for (let point = 6; point < 1000; point += 83) {

@@ -24,6 +24,7 @@ export {
 } from './metrics-server.js';
 export { packageVersion } from './package-version.js';
 export type { Build, MetricsRegistry } from './registry.js';
-export { endWithFailure } from './report-failure.js';
+export { endOnUnforeseen, endWithFailure, knownError } from './report-failure.js';
+export { sufferFailpoint } from './suffer-failpoint.js';
 export { inSpan, SPAN_NAMES, type Span, type SpanFacts, startSpan } from './tracing.js';
 export { type ComputedBlock, type ComputedLease, createWorkerMetrics, type WorkerMetrics } from './worker-metrics.js';

@@ -93,6 +93,8 @@ export interface ErrorFacts {
   'USAGE.ARGUMENT': { readonly argument: string };
   'ENVIRONMENT.PROCESS': { readonly process: string };
   'ENVIRONMENT.KERNEL': { readonly kernel: string };
+  /** The system grants too little: files, processes, memory, address space. */
+  'ENVIRONMENT.LIMIT': { readonly limit: string; readonly granted?: number; readonly needed?: number };
 }
 
 export type ErrorCode = keyof ErrorFacts;
@@ -156,13 +158,15 @@ export function toEnvelope(error: RopeteamError): ErrorEnvelope {
   };
 }
 
-export function fromEnvelope(envelope: ErrorEnvelope): RopeteamError {
+/** @param cause what this process knows of it besides */
+export function fromEnvelope(envelope: ErrorEnvelope, cause?: unknown): RopeteamError {
   // The code was checked by the sender's compiler; an unknown one from a newer peer is still shown with its message.
   const code = envelope.code as ErrorCode;
   return new RopeteamError(code, envelope.facts as unknown as ErrorFacts[ErrorCode], envelope.message, {
     ...(envelope.hint === undefined ? {} : { hint: envelope.hint }),
     ...(envelope.place === undefined ? {} : { place: envelope.place }),
-    problems: (envelope.problems ?? []).map(fromEnvelope),
+    cause,
+    problems: (envelope.problems ?? []).map((problem) => fromEnvelope(problem)),
   });
 }
 

@@ -149,6 +149,8 @@ export type RunEventBody =
       readonly blocksReissued: number;
       readonly detectedInMs: number;
     }
+  /** The coordinator's own event loop stood still: no worker is to blame for the silence. */
+  | { readonly event: 'coordinator_stalled'; readonly seconds: number; readonly reason: string }
   | { readonly event: 'worker_left'; readonly worker: string; readonly pid: number; readonly reason: string }
   | {
       readonly event: 'step_committed';

@@ -6,13 +6,13 @@ afterAll(() => armFailpoints('after-lock:999999999', false, () => undefined)); /
 test('a place acts the time it was armed for, and no other', () => {
   const acts: string[] = [];
   failpoint('after-average');
-  armFailpoints('after-average:2:kill,before-rename:1:stop', false, (action) => acts.push(action));
+  armFailpoints('after-average:2:kill,before-rename:1:stall', false, (action) => acts.push(action));
   failpoint('after-average');
   expect(acts).toEqual([]);
   failpoint('after-average');
   failpoint('after-average');
   failpoint('before-rename');
-  expect(acts).toEqual(['kill', 'stop']);
+  expect(acts).toEqual(['kill', 'stall']);
 });
 
 test.each(['nowhere', 'after-average:0', 'after-average:1:explode', 'after-average:1:kill:more', ''])(

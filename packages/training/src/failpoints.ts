@@ -1,5 +1,5 @@
 /**
- * Named places at which tests make a process die or freeze. Off unless `armFailpoints` was called, which services do when
+ * Named places at which tests make a process die, freeze or fail. Off unless `armFailpoints` was called, which services do when
  * `ROPETEAM_FAILPOINTS` says so, and never in production.
  *
  * Module state, unlike everything else here: the places are all over the program, and what they do concerns the process.
@@ -55,14 +55,19 @@ export const FAILPOINTS = {
 
 export type FailpointName = keyof typeof FAILPOINTS.coordinator | keyof typeof FAILPOINTS.worker;
 
-type Action = 'kill' | 'stop' | 'flip';
+/** What becomes of the process: SIGKILL, SIGSTOP, an event loop that stands still, an error nobody catches. */
+export const MISFORTUNES = ['kill', 'stop', 'stall', 'throw', 'reject'] as const;
+export type Misfortune = (typeof MISFORTUNES)[number];
+
+type Action = Misfortune | 'flip';
+const ACTIONS: readonly Action[] = [...MISFORTUNES, 'flip'];
 
 interface Armed {
   readonly hit: number;
   readonly action: Action;
 }
 
-let armed: { readonly points: ReadonlyMap<string, Armed>; readonly act: (action: 'kill' | 'stop') => void } | undefined;
+let armed: { readonly points: ReadonlyMap<string, Armed>; readonly act: (action: Misfortune) => void } | undefined;
 const hits = new Map<string, number>();
 
 /** Passes a place. Costs one comparison while nothing is armed. */
@@ -80,21 +85,18 @@ export function spoils(name: FailpointName): boolean {
 /**
  * Arms places for the rest of this process: `after-average:3:kill,before-rename:1:stop`: name, which time it is passed (from
  * 1), and what happens then. `flip` makes a worker compute wrong from then on, see `spoils`.
- * @param act ends or freezes this process at once
+ * @param act does it to this process, at once
  * @throws RopeteamError USAGE.ARGUMENT for a name that is not in the list, and anywhere in production
  */
-export function armFailpoints(text: string, production: boolean, act: (action: 'kill' | 'stop') => void): void {
+export function armFailpoints(text: string, production: boolean, act: (action: Misfortune) => void): void {
   if (production) throw refused('is for tests, and refused where NODE_ENV is production');
   const points = new Map<string, Armed>();
   for (const one of text.split(',')) {
-    const [name = '', hit = '1', action = 'kill', ...more] = one.trim().split(':');
+    const [name = '', hit = '1', word = 'kill', ...more] = one.trim().split(':');
     if (!isFailpoint(name)) throw refused(`names ${JSON.stringify(name)}, which is no failpoint`);
-    if (
-      !/^[1-9]\d{0,8}$/.test(hit) ||
-      !(action === 'kill' || action === 'stop' || action === 'flip') ||
-      more.length > 0
-    )
-      throw refused(`has ${JSON.stringify(one)}, expected name:time:kill, name:time:stop or name:time:flip`);
+    const action = ACTIONS.find((known) => known === word);
+    if (!/^[1-9]\d{0,8}$/.test(hit) || action === undefined || more.length > 0)
+      throw refused(`has ${JSON.stringify(one)}, expected name:time:action, action one of ${ACTIONS.join(', ')}`);
     points.set(name, { hit: Number(hit), action });
   }
   armed = { points, act };

@@ -30,7 +30,7 @@ export type {
   StoppedBy,
   WorkerMeasure,
 } from './events.js';
-export type { FailpointName } from './failpoints.js';
+export type { FailpointName, Misfortune } from './failpoints.js';
 export { armFailpoints, FAILPOINTS, failpoint, spoils } from './failpoints.js';
 export { type FailureLimit, startFailureLimit } from './failure-limit.js';
 export { figuresOf } from './figures.js';

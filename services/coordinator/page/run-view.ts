@@ -213,6 +213,9 @@ export function advanceView(view: RunView, event: RunEvent, step: number): void 
     case 'worker_quarantined':
       say(`${event.worker} gets no work for ${event.seconds} s: ${event.reason}`, 'bad');
       break;
+    case 'coordinator_stalled':
+      say(`the coordinator stood still for ${event.seconds} s`, 'bad');
+      break;
     case 'verification_idle':
       say(event.reason, 'warn');
       break;

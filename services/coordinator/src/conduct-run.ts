@@ -2,6 +2,7 @@
 import { collectClosedMemory } from '#engine';
 import { classWeightsByLabel } from '#job';
 import { forgetInputs } from '#storage';
+import { knownError } from '#telemetry';
 import {
   failpoint,
   fromEnvelope,
@@ -25,6 +26,7 @@ import type { RunEntry } from './run-book.js';
 import type { CoordinatorContext, RunContext } from './run-context.js';
 import type { RunOutcome } from './run-outcome.js';
 import { RunTraces } from './run-traces.js';
+import { watchStalls } from './stall-watch.js';
 import { RunTrainer } from './train-run.js';
 
 /** How soon a worker that waits behind a lost item is noticed. */
@@ -48,13 +50,9 @@ export async function conductRun(shared: CoordinatorContext, entry: RunEntry, sh
   } catch (error) {
     // A known error is the better answer even when somebody asked for an end meanwhile.
     const first = firstOf(error);
-    const known = first instanceof RopeteamError ? first : (stopping(entry, shutdown) ?? unexpected(first, entry));
+    const known = knownError(first) ?? stopping(entry, shutdown) ?? unexpected(first, entry);
     if (known.code === 'COORD.FENCED') return shared.onFenced(known);
-    mayGoOn = isOutsideFailure(known.code);
-    log.error('run_failed', { code: known.code, error });
-    update(context, entry, { state: 'failed' });
-    context.metrics.runFailed(known.code);
-    entry.events.append({ event: 'run_failed', ...toEnvelope(known) });
+    mayGoOn = tellFailure(context, entry, known, error) === 'may go on';
   } finally {
     traces.ended();
     entry.dataset = undefined;
@@ -110,16 +108,14 @@ async function trainAndFinish(
       const moment = { now: performance.now(), wall: Date.now(), goodput: trainer.record.goodput };
       return liveRun(trainer.state, trainer.record.activity, membership.members, moment);
     };
-    const outcome = await trainUntilSettled(trainer, ready, settled, ended);
+    const lookForStalls = watchStalls(PROGRESS_CHECK_MS, (stalledMs) => tellStall(context, stalledMs));
+    const outcome = await trainUntilSettled(trainer, ready, settled, ended, lookForStalls);
     await trainer.queueSettled();
     await checkpoints.settled();
     await prepared.ledger.flush();
     if (outcome.kind === 'failed') {
-      context.log.error('run_failed', { ...outcome.error });
-      update(context, entry, { state: 'failed' });
-      context.metrics.runFailed(fromEnvelope(outcome.error).code);
-      entry.events.append({ event: 'run_failed', ...outcome.error });
-      return isOutsideFailure(outcome.error.code) ? 'may go on' : 'over';
+      const error = fromEnvelope(outcome.error);
+      return tellFailure(context, entry, knownError(error) ?? error);
     }
     if (outcome.kind === 'rolled-back') {
       await rollBack(context, entry, prepared, outcome);
@@ -136,14 +132,25 @@ async function trainAndFinish(
   }
 }
 
+/** @param error what was thrown, for the log; default: the error itself */
+function tellFailure(context: RunContext, entry: RunEntry, known: RopeteamError, error: unknown = known): End {
+  context.log.error('run_failed', { code: known.code, error });
+  update(context, entry, { state: 'failed' });
+  context.metrics.runFailed(known.code);
+  entry.events.append({ event: 'run_failed', ...toEnvelope(known) });
+  return isOutsideFailure(known.code) ? 'may go on' : 'over';
+}
+
 async function trainUntilSettled(
   trainer: RunTrainer,
   ready: ReadyWorkers,
   settled: Promise<RunOutcome>,
   ended: AbortSignal,
+  lookForStalls: () => void,
 ) {
   const stop = (): void => trainer.stop();
   const check = setInterval(() => {
+    lookForStalls();
     trainer.checkProgress();
     ready.admitHeldBack();
   }, PROGRESS_CHECK_MS);
@@ -158,6 +165,13 @@ async function trainUntilSettled(
     clearInterval(check);
     ended.removeEventListener('abort', stop);
   }
+}
+
+function tellStall({ events }: RunContext, stalledMs: number): void {
+  const seconds = Math.round(stalledMs) / 1000;
+  const reason =
+    'the coordinator itself stood still: stopped, swapped out or busy; workers that heard nothing for 2 s left, and come back';
+  events.append({ event: 'coordinator_stalled', seconds, reason });
 }
 
 function announceStart(context: RunContext, entry: RunEntry, prepared: PreparedRun, ready: ReadyWorkers): void {

@@ -1,56 +1,5 @@
 #!/usr/bin/env node
-/** The coordinator in the foreground: takes jobs over gRPC, trains them with whatever workers are there. */
-import { collectFrameGarbageAtOnce } from '#protocol';
-import { createLogger, endWithFailure } from '#telemetry';
-import { armFailpoints } from '#training';
-import { readConfiguration } from './configuration.js';
-import { openCoordinator } from './coordinator.js';
+/** The coordinator's process. What it is made of is loaded once it is sure that it can be: see `startWithinLimits`. */
+import { startWithinLimits } from '#limits';
 
-/** Longest life of a coordinator whose starter died: time to write what can be written. */
-const ORPHAN_GRACE_MS = 5_000;
-
-const INSECURE = 'no TLS, no sign-in: whoever reaches these may read and change runs, rows and weights';
-
-async function main(): Promise<void> {
-  collectFrameGarbageAtOnce();
-  const configuration = readConfiguration(process.argv.slice(2), process.env);
-  const { failpoints, production } = configuration;
-  if (failpoints !== undefined) armFailpoints(failpoints, production, freezeOrDie);
-  const log = createLogger({ service: 'coordinator', level: configuration.logLevel });
-  const stop = new AbortController();
-  const onSignal = (): void => {
-    // A second signal does not wait for the run in training to be saved.
-    if (stop.signal.aborted) process.exit(143);
-    stop.abort('asked to stop');
-  };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
-  process.on('disconnect', () => {
-    stop.abort('the process that started this coordinator is gone');
-    // Its Redis is gone with it: nothing here may wait for that for long.
-    setTimeout(() => process.exit(1), ORPHAN_GRACE_MS).unref();
-  });
-  const { leftOpen } = configuration;
-  if (leftOpen.length > 0) log.warn('left_open', { insecure: leftOpen.join(', '), meaning: INSECURE });
-  const coordinator = await openCoordinator(configuration, log);
-  const { grpc, http } = coordinator;
-  log.info('coordinator_ready', { grpc, http });
-  process.send?.({ event: 'ready', grpc, http });
-  try {
-    // Another coordinator took over: nothing is closed, for closing writes.
-    await Promise.race([coordinator.serve(stop.signal), coordinator.fenced.catch(endFenced)]);
-  } finally {
-    await coordinator.close();
-  }
-}
-
-function endFenced(error: unknown): Promise<never> {
-  endWithFailure(error);
-  return new Promise<never>(() => undefined);
-}
-
-function freezeOrDie(action: 'kill' | 'stop'): void {
-  process.kill(process.pid, action === 'kill' ? 'SIGKILL' : 'SIGSTOP');
-}
-
-main().then(() => process.exit(0), endWithFailure);
+await startWithinLimits(async () => (await import('./coordinator-process.js')).runCoordinatorProcess());

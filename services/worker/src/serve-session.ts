@@ -3,7 +3,7 @@ import { setImmediate as turnEnd } from 'node:timers/promises';
 import type { KernelName } from '#engine';
 import { connectCoordinator } from '#protocol';
 import { openWorkSource } from '#queues';
-import { type Logger, startSpan, type WorkerMetrics } from '#telemetry';
+import { knownError, type Logger, startSpan, type WorkerMetrics } from '#telemetry';
 import {
   type CoordinatorMessage,
   type Fence,
@@ -41,6 +41,7 @@ export interface SessionSignals {
  * One session with a coordinator, from the hello to the closed stream: takes items of the runs it is told of.
  *
  * @returns why it ended
+ * @throws RopeteamError when there is no session; what a run could not be opened with, where that is a limit of the system
  */
 export async function serveSession(
   { configuration, kernels, log, metrics, metricsAddress, fences }: WorkerContext,
@@ -80,6 +81,7 @@ export async function serveSession(
     onError: (error) => log.warn('queue_trouble', { message: error.message }),
   });
   let started = false;
+  let broken: unknown;
   await using slot = new RunSlot({
     configuration,
     kernels,
@@ -94,6 +96,7 @@ export async function serveSession(
     },
     onBroken: (error) => {
       log.error('run_broken', { error });
+      broken = error;
       closing.abort(messageOf(error));
     },
   });
@@ -152,6 +155,8 @@ export async function serveSession(
     log.info('worker_drained');
     return 'drained';
   }
+  // It would break in the next session too.
+  if (knownError(broken)?.code === 'ENVIRONMENT.LIMIT') throw broken;
   return String(over.reason);
 }
 

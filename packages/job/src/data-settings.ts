@@ -124,6 +124,15 @@ export const dataSettings = z
           'How number columns are scaled: `standard` to mean 0 and deviation 1, `minmax` to 0..1, `none` as they are. ' +
           'Fitted on the training split, kept with the model.',
       }),
+    scaleTarget: z
+      .enum(['standard', 'minmax', 'none'])
+      .default('none')
+      .meta({
+        description:
+          'How the targets of a regression are scaled for training, as with `scale`. Predictions and errors are in the units ' +
+          'of the data all the same; the loss is in those of training.',
+        examples: ['standard'],
+      }),
     split,
     badRows: z.enum(['error', 'skip']).default('error').meta({
       description: 'A row that cannot be read stops the run (`error`) or is counted, listed and left out (`skip`).',

@@ -72,7 +72,7 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
       path.map((name) => `${name}.csv`),
       fc.uniqueArray(path, { minLength: 1, maxLength: 3 }).map((names) => names.map((name) => `${name}*.csv`)),
     ),
-    delimiter: fc.constantFrom('auto', ',', ';', '\t', '|', ' ', ':', '#'),
+    delimiter: fc.constantFrom('auto', 'whitespace', ',', ';', '\t', '|', ' ', ':', '#'),
     target: fc.uniqueArray(
       word.map((name) => `target ${name}`),
       { minLength: 1, maxLength: 3 },

@@ -168,6 +168,26 @@ test('a number to predict in the hundred thousands is a warning', async () => {
   ]);
 });
 
+test('a text of columns between blanks gives the rows that the same table gives as CSV', async () => {
+  const table = [
+    ['a', 'w', 'y'],
+    ['1.5', 'red', '2'],
+    ['-3', 'blue', '4'],
+    ['7', 'red', '0.5'],
+  ];
+  const csv = await prepare({ 'data.csv': table.map((row) => `${row.join(',')}\n`).join('') });
+  const expected = await samplesOf(csv, 'train');
+  for (const [name, delimiter] of [
+    ['auto', 'auto'],
+    ['said', 'whitespace'],
+  ]) {
+    const text = table.map((row) => `  ${row.join(' \t ')} \n`).join('');
+    const spec = { source: `${name}.txt`, delimiter: delimiter! };
+    const read = await prepare({ [`${name}.txt`]: text }, spec, { directory: join(root, name!) });
+    expect(await samplesOf(read, 'train')).toEqual(expected);
+  }
+});
+
 test('minmax scaling puts the training split into 0..1; a constant column is 0 and a warning', async () => {
   const csv = 'a,b,y\n2,5,0.1\n4,5,0.2\n6,5,0.3\n';
   const dataset = await prepare({ 'data.csv': csv }, { scale: 'minmax' });

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import type { DataSpec, DatasetInfo, JobSpec, Preprocessing, ShardInfo, SplitName } from '#training';
 import { describeFiles, RopeteamError, resolveWindows, scaleTarget } from '#training';
 import { openBlockSpace } from './block-store.js';
+import { WHITESPACE } from './csv-records.js';
 import { type DatasetReading, type ReadingOptions, readDataset, type Samples } from './dataset-reading.js';
 import { farTargets } from './far-targets.js';
 import { countFeatures, encodeSample, fitPreprocessing, fitTargets } from './fit-preprocessing.js';
@@ -155,7 +156,10 @@ function splitRows(reading: DatasetReading, spec: DataSpec, seed: number): Sampl
 }
 
 function checkSpec(spec: DataSpec): void {
-  if (spec.delimiter !== 'auto' && (spec.delimiter.length !== 1 || /["\r\n]/.test(spec.delimiter))) {
+  if (
+    !['auto', WHITESPACE].includes(spec.delimiter) &&
+    (spec.delimiter.length !== 1 || /["\r\n]/.test(spec.delimiter))
+  ) {
     const message = `data.delimiter is ${JSON.stringify(spec.delimiter)}, not one character other than a quote or a line end`;
     throw new RopeteamError('CONFIG.RANGE', { key: 'data.delimiter' }, message, {
       hint: 'leave it out to have it guessed',

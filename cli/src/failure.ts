@@ -61,10 +61,17 @@ function reportUsage(error: CommanderError, terminal: Terminal, commandName: str
   const hint =
     nearestChoice(said) ??
     suggestion?.replace(/^\((.*)\)$/, '$1').replace(/^Did/, 'did') ??
+    secretOption(said) ??
     `see \`${commandName} --help\``;
   const usage = new RopeteamError('USAGE.ARGUMENT', { argument: /'([^']*)'/.exec(said)?.[1] ?? '' }, said, { hint });
   terminal.say(formatError(usage, { color: terminal.colourTalk }));
   return EXIT_USAGE;
+}
+
+/** Of an option that is none and would have held a secret: others read the list of processes. */
+function secretOption(said: string): string | undefined {
+  if (!/^unknown option '--[\w-]*(token|password|passwd|secret|credential|api-?key)\b/i.test(said)) return undefined;
+  return 'a secret does not belong on a command line, where `ps` shows it: put it into a file or a variable (docs/security.md)';
 }
 
 /** Of options and arguments with a few words to choose from commander names all, but not the one that was meant. */

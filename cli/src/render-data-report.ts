@@ -69,7 +69,7 @@ function sentence({ kind, names }: Finding): string {
     case 'rareClasses':
       return `${listed}: less than a twentieth of the most frequent class. Try train.classWeights: balanced, and judge by macroF1`;
     case 'farFromOne':
-      return `${listed}: targets in the thousands and beyond. They are not scaled, and a network starts near 0: divide the column so that it lies around 1`;
+      return `${listed}: targets in the thousands and beyond. They are not scaled, and a network starts near 0: set data.scaleTarget: standard`;
     default:
       return kind satisfies never;
   }

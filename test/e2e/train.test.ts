@@ -193,8 +193,8 @@ describe('ropeteam train', () => {
   test('a runs folder that is a file ends with an error that names it', async () => {
     await writeFile(join(folder, 'runs'), '');
     const { code, stderr } = await runCommand(['train', LINE, ...out()], temporary());
-    expect(code).toBe(3);
-    expect(stderr).toContain(join(folder, 'runs'));
+    expect(code).toBe(2);
+    expect(stderr).toContain(`error USAGE.ARGUMENT: runs cannot go into ${join(folder, 'runs')}: it is a file`);
   });
 });
 

@@ -40,10 +40,11 @@ test('words, numbers, classes and the split are found and written down as a job 
 test('a column of many numbers is a regression', async () => {
   await writeFile(
     join(folder, 'line.csv'),
-    ['x,y', ...Array.from({ length: 80 }, (_, i) => `${i},${i * 3.5}`)].join('\n'),
+    ['x,y', ...Array.from({ length: 80 }, (_, i) => `${i},${i * 3_500.5}`)].join('\n'),
   );
-  const { text } = await run('line.yaml', { data: 'line.csv', target: 'y' });
-  expect(parseJob(text, 'line.yaml', []).data.task).toBe('regression');
+  const { text, results } = await run('line.yaml', { data: 'line.csv', target: 'y' });
+  expect(results).not.toContain('warning');
+  expect(parseJob(text, 'line.yaml', []).data).toMatchObject({ task: 'regression', scaleTarget: 'standard' });
 });
 
 test('without data the digits come along, with their licence, into a folder that is made', async () => {

@@ -71,7 +71,7 @@ function probeSpec(data: { source: string; labels?: string; target: string }): D
   const text = JSON.stringify({
     apiVersion: 'ropeteam/v1',
     name: 'probe',
-    data,
+    data: { ...data, scaleTarget: 'standard' }, // as it will be written for a regression: nothing to warn of then
     model: { layers: [{ dense: 1 }] },
     train: { epochs: 1 },
   });

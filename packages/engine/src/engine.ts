@@ -36,6 +36,8 @@ export interface WorkerEngineOptions {
   /** How threads share a block; absent: whichever is faster. For tests and benchmarks: it never changes the result. */
   readonly sharing?: Sharing;
   readonly model: ModelSpec;
+  /** [K] in which errors of numbers are counted, where targets are scaled; absent: as they are. */
+  readonly targetUnits?: readonly number[];
   /** Keys the permutation of samples. */
   readonly seed: number;
   /** Whether every epoch has a permutation of its own; absent: it has. Else position is sample index. */

@@ -6,16 +6,19 @@ export interface SharedTally {
   readonly layout: TallyLayout;
   /** Counts fit into 32 bits: a wave has 2^18 samples, and each adds at most 2^12 to a cell. */
   readonly cells: Int32Array<SharedArrayBuffer>;
-  /** Two doubles a chunk of the wave: absolute errors, log-loss. */
+  /** Three doubles a chunk of the wave: absolute errors, squared errors, log-loss. */
   readonly sums: Float64Array<SharedArrayBuffer>;
 }
 
-export function createSharedTally(model: ModelSpec): SharedTally {
-  const layout = tallyLayout(model);
+const SUMS = 3;
+
+/** @param targetUnits as for `tallyLayout` */
+export function createSharedTally(model: ModelSpec, targetUnits?: readonly number[]): SharedTally {
+  const layout = tallyLayout(model, targetUnits);
   return {
     layout,
     cells: new Int32Array(new SharedArrayBuffer(4 * layout.cells)),
-    sums: new Float64Array(new SharedArrayBuffer(8 * 2 * EVALUATION_WAVE)),
+    sums: new Float64Array(new SharedArrayBuffer(8 * SUMS * EVALUATION_WAVE)),
   };
 }
 
@@ -26,11 +29,10 @@ export function tallyChunk(
   outputs: Float32Array,
   targets: Float32Array,
 ): void {
-  const { absoluteErrorSum, logLossSum } = tallySamples(layout, outputs, targets, (cell, by) => {
+  const { absoluteErrorSum, squaredErrorSum, logLossSum } = tallySamples(layout, outputs, targets, (cell, by) => {
     Atomics.add(cells, cell, by);
   });
-  sums[2 * chunk] = absoluteErrorSum;
-  sums[2 * chunk + 1] = logLossSum;
+  sums.set([absoluteErrorSum, squaredErrorSum, logLossSum], SUMS * chunk);
 }
 
 /** Adds up what the waves of one evaluation left behind. */
@@ -41,12 +43,14 @@ export function collectTally({ cells, sums }: SharedTally): {
 } {
   const counts = new Map<number, number>();
   let absoluteErrorSum = 0;
+  let squaredErrorSum = 0;
   let logLossSum = 0;
   return {
     take(chunks) {
       for (let chunk = 0; chunk < chunks; chunk++) {
-        absoluteErrorSum += sums[2 * chunk]!;
-        logLossSum += sums[2 * chunk + 1]!;
+        absoluteErrorSum += sums[SUMS * chunk]!;
+        squaredErrorSum += sums[SUMS * chunk + 1]!;
+        logLossSum += sums[SUMS * chunk + 2]!;
       }
       for (let cell = 0; cell < cells.length; cell++) {
         const found = cells[cell]!;
@@ -60,6 +64,7 @@ export function collectTally({ cells, sums }: SharedTally): {
         cells: found.map(([cell]) => cell),
         counts: found.map(([, count]) => count),
         absoluteErrorSum,
+        squaredErrorSum,
         logLossSum,
       };
     },

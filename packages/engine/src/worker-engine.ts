@@ -47,7 +47,7 @@ import { workerLease } from './worker-lease.js';
  * @throws KernelUnavailableError when this machine lacks what the kernel needs
  */
 export async function openWorkerEngine(options: WorkerEngineOptions): Promise<WorkerEngine> {
-  const { threads, model, microBatches } = options;
+  const { threads, model, microBatches, targetUnits } = options;
   const busy = busyThreads(options);
   const plan = planWorkerMemory(options);
   const { parameterCount, subtreeGradients } = plan;
@@ -59,7 +59,7 @@ export async function openWorkerEngine(options: WorkerEngineOptions): Promise<Wo
     options.update === undefined ? undefined : leaseTable(sumsLength, updateTableLengths({ ...options.update, model }));
   const ofRounds = options.local === undefined ? undefined : localTable(options, options.local);
   const control = createControlBlock(threads, (table ?? ofRounds)?.length ?? sumsLength);
-  const tally = createSharedTally(model);
+  const tally = createSharedTally(model, targetUnits);
   const setups = Array.from(
     { length: threads },
     (_, index): ThreadSetup => ({ role: 'worker', index, control, memory, kernel, options, plan, tally }),

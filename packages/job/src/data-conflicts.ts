@@ -7,6 +7,7 @@ import {
   isFilePattern,
   isObjectUrl,
   objectUrl,
+  type Scale,
 } from '#training';
 import type { Conflict, Settings } from './conflicts.js';
 import { defaultSplit } from './data-settings.js';
@@ -18,6 +19,7 @@ export function dataConflicts(settings: Settings): Conflict[] {
     ...fileLists(settings),
     ...labels(settings),
     ...targets(settings),
+    ...scaledTarget(settings),
     ...features(settings),
     ...splits(settings),
   ];
@@ -136,6 +138,19 @@ function targets(settings: Settings): Conflict[] {
   if (target.length < 2 || settings('data', 'task') !== 'classification') return [];
   const message = `a classification has one target column, data.target names ${target.length}`;
   return [{ path: ['data', 'target'], message, hint: 'keep one column, or set data.task: regression' }];
+}
+
+/** Labels have no units. */
+function scaledTarget(settings: Settings): Conflict[] {
+  const scale = settings('data', 'scaleTarget');
+  if ((scale !== 'standard' && scale !== 'minmax') || settings('data', 'task') !== 'classification') return [];
+  return [{ path: ['data', 'scaleTarget'], ...scaledLabels(scale) }];
+}
+
+/** What is wrong with scaling the target of a classification. */
+export function scaledLabels(scale: Scale): { readonly message: string; readonly hint: string } {
+  const message = `data.scaleTarget is ${scale}, and the target of a classification is a label, which cannot be scaled`;
+  return { message, hint: 'remove data.scaleTarget, or set data.task: regression' };
 }
 
 function features(settings: Settings): Conflict[] {

@@ -86,12 +86,13 @@ export const dataSettings = z
       .meta({ description: 'Format of the data files; told from the extension when left out.', examples: ['csv'] }),
     delimiter: z
       .string()
-      .regex(/^(auto|[\t ,;:|/~^&#*!%$@=_])$/)
+      .regex(/^(auto|whitespace|[\t ,;:|/~^&#*!%$@=_])$/)
       .default('auto')
       .meta({
-        description: 'What separates fields: one character, or `auto` to tell it from the header line.',
-        examples: ['auto', ',', ';', '\t'],
-        expected: 'auto or one separating character such as "," ";" "|" or "\\t"',
+        description:
+          'What separates fields: one character, `whitespace` for any run of blanks, or `auto` to tell it from the first lines.',
+        examples: ['auto', ',', ';', '\t', 'whitespace'],
+        expected: 'auto, whitespace or one separating character such as "," ";" "|" or "\\t"',
       }),
     target: z.union([column(), z.array(column()).min(1).max(1024)]).meta({
       description:
@@ -123,6 +124,15 @@ export const dataSettings = z
         description:
           'How number columns are scaled: `standard` to mean 0 and deviation 1, `minmax` to 0..1, `none` as they are. ' +
           'Fitted on the training split, kept with the model.',
+      }),
+    scaleTarget: z
+      .enum(['standard', 'minmax', 'none'])
+      .default('none')
+      .meta({
+        description:
+          'How the targets of a regression are scaled for training, as with `scale`. Predictions and errors are in the units ' +
+          'of the data all the same; the loss is in those of training.',
+        examples: ['standard'],
       }),
     split,
     badRows: z.enum(['error', 'skip']).default('error').meta({

@@ -72,6 +72,9 @@ export function firstJobText({ name, source, labels, target, schema, info, setti
     ...(labels === undefined ? [] : [[`  labels: ${scalar(labels)}`] as const]),
     [`  target: ${scalar(target)}`, learned],
     [`  task: ${info.task}`],
+    ...(info.task === 'regression'
+      ? [['  scaleTarget: standard', 'trained on mean 0, deviation 1; predictions are in units of the data'] as const]
+      : []),
     [
       '  split: { validation: 0.1, test: 0.1 }',
       `${counted(samples.train)} rows train, ${counted(samples.validation)} watch, ${counted(samples.test)} judge`,

@@ -72,7 +72,7 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
       path.map((name) => `${name}.csv`),
       fc.uniqueArray(path, { minLength: 1, maxLength: 3 }).map((names) => names.map((name) => `${name}*.csv`)),
     ),
-    delimiter: fc.constantFrom('auto', ',', ';', '\t', '|', ' ', ':', '#'),
+    delimiter: fc.constantFrom('auto', 'whitespace', ',', ';', '\t', '|', ' ', ':', '#'),
     target: fc.uniqueArray(
       word.map((name) => `target ${name}`),
       { minLength: 1, maxLength: 3 },
@@ -80,6 +80,7 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
     features: fc.oneof(fc.constant('all' as const), fc.array(word, { minLength: 1, maxLength: 4 })),
     task: fc.constantFrom('regression' as const, undefined),
     scale: fc.constantFrom('standard' as const, 'minmax' as const, 'none' as const),
+    scaleTarget: fc.constantFrom('standard' as const, 'minmax' as const, 'none' as const),
     validation: split,
     test: split,
     badRows: fc.constantFrom('error' as const, 'skip' as const),
@@ -160,6 +161,7 @@ const anyJob: fc.Arbitrary<JobSpec> = fc
       features: one.features,
       ...(one.task === undefined ? {} : { task: one.task }),
       scale: one.scale,
+      scaleTarget: one.scaleTarget,
       split: { validation: one.validation, test: one.test },
       badRows: one.badRows,
       maxBadRows: one.maxBadRows,
@@ -218,6 +220,7 @@ data:
   target: y
   features: all
   scale: standard
+  scaleTarget: none
   split: { validation: 0.1, test: 0.1 }
   badRows: error
   maxBadRows: 100

@@ -42,6 +42,7 @@ function toJobFile(job: JobSpec): JobFileInput {
       features: data.features === 'all' ? 'all' : [...data.features],
       ...(data.task === undefined ? {} : { task: data.task }),
       scale: data.scale,
+      scaleTarget: data.scaleTarget,
       split: { validation: splitValue(data.split.validation), test: splitValue(data.split.test) },
       badRows: data.badRows,
       maxBadRows: data.maxBadRows,

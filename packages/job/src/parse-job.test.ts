@@ -24,6 +24,7 @@ test('every form of the contract is read into its spec', () => {
       features: 'all',
       task: 'classification',
       scale: 'standard',
+      scaleTarget: 'none',
       split: { validation: { kind: 'fraction', fraction: 0.1 }, test: { kind: 'file', path: 'held-out.csv' } },
       badRows: 'error',
       maxBadRows: 100,

@@ -39,6 +39,15 @@ const edits: readonly RefusedEdit[] = [
     /keep one/,
   ],
   [
+    'labels that are to be scaled',
+    'target: digit',
+    'target: digit\n  scaleTarget: standard',
+    'CONFIG.CONFLICT',
+    '6:16+8',
+    /the target of a classification is a label/,
+    /remove data\.scaleTarget/,
+  ],
+  [
     'a feature that is the target',
     'target: digit',
     'target: digit\n  features: [p1, digit]',

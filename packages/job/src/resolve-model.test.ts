@@ -101,6 +101,20 @@ test('a model whose first layer is too wide for its inputs is refused before any
   expect(error.facts).toEqual({ bytes: 4 * (301 * 1_048_576 + 1_048_577) });
 });
 
+test('a target that turns out to be labels cannot be scaled', () => {
+  const job = parseJob(
+    'apiVersion: ropeteam/v1\nname: x\ndata: { source: a.csv, target: y, scaleTarget: minmax }\nmodel: { layers: [] }\n',
+    'job.yaml',
+  );
+  expect(resolveModel(job, numbers(1)).outputs).toBe(1);
+  const error = refusal(() => resolveModel(job, classes(2)));
+  expect([error.code, error.facts, error.hint]).toEqual([
+    'CONFIG.CONFLICT',
+    { key: 'data.scaleTarget' },
+    'remove data.scaleTarget, or set data.task: regression',
+  ]);
+});
+
 function refusal(action: () => unknown): RopeteamError {
   try {
     action();

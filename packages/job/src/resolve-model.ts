@@ -1,6 +1,7 @@
 /** The complete model of a job, once the data set says how many inputs, outputs and classes there are. */
 import { type DatasetInfo, type JobSpec, RopeteamError, type RunPlan } from '#training';
 import { resolveClassWeights } from './class-weights.js';
+import { scaledLabels } from './data-conflicts.js';
 import { isOfOtherTask } from './model-conflicts.js';
 import { parameterCount, tooLarge } from './model-size.js';
 
@@ -15,13 +16,18 @@ export type ModelData = Pick<DatasetInfo, 'task' | 'featureCount' | 'targetCount
  * Left out, the loss is meanSquaredError for a regression (one output a target), binaryCrossEntropy for exactly two
  * classes (one output) and softmaxCrossEntropy for more (one output a class); softmaxCrossEntropy named for two
  * classes has two outputs. A hinge has one output for two classes and one a class for more.
- * @throws RopeteamError `CONFIG.CONFLICT` when the loss does not suit the data, `MODEL.TOO_LARGE`
+ * @throws RopeteamError `CONFIG.CONFLICT` when the loss, the metric or `data.scaleTarget` does not suit the data, `MODEL.TOO_LARGE`
  */
 export function resolveModel(job: JobSpec, data: ModelData): ModelSpec {
   const loss = job.model.loss ?? defaultLoss(data);
   const unsuited = data.task === 'classification' ? classConflict(loss.kind, data) : numberConflict(loss.kind, data);
   if (unsuited !== undefined) {
     throw new RopeteamError('CONFIG.CONFLICT', { key: unsuited.key }, unsuited.message, { hint: unsuited.hint });
+  }
+  const { scaleTarget } = job.data;
+  if (scaleTarget !== 'none' && data.task === 'classification') {
+    const { message, hint } = scaledLabels(scaleTarget);
+    throw new RopeteamError('CONFIG.CONFLICT', { key: 'data.scaleTarget' }, message, { hint });
   }
   const classWeights = resolveClassWeights(job.train.classWeights, data);
   const { metric } = job.train;

@@ -20,6 +20,7 @@ export function toJobSpec(file: JobFile): JobSpec {
       features: data.features,
       ...(data.task === undefined ? {} : { task: data.task }),
       scale: data.scale,
+      scaleTarget: data.scaleTarget,
       split: { validation: splitSource(data.split.validation), test: splitSource(data.split.test) },
       badRows: data.badRows,
       maxBadRows: data.maxBadRows,

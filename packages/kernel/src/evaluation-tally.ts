@@ -1,6 +1,6 @@
 /**
  * What an evaluation counts besides the sums of the loss: which class was taken for which, how sure the model was, how its
- * scores rank. All counts are whole numbers, so that nothing depends on who counted what; the two sums are of doubles and
+ * scores rank. All counts are whole numbers, so that nothing depends on who counted what; the sums are of doubles and
  * are added in the order of samples.
  *
  * Counts lie in one row of cells, each split into sections: confusion [C, C], calibration [bins, 3] (samples, correct,
@@ -41,12 +41,16 @@ export interface TallyLayout {
   readonly columns: number;
   /** Cells together. */
   readonly cells: number;
+  /** [K] what 1 in an output of numbers is in the data, where it is not 1: of scaled targets. */
+  readonly units?: readonly number[];
 }
 
 /** Sums that go with the counts. */
 interface TallySums {
-  /** Σ |output - target| over samples and outputs; 0 for classes. */
+  /** Σ |output - target| over samples and outputs, in units of the data; 0 for classes. */
   readonly absoluteErrorSum: number;
+  /** Σ (output - target)², the same, of scaled targets; 0 for others, whose kernel sums it. */
+  readonly squaredErrorSum: number;
   /** -Σ ln p(class of the sample), p at least 1e-15; 0 for numbers and a hinge. */
   readonly logLossSum: number;
 }
@@ -58,9 +62,10 @@ export interface EvaluationTally extends TallySums {
   readonly counts: readonly number[];
 }
 
-export function tallyLayout({ loss, outputs: K }: ModelSpec): TallyLayout {
+/** @param units [K] of a model of numbers whose targets are scaled */
+export function tallyLayout({ loss, outputs: K }: ModelSpec, units?: readonly number[]): TallyLayout {
   if (loss.kind === 'meanSquaredError' || loss.kind === 'huber') {
-    return { classes: 0, probabilistic: false, columns: 0, cells: 0 };
+    return { classes: 0, probabilistic: false, columns: 0, cells: 0, ...(units === undefined ? {} : { units }) };
   }
   const classes = K === 1 ? 2 : K;
   const probabilistic = loss.kind !== 'hinge';
@@ -91,12 +96,7 @@ export function tallySamples(
   targets: Float32Array,
   count: (cell: number, by: number) => void,
 ): TallySums {
-  if (layout.classes === 0) {
-    let absoluteErrorSum = 0;
-    for (let index = 0; index < outputs.length; index++)
-      absoluteErrorSum += Math.abs(outputs[index]! - targets[index]!);
-    return { absoluteErrorSum, logLossSum: 0 };
-  }
+  if (layout.classes === 0) return tallyNumbers(layout, outputs, targets);
   const K = outputs.length / targets.length;
   let logLossSum = 0;
   for (let sample = 0; sample < targets.length; sample++) {
@@ -106,7 +106,23 @@ export function tallySamples(
     if (!z.every(Number.isFinite)) continue;
     logLossSum += K === 1 ? tallyOne(layout, z[0]!, label, count) : tallyMany(layout, z, label, count);
   }
-  return { absoluteErrorSum: 0, logLossSum };
+  return { absoluteErrorSum: 0, squaredErrorSum: 0, logLossSum };
+}
+
+function tallyNumbers({ units }: TallyLayout, outputs: Float32Array, targets: Float32Array): TallySums {
+  let absoluteErrorSum = 0;
+  let squaredErrorSum = 0;
+  if (units === undefined) {
+    for (let index = 0; index < outputs.length; index++)
+      absoluteErrorSum += Math.abs(outputs[index]! - targets[index]!);
+    return { absoluteErrorSum, squaredErrorSum, logLossSum: 0 };
+  }
+  for (let index = 0; index < outputs.length; index++) {
+    const error = (outputs[index]! - targets[index]!) * units[index % units.length]!;
+    absoluteErrorSum += Math.abs(error);
+    squaredErrorSum += error * error;
+  }
+  return { absoluteErrorSum, squaredErrorSum, logLossSum: 0 };
 }
 
 /** Bin of a score: higher scores have higher bins or the same. */

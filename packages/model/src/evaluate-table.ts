@@ -1,7 +1,7 @@
 /** How good a model is on a file with the answers in it. Memory is bounded, but for the scores of the ROC curve. */
 import { addLossSums, type LossSums } from '#kernel';
 import type { SampleFile } from '#storage';
-import { type Metrics, metricsOf, RopeteamError } from '#training';
+import { type Metrics, metricsOf, RopeteamError, targetUnitsOf } from '#training';
 import { type ClassFindings, createClassMeter } from './class-meter.js';
 import { cellError, columnPositions, encodeBatches } from './encode-batches.js';
 import { createNumberMeter, type NumberFindings } from './number-meter.js';
@@ -20,10 +20,10 @@ export interface Evaluation {
 /** @throws RopeteamError DATA.* with file, line and column; DATA.TOO_FEW for a file without a row */
 export async function evaluateTable(model: Model, file: SampleFile, signal?: AbortSignal): Promise<Evaluation> {
   const { spec, dataset } = model.trained;
-  const { targetNames, classes, targetCount, task } = dataset;
-  const encodeTargets = createTargetEncoder(targetNames, classes);
+  const { targetNames, classes, targetCount, task, preprocessing } = dataset;
+  const encodeTargets = createTargetEncoder(targetNames, classes, preprocessing.targets);
   const classMeter = task === 'classification' ? createClassMeter(classes) : undefined;
-  const numberMeter = task === 'regression' ? createNumberMeter(targetNames) : undefined;
+  const numberMeter = task === 'regression' ? createNumberMeter(targetNames, targetUnitsOf(preprocessing)) : undefined;
   let total: LossSums | undefined;
   await encodeBatches(model, file, {
     alsoNeeded: targetNames,
@@ -39,9 +39,11 @@ export async function evaluateTable(model: Model, file: SampleFile, signal?: Abo
       const { outputs, sums } = model.forward.evaluate(features, targets);
       total = total === undefined ? sums : addLossSums(total, sums);
       for (let sample = 0; sample < rows.length; sample++) {
-        const decision = decide(spec, outputs.subarray(sample * spec.outputs, (sample + 1) * spec.outputs));
-        if (decision.kind === 'class') classMeter?.add(decision, targets[sample]!);
-        else numberMeter?.add(decision.values, targets, sample * targetCount);
+        const own = outputs.subarray(sample * spec.outputs, (sample + 1) * spec.outputs);
+        numberMeter?.add(own, targets, sample * targetCount);
+        if (classMeter === undefined) continue;
+        const decision = decide(spec, own);
+        if (decision.kind === 'class') classMeter.add(decision, targets[sample]!);
       }
     },
   });

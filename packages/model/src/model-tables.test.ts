@@ -63,6 +63,14 @@ describe('predicting a file', () => {
     expect(written).toEqual(expected);
   });
 
+  test('of a text between blanks the cells come back between single ones', async () => {
+    const rows = exampleRows(3).map(({ year, weight }) => `  ${year}\t ${weight}   "blue, dark" o  4.5`);
+    const written = (await predicted(['year  weight colour shape size', ...rows])).trimEnd().split('\n');
+    expect(written[0]).toMatch(/^year weight colour shape size predicted_answer p_a /);
+    expect(written[1]).toMatch(/^[\d.]+ [-\d.e]+ "blue, dark" o 4\.5 \S+/);
+    expect(written).toHaveLength(4);
+  });
+
   test('does not read on while nobody takes what is written', async () => {
     const file = await tableOf([HEADER, ...exampleRows(20_000).map(csvRow)]);
     const abort = new AbortController();

@@ -17,12 +17,16 @@ export interface TargetFindings {
 }
 
 export interface NumberMeter {
-  /** @param targets [T] from `offset` */
+  /**
+   * @param values [T] as the model gives them
+   * @param targets [T] from `offset`, as the model was trained on them
+   */
   add(values: Float32Array, targets: Float32Array, offset: number): void;
   result(): NumberFindings;
 }
 
-export function createNumberMeter(names: readonly string[]): NumberMeter {
+/** @param units what 1 of each target is in the data; absent: 1 */
+export function createNumberMeter(names: readonly string[], units?: readonly number[]): NumberMeter {
   // Spread by Welford's recurrence: sums of squares would lose the digits of targets far from 0.
   const columns = names.map((name) => ({ name, absolute: 0, squared: 0, mean: 0, spread: 0 }));
   let samples = 0;
@@ -34,8 +38,9 @@ export function createNumberMeter(names: readonly string[]): NumberMeter {
     add(values, targets, offset) {
       samples++;
       for (const [index, column] of columns.entries()) {
-        const target = targets[offset + index]!;
-        const error = values[index]! - target;
+        const unit = units?.[index] ?? 1;
+        const target = targets[offset + index]! * unit;
+        const error = (values[index]! - targets[offset + index]!) * unit;
         column.absolute += Math.abs(error);
         column.squared += error * error;
         const before = target - column.mean;

@@ -63,13 +63,14 @@ export function nameDecision({ dataset }: TrainedModel, decision: Decision): Pre
 }
 
 /** The decisions about encoded samples, in as many turns of the kernel as it takes. @param features [n, F] */
-export function decideAll({ trained: { spec }, forward }: Pick<Model, 'trained' | 'forward'>, features: Float32Array) {
+export function decideAll({ trained, forward }: Pick<Model, 'trained' | 'forward'>, features: Float32Array) {
+  const { spec, dataset } = trained;
   const decisions: Decision[] = [];
   const turn = forward.mostSamples * spec.inputs;
   for (let begin = 0; begin < features.length; begin += turn) {
     const outputs = forward.outputs(features.subarray(begin, begin + turn));
     for (let at = 0; at < outputs.length; at += spec.outputs) {
-      decisions.push(decide(spec, outputs.subarray(at, at + spec.outputs)));
+      decisions.push(decide(spec, outputs.subarray(at, at + spec.outputs), dataset.preprocessing.targets));
     }
   }
   return decisions;

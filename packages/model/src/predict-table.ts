@@ -3,7 +3,7 @@ import type { SampleFile, TableHeader } from '#storage';
 import { RopeteamError } from '#training';
 import { encodeBatches } from './encode-batches.js';
 import { decideAll, type Model } from './open-model.js';
-import { type Decision, hasProbabilities } from './predictions.js';
+import { type Decision, hasProbabilities, roundPrediction } from './predictions.js';
 
 export interface PredictTableOptions {
   /** Takes the text of whole lines; reading waits for it. */
@@ -55,8 +55,10 @@ function addedColumns({ trained: { spec, dataset } }: Model): readonly string[] 
 }
 
 function valuesOf({ trained: { dataset } }: Model, decision: Decision): readonly (string | number)[] {
-  // Seven digits tell any two float32 of the same size apart that differ by more than rounding.
-  if (decision.kind === 'numbers') return Array.from(decision.values, (value) => Number(value.toPrecision(7)));
+  if (decision.kind === 'numbers') {
+    const { targets } = dataset.preprocessing;
+    return Array.from(decision.values, (value, index) => roundPrediction(value, targets?.[index]));
+  }
   const probabilities = Array.from(decision.probabilities ?? [], (p) => Number(p.toFixed(6)));
   return [dataset.classes[decision.index]!, ...probabilities];
 }

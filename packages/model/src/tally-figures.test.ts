@@ -16,8 +16,14 @@ const classifier = (kind: 'binaryCrossEntropy' | 'softmaxCrossEntropy' | 'hinge'
 });
 
 /** One receipt for each run of `size` samples. */
-function receiptsOf(spec: ModelSpec, outputs: Float32Array, targets: Float32Array, size: number) {
-  const layout = tallyLayout(spec);
+function receiptsOf(
+  spec: ModelSpec,
+  outputs: Float32Array,
+  targets: Float32Array,
+  size: number,
+  units?: readonly number[],
+) {
+  const layout = tallyLayout(spec, units);
   const targetCount = layout.classes === 0 ? spec.outputs : 1;
   const samples = targets.length / targetCount;
   return Array.from({ length: Math.ceil(samples / size) }, (_, part) => {
@@ -123,17 +129,25 @@ test('the area under the curve of many scores differs from the exact one in the 
   expect(found.logLoss).toBeCloseTo(exact.logLoss ?? Number.NaN, 6);
 });
 
-test('errors of numbers are those of all outputs', () => {
-  const spec: ModelSpec = {
-    ...{ inputs: 1, outputs: 2, layers: [{ kind: 'dense', units: 2 }] },
-    ...{ loss: { kind: 'meanSquaredError' }, init: 'zeros' },
-  };
+const TWO_NUMBERS: ModelSpec = {
+  ...{ inputs: 1, outputs: 2, layers: [{ kind: 'dense', units: 2 }] },
+  ...{ loss: { kind: 'meanSquaredError' }, init: 'zeros' },
+};
+
+test.each([
+  ['errors of numbers are those of all outputs', undefined],
+  ['errors of scaled targets are in the units of the data, each in its own', [1_000, 0.5]],
+])('%s', (_, units) => {
   const outputs = Float32Array.of(1, 2, 3, 4, 5, 6);
   const targets = Float32Array.of(2, 2, 0, 4, 5, 9);
-  const ground = { task: 'regression', targetCount: 2, outputs: { layout: tallyLayout(spec), labels: [] } } as const;
-  const found = figuresOf(receiptsOf(spec, outputs, targets, 2), ground);
-  const meter = createNumberMeter(['a', 'b']);
+  const outputGround = { layout: tallyLayout(TWO_NUMBERS, units), labels: [] };
+  const ground = { task: 'regression', targetCount: 2, outputs: outputGround } as const;
+  const found = figuresOf(receiptsOf(TWO_NUMBERS, outputs, targets, 2, units), ground);
+  const meter = createNumberMeter(['a', 'b'], units);
   for (let sample = 0; sample < 3; sample++) meter.add(outputs.subarray(2 * sample), targets, 2 * sample);
   const { meanAbsoluteError, rootMeanSquaredError } = meter.result();
   expect(found).toMatchObject({ meanAbsoluteError, rootMeanSquaredError });
+  const [a, b] = units ?? [1, 1];
+  expect(meanAbsoluteError).toBeCloseTo((a! * (1 + 3 + 0) + b! * (0 + 0 + 3)) / 6, 9);
+  expect(rootMeanSquaredError).toBeCloseTo(Math.sqrt((a! ** 2 * (1 + 9 + 0) + b! ** 2 * 9) / 6), 9);
 });

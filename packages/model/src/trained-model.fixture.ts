@@ -27,6 +27,7 @@ export interface ModelParts {
   readonly classes?: readonly string[];
   readonly targetNames?: readonly string[];
   readonly columns?: Preprocessing['columns'];
+  readonly targets?: Preprocessing['targets'];
 }
 
 /** @returns a model whose output layer suits its loss and classes */
@@ -57,7 +58,7 @@ export async function trainedModel(parts: ModelParts = {}): Promise<TrainedModel
       targetCount: isRegression ? outputs : 1,
       targetNames,
       classes,
-      preprocessing: { scale: 'standard', columns },
+      preprocessing: { scale: 'standard', columns, ...(parts.targets === undefined ? {} : { targets: parts.targets }) },
       dataSha256: '0'.repeat(64),
       samples,
     },
@@ -131,4 +132,15 @@ export const everyModel: readonly (readonly [string, ModelParts])[] = [
   ['loss hinge of three classes', { loss: { kind: 'hinge' } }],
   ['loss meanSquaredError of two targets', { loss: { kind: 'meanSquaredError' }, targetNames: ['u', 'v w'] }],
   ['loss huber', { loss: { kind: 'huber', delta: 1 } }],
+  [
+    'two scaled targets, one far from 0 for what its values differ',
+    {
+      loss: { kind: 'meanSquaredError' },
+      targetNames: ['price', 'second'],
+      targets: [
+        { shift: 253_817.25, factor: 1 / 81_234.5 },
+        { shift: 1_700_000_000, factor: 0.25 },
+      ],
+    },
+  ],
 ];

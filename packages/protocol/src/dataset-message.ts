@@ -1,5 +1,5 @@
 /** `DatasetInfo` as a message of plan.proto, both ways. */
-import type { ColumnEncoding, DatasetInfo, Preprocessing, ShardInfo, SplitName, Task } from '#training';
+import type { ColumnEncoding, DatasetInfo, Preprocessing, ShardInfo, SplitName, TargetScaling, Task } from '#training';
 import { type Fields, invalidField, inverted } from './fields.js';
 import type { PlainMessage } from './proto-definitions.js';
 
@@ -39,6 +39,7 @@ export function datasetToMessage(dataset: DatasetInfo): PlainMessage {
     preprocessing: {
       scale: inverted(scales)[preprocessing.scale],
       columns: preprocessing.columns.map(columnToMessage),
+      targets: preprocessing.targets ?? [],
     },
     dataSha256: Buffer.from(dataset.dataSha256, 'hex'),
     skippedRows: dataset.skippedRows,
@@ -64,6 +65,7 @@ function columnToMessage(column: ColumnEncoding): PlainMessage {
 export function datasetFromMessage(fields: Fields): DatasetInfo {
   const samples = fields.message('samples');
   const preprocessing = fields.message('preprocessing');
+  const targets = preprocessing.messages('targets').map(targetFromMessage);
   return {
     task: fields.choice('task', tasks),
     featureCount: fields.positive('featureCount'),
@@ -79,6 +81,7 @@ export function datasetFromMessage(fields: Fields): DatasetInfo {
     preprocessing: {
       scale: preprocessing.choice('scale', scales),
       columns: preprocessing.messages('columns').map(columnFromMessage),
+      ...(targets.length === 0 ? {} : { targets }),
     },
     dataSha256: hexOf(fields.bytes('dataSha256', 32)),
     skippedRows: fields.natural('skippedRows'),
@@ -120,6 +123,12 @@ function columnFromMessage(fields: Fields): ColumnEncoding {
     factor: number.finite('factor'),
     ...(number.has('missing') ? { missing: number.finite('missing') } : {}),
   };
+}
+
+function targetFromMessage(fields: Fields): TargetScaling {
+  const [shift, factor] = [fields.finite('shift'), fields.finite('factor')];
+  if (!(factor > 0)) throw invalidField(`${fields.path}.factor`, `must be above 0, received ${factor}`);
+  return { shift, factor };
 }
 
 function hexOf(bytes: Uint8Array): string {

@@ -81,6 +81,7 @@ const evaluationReceipt: fc.Arbitrary<EvaluationReceipt> = record({
         cells: fc.constant(found.map(([cell]) => cell)),
         counts: fc.constant(found.map(([, counted]) => counted)),
         absoluteErrorSum: anyDouble,
+        squaredErrorSum: anyDouble,
         logLossSum: anyDouble,
       }),
     ),
@@ -274,6 +275,13 @@ test('every layer, loss, start, task and scale has its number in the .proto file
       ...examplePlan,
       dataset: { ...dataset, preprocessing: { ...dataset.preprocessing, scale } },
     })),
+    {
+      ...examplePlan,
+      dataset: {
+        ...dataset,
+        preprocessing: { ...dataset.preprocessing, targets: [{ shift: 250_000.5, factor: 1 / 70_000 }] },
+      },
+    },
   ];
   for (const plan of plans) {
     const word = { kind: 'run-started', plan } as const;

@@ -55,9 +55,10 @@ function toMessage(word: PlainWord): PlainMessage {
       };
     case 'evaluation-receipt': {
       const { run, worker, split, tally, ...rest } = word.receipt;
-      const { cells: tallyCells, counts: tallyCounts, ...tallySums } = tally;
+      const { cells: tallyCells, counts: tallyCounts, squaredErrorSum: dataSquaredErrorSum, ...tallySums } = tally;
       const names = { runId: run, workerId: worker, split: splitNames[split] };
-      return { evaluationReceipt: { itemId: word.itemId, ...names, ...rest, tallyCells, tallyCounts, ...tallySums } };
+      const sums = { ...tallySums, dataSquaredErrorSum };
+      return { evaluationReceipt: { itemId: word.itemId, ...names, ...rest, tallyCells, tallyCounts, ...sums } };
     }
     case 'job-failed':
       return { jobFailed: { itemId: word.itemId, code: word.code, message: word.message.slice(0, REASON_CHARACTERS) } };
@@ -266,6 +267,7 @@ function tallyFrom(fields: Fields): EvaluationReceipt['tally'] {
     cells,
     counts,
     absoluteErrorSum: fields.double('absoluteErrorSum'),
+    squaredErrorSum: fields.double('dataSquaredErrorSum'),
     logLossSum: fields.double('logLossSum'),
   };
 }

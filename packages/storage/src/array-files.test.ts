@@ -202,6 +202,7 @@ const SPEC: DataSpec = {
   target: ['label'],
   features: 'all',
   scale: 'none',
+  scaleTarget: 'none',
   split: { validation: { kind: 'fraction', fraction: 0 }, test: { kind: 'fraction', fraction: 0 } },
   badRows: 'error',
   maxBadRows: 0,

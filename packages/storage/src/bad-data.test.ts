@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type DataSpec, describeFiles, RopeteamError } from '#training';
+import { dataSpec } from './data-spec.fixture.js';
 import { prepareDataset } from './prepare-dataset.js';
 import { resolveInside } from './resolve-inside.js';
 
@@ -16,20 +17,8 @@ afterEach(() => rm(root, { recursive: true }));
 
 async function failure(content: string | Uint8Array | undefined, spec: Partial<DataSpec> = {}): Promise<RopeteamError> {
   if (content !== undefined) await writeFile(join(root, describeFiles(spec.source ?? 'd.csv')), content);
-  const whole: DataSpec = {
-    source: 'd.csv',
-    format: 'csv',
-    delimiter: 'auto',
-    target: ['y'],
-    features: 'all',
-    scale: 'standard',
-    split: { validation: { kind: 'fraction', fraction: 0 }, test: { kind: 'fraction', fraction: 0 } },
-    badRows: 'error',
-    maxBadRows: 0,
-    missing: 'error',
-    maxCategories: 3,
-    ...spec,
-  };
+  const { task: _, ...base } = dataSpec({ source: 'd.csv', format: 'csv', scale: 'standard', maxCategories: 3 });
+  const whole: DataSpec = { ...base, ...spec };
   const resolve = (path: string): Promise<string> => resolveInside(root, path);
   const error = await prepareDataset({ spec: whole, seed: 1, resolve, directory: join(root, 'out') }).then(
     () => undefined,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type CsvRecord, guessDelimiter, locateCell, type OpenQuote, readRecords } from './csv-records.js';
+import { type CsvRecord, guessDelimiter, locateCell, type OpenQuote, readRecords, WHITESPACE } from './csv-records.js';
 
 interface Read {
   /** Cells of each record, and the line it begins in. */
@@ -96,4 +96,27 @@ test('a cell is located by characters, quoted delimiters not counted', () => {
   expect(locateCell('a,2",c', ',', 1)).toEqual({ column: 3, length: 2 });
   expect(locateCell('a,"open', ',', 1)).toEqual({ column: 3, length: 5 });
   expect(locateCell('a,"open,', ',', 2)).toBeUndefined();
+});
+
+test('runs of blanks separate cells, those within quotes and at the ends of a line aside', async () => {
+  const records: CsvRecord[] = [];
+  async function* text() {
+    yield '  mpg\tcar  name \n18.0   "buick  skylark"\t8\n';
+    yield '\n   9.5\t\tford 6   \n';
+  }
+  await readRecords(text(), WHITESPACE, (record) => records.push(record));
+  expect(records.map(({ cells, line, text: written }) => [cells, line, written])).toEqual([
+    [['mpg', 'car', 'name'], 1, 'mpg car name'],
+    [['18.0', 'buick  skylark', '8'], 2, '18.0 "buick  skylark" 8'],
+    [['9.5', 'ford', '6'], 4, '9.5 ford 6'],
+  ]);
+  expect(locateCell('  18.0   "buick  skylark"\t8', WHITESPACE, 1)).toEqual({ column: 10, length: 16 });
+  expect(locateCell('18.0', WHITESPACE, 1)).toBeUndefined();
+});
+
+test('whitespace is guessed where nothing else separates, and cuts both lines alike', () => {
+  expect(guessDelimiter('x1  x2   y', ' 1.5 2\t3')).toBe(WHITESPACE);
+  expect(guessDelimiter('first name,y', 'a b,1')).toBe(',');
+  expect(guessDelimiter('a sentence', 'of other words')).toBe(',');
+  expect(guessDelimiter('x', '1')).toBe(',');
 });

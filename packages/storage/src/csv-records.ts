@@ -21,19 +21,35 @@ export interface OpenQuote {
   readonly cell: number;
 }
 
+/** Instead of a character: any run of spaces and tabs. */
+export const WHITESPACE = 'whitespace';
+/** Stands for such a run while records are read: a separator of units, which no text has. */
+const RUN = '\u001f';
+
+/** Lines whose cells stand between runs of blanks, those within quotes aside. */
+async function* unitsOf(text: AsyncIterable<string>): AsyncGenerator<string> {
+  for await (const lines of text) {
+    yield lines
+      .replaceAll(/^[ \t]+|[ \t]+$/gm, '')
+      .replaceAll(/"[^"\n]*"|[ \t]+/g, (found) => (found.startsWith('"') ? found : RUN));
+  }
+}
+
 /**
  * Calls `onRecord` with every record; blank lines are none. Returns the quote that is never closed, if there is one.
- * @param text as `readText` gives it
+ * @param lines as `readText` gives them
+ * @param delimiter a character, or `WHITESPACE`
  */
 export async function readRecords(
-  text: AsyncIterable<string>,
+  lines: AsyncIterable<string>,
   delimiter: string,
   onRecord: (record: CsvRecord) => void,
 ): Promise<OpenQuote | undefined> {
   let lastLine = 0;
   let emptyLines = 0;
+  const text = delimiter === WHITESPACE ? unitsOf(lines) : lines;
   const parser = parse({
-    delimiter,
+    delimiter: delimiter === WHITESPACE ? RUN : delimiter,
     record_delimiter: '\n',
     relax_column_count: true,
     // After a stray quote a strict parser either stops or reads on as if still within it: rows would be lost unseen.
@@ -49,7 +65,7 @@ export async function readRecords(
       const line = lastLine + 1 + info.empty_lines - emptyLines;
       lastLine = info.lines;
       emptyLines = info.empty_lines;
-      onRecord({ cells, line, text: raw.trim(), strayQuote: findStrayQuote(cells, raw) });
+      onRecord({ cells, line, text: raw.replaceAll(RUN, ' ').trim(), strayQuote: findStrayQuote(cells, raw) });
       return null;
     },
   });
@@ -80,7 +96,7 @@ export function delimiterName(delimiter: string): string {
 
 /**
  * The field separator of a file whose first lines these are: the one that cuts the header into most cells, of those that
- * cut the second line into as many; a comma when none occurs.
+ * cut the second line into as many. When none occurs: whitespace, if that cuts both alike, or else a comma.
  */
 export function guessDelimiter(header: string, second: string | undefined): string {
   const candidates = DELIMITERS.map((delimiter) => {
@@ -90,11 +106,18 @@ export function guessDelimiter(header: string, second: string | undefined): stri
   const [best] = candidates.sort(
     (a, b) => Number(b.agrees && b.cells > 1) - Number(a.agrees && a.cells > 1) || b.cells - a.cells,
   );
-  return best === undefined || best.cells < 2 ? ',' : best.delimiter;
+  if (best !== undefined && best.cells > 1) return best.delimiter;
+  const words = countCells(header, WHITESPACE);
+  return words > 1 && (second === undefined || countCells(second, WHITESPACE) === words) ? WHITESPACE : ',';
 }
 
 /** Cells of a line, quoted delimiters not counted. */
 export function countCells(text: string, delimiter: string): number {
+  if (delimiter === WHITESPACE)
+    return text
+      .replaceAll(/"[^"]*"/g, 'x')
+      .trim()
+      .split(/[ \t]+/).length;
   return text.replaceAll(/"[^"]*"/g, '').split(delimiter).length;
 }
 
@@ -104,6 +127,10 @@ export function locateCell(
   delimiter: string,
   index: number,
 ): { column: number; length: number } | undefined {
+  if (delimiter === WHITESPACE) {
+    const found = [...text.matchAll(/(?:"[^"]*"|[^ \t"])+/g)][index];
+    return found === undefined ? undefined : { column: found.index + 1, length: found[0].length };
+  }
   let begin = 0;
   let quoted = false;
   let cell = 0;

@@ -83,7 +83,7 @@ export async function describeData({ spec, resolve, directory, signal }: ReportO
     findings: [
       ...findingsOf(own, facts, table.rows),
       ...finding('rareClasses', rareOf(classes)),
-      ...finding('farFromOne', target.kind === 'regression' ? farOf(targets) : []),
+      ...finding('farFromOne', target.kind === 'regression' && spec.scaleTarget === 'none' ? farOf(targets) : []),
     ],
   };
 }

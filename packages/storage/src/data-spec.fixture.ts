@@ -10,6 +10,7 @@ export function dataSpec(changes: Partial<DataSpec> = {}): DataSpec {
     task: 'regression',
     features: 'all',
     scale: 'none',
+    scaleTarget: 'none',
     split: { validation: { kind: 'fraction', fraction: 0 }, test: { kind: 'fraction', fraction: 0 } },
     badRows: 'error',
     maxBadRows: 0,

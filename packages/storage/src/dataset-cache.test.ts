@@ -14,6 +14,7 @@ const SPEC: DataSpec = {
   target: ['y'],
   features: 'all',
   scale: 'standard',
+  scaleTarget: 'none',
   split: { validation: { kind: 'fraction', fraction: 0.1 }, test: { kind: 'fraction', fraction: 0.1 } },
   badRows: 'error',
   maxBadRows: 100,
@@ -72,6 +73,7 @@ test('what was prepared once is found again, with the same bytes', async () => {
 test.each([
   ['another seed', { seed: 8 }],
   ['another spec', { spec: { ...SPEC, scale: 'minmax' as const } }],
+  ['scaled targets', { spec: { ...SPEC, scaleTarget: 'standard' as const } }],
   ['another cut of the training split', { order: { shuffle: { window: 128 }, batch: 64 } }],
 ])('%s is another data set', async (_, changes) => {
   await prepare();

@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { DatasetReading } from './dataset-reading.js';
 
-/** Targets are not scaled: outputs start around 0 and go by steps of the learning rate. */
+/** Outputs start around 0 and go by steps of the learning rate: farther away targets need scaling. */
 export const FAR_TARGET = 1_000;
 const CELLS_A_TURN = 1 << 18;
 
@@ -22,7 +22,7 @@ export async function farTargets(
     if (most <= FAR_TARGET) continue;
     const reach = Number(most.toPrecision(3)).toLocaleString('en');
     warnings.push(
-      `${name} goes up to ${reach} and is not scaled: training starts near 0 and may get nowhere; give it in units in which it is near 1`,
+      `${name} goes up to ${reach} and is not scaled: training starts near 0 and may get nowhere; set data.scaleTarget: standard`,
     );
   }
   return warnings;

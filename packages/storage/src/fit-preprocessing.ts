@@ -4,7 +4,7 @@
  * All sums are in double precision and in the order of the samples, so the same data gives the same bits.
  */
 import { setImmediate } from 'node:timers/promises';
-import type { ColumnEncoding, DataSpec, Preprocessing } from '#training';
+import type { ColumnEncoding, DataSpec, Preprocessing, Scale, TargetScaling } from '#training';
 import type { FeatureKind } from './column-kinds.js';
 import type { Table } from './table.js';
 import { HASH_SEED } from './word-buckets.js';
@@ -30,7 +30,7 @@ export async function fitPreprocessing(
   spec: Pick<DataSpec, 'scale' | 'missing'>,
 ): Promise<Fitted> {
   const seen = kinds.map((kind) => (kind.kind === 'words' ? new Uint8Array(kind.categories.length) : undefined));
-  const moments = await measure(table, seen, rows, spec.missing);
+  const moments = await measure(table, 0, seen, rows, spec.missing);
   const constant: string[] = [];
   const columns = kinds.map((kind, index): ColumnEncoding => {
     if (kind.kind === 'words') {
@@ -53,6 +53,26 @@ export async function fitPreprocessing(
     places: seen.map((of) => of && placesOf(of)),
     warnings: [...constantWarning(constant), ...columns.flatMap(unseenWarning)],
   };
+}
+
+/**
+ * How the targets of a regression are scaled; undefined where they stay as they are. One that is the same everywhere becomes 0.
+ * @param first column of the table that is a target; the others follow
+ * @param rows of the table that are training samples
+ */
+export async function fitTargets(
+  table: Table,
+  first: number,
+  rows: Uint32Array,
+  scale: Scale,
+): Promise<readonly TargetScaling[] | undefined> {
+  if (scale === 'none') return undefined;
+  const words = Array.from({ length: table.columns.length - first }, () => undefined);
+  const moments = await measure(table, first, words, rows, 'error');
+  return moments.map(({ mean, low, high, deviation }) => {
+    const { shift, factor } = scaling(scale, mean, low, high, deviation);
+    return { shift, factor: factor === 0 ? 1 : factor };
+  });
 }
 
 /** Words of the training samples get the inputs, in order. */
@@ -124,9 +144,10 @@ interface Moments {
   deviation: number;
 }
 
-/** Goes over the training samples twice; the words there are marked on the first way. */
+/** Goes over the training samples twice; the words there are marked on the first way. @param first column of `seen` */
 async function measure(
   table: Table,
+  first: number,
   seen: readonly (Uint8Array | undefined)[],
   rows: Uint32Array,
   missing: DataSpec['missing'],
@@ -136,7 +157,7 @@ async function measure(
   const everyCell = async (visit: (column: number, value: number) => void): Promise<void> => {
     for (let begin = 0; begin < rows.length; begin += turn) {
       for (const row of rows.subarray(begin, begin + turn)) {
-        for (let column = 0; column < width; column++) visit(column, table.cell(row, column));
+        for (let column = 0; column < width; column++) visit(column, table.cell(row, first + column));
       }
       await setImmediate();
     }
@@ -175,7 +196,7 @@ async function measure(
 }
 
 /** A column that is the same everywhere tells nothing: it becomes 0 and never a division by zero. */
-function scaling(scale: DataSpec['scale'], mean: number, low: number, high: number, deviation: number) {
+function scaling(scale: Scale, mean: number, low: number, high: number, deviation: number) {
   if (scale === 'none') return { shift: 0, factor: 1 };
   const shift = scale === 'standard' ? mean : low;
   const factor = 1 / (scale === 'standard' ? deviation : high - low);

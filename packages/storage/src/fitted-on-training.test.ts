@@ -98,3 +98,55 @@ test('a label of no training sample is refused with the rows it stands in', asyn
     place: { file: 'data.csv', line: expect.any(Number) },
   });
 });
+
+/** Of all samples, by split: what a target was before it was scaled. */
+async function targetsOf({ info, readShard }: PreparedDataset, split: SplitName): Promise<readonly number[]> {
+  const shards = info.shards.filter((shard) => shard.split === split);
+  const decoded = await Promise.all(
+    shards.map(async (shard) => decodeShard(await readShard(split, shard.index), shard, info).targets),
+  );
+  return decoded.flatMap((targets) => [...targets]);
+}
+
+const FAR = `n,y,z,c\n${ROWS.map(([n], row) => `${n},${250_000 + 1_000 * ((row * row) % 37)},${row},7`).join('\n')}\n`;
+
+test('targets are scaled by mean and deviation of the training split, each by its own, and nobody is warned', async () => {
+  const target = ['y', 'z', 'c'];
+  const plain = await prepare(FAR, { target });
+  const raw = { train: await targetsOf(plain, 'train'), test: await targetsOf(plain, 'test') };
+  expect(plain.info.preprocessing.targets).toBeUndefined();
+  expect(plain.info.warnings).toEqual([expect.stringContaining('data.scaleTarget: standard')]);
+
+  const scaled = await prepare(FAR, { target, scaleTarget: 'standard' });
+  const { targets = [] } = scaled.info.preprocessing;
+  expect(scaled.info.warnings).toEqual([]);
+  expect(targets).toHaveLength(3);
+  for (const [index, { shift, factor }] of targets.entries()) {
+    const column = raw.train.filter((_, at) => at % 3 === index);
+    const mean = column.reduce((sum, value) => sum + value, 0) / column.length;
+    const deviation = Math.sqrt(column.reduce((sum, value) => sum + (value - mean) ** 2, 0) / column.length);
+    expect(shift).toBeCloseTo(mean, 6);
+    expect(factor).toBeCloseTo(deviation === 0 ? 1 : 1 / deviation, 12);
+  }
+  for (const split of ['train', 'test'] as const) {
+    const expected = raw[split].map((value, at) => {
+      const { shift, factor } = targets[at % 3]!;
+      return Math.fround((value - shift) * factor);
+    });
+    expect(await targetsOf(scaled, split)).toEqual(expected);
+  }
+});
+
+test('minmax puts the targets of the training split into 0..1, and labels are never scaled', async () => {
+  const { info, readShard } = await prepare(FAR, { target: ['y'], scaleTarget: 'minmax' });
+  const targets = await targetsOf({ info, readShard }, 'train');
+  expect([Math.min(...targets), Math.max(...targets)]).toEqual([0, 1]);
+  const labels = await prepare(
+    csv(ROWS).replaceAll(/,\d+$/gm, (y) => `,k${Number(y.slice(1)) % 2}`),
+    {
+      task: 'classification',
+      scaleTarget: 'standard',
+    },
+  );
+  expect(labels.info.preprocessing.targets).toBeUndefined();
+});

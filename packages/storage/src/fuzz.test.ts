@@ -64,6 +64,7 @@ const SPEC: DataSpec = {
   target: ['y'],
   features: 'all',
   scale: 'standard',
+  scaleTarget: 'none',
   split: { validation: { kind: 'fraction', fraction: 0.2 }, test: { kind: 'fraction', fraction: 0 } },
   badRows: 'error',
   maxBadRows: 3,

@@ -34,6 +34,7 @@ export {
   createRunFolder,
   currentFence,
   listRunFolders,
+  makeRunsFolder,
   openRunFolder,
   type RunFolder,
   takeFence,

@@ -201,6 +201,11 @@ describe('what the weights were for before', () => {
       { preprocessing: { scale: 'standard', columns: [column('a', 1), column('b', 4), column('c', 5)] } },
       '2 of 3 columns became inputs in another way: "b" was (value - 4) * 0.5, is (value - 2) * 0.5',
     ],
+    [
+      'a target in other units',
+      { preprocessing: { ...DATASET.preprocessing, targets: [{ shift: 250_000, factor: 0.5 }] } },
+      'the target "animal" was (value - 250000) * 0.5, is not scaled',
+    ],
   ])('is told: %s', async (_what, changes, words) => {
     expect(await notesOf(await description(changes))).toEqual([`mine was trained for something else: ${words}`]);
   });

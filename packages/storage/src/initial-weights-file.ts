@@ -119,6 +119,7 @@ async function readHeader(handle: FileHandle, { name }: InitialWeightsFile): Pro
   } catch (cause) {
     if (!(cause instanceof RopeteamError)) throw cause;
     const hint =
+      cause.hint ??
       'save the model again: a file that was cut off while it was copied, or of another format, cannot be used';
     throw new RopeteamError('MODEL.INIT', { file: name }, cause.message, { hint });
   }

@@ -46,6 +46,7 @@ export interface TrainedModel {
 export const MODEL_FILES = { weights: 'model.safetensors', description: 'model.json' } as const;
 
 const FORMAT = 'ropeteam-model/1';
+const MAKE_IT_AGAIN = 'take a copy that is whole, or train again: the same job and data give the same weights';
 
 /** What `model.json` holds. */
 export interface Description {
@@ -123,8 +124,9 @@ export async function saveModel(folder: string, model: TrainedModel): Promise<vo
 /** Reads and verifies a model. @throws RopeteamError STORAGE.CORRUPT */
 export async function loadModel(folder: string): Promise<TrainedModel> {
   const path = join(folder, MODEL_FILES.description);
-  const refuse = (reason: string, cause?: unknown): never => {
-    throw new RopeteamError('STORAGE.CORRUPT', { file: path }, `${path} is not a whole model: ${reason}`, { cause });
+  const refuse = (reason: string, cause?: unknown, hint = MAKE_IT_AGAIN): never => {
+    const message = `${path} is not a whole model: ${reason}`;
+    throw new RopeteamError('STORAGE.CORRUPT', { file: path }, message, { cause, hint });
   };
   const description = parseDescription(new TextDecoder().decode(await readWholeFile(path)), refuse);
   const weightsPath = join(folder, MODEL_FILES.weights);
@@ -174,7 +176,10 @@ export async function loadModel(folder: string): Promise<TrainedModel> {
   };
 }
 
-function parseDescription(text: string, refuse: (reason: string, cause?: unknown) => never): Description {
+function parseDescription(
+  text: string,
+  refuse: (reason: string, cause?: unknown, hint?: string) => never,
+): Description {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -182,7 +187,10 @@ function parseDescription(text: string, refuse: (reason: string, cause?: unknown
     return refuse('it is not JSON', cause);
   }
   const format = typeof parsed === 'object' && parsed !== null && 'format' in parsed ? parsed.format : undefined;
-  if (format !== FORMAT) return refuse(`its format is ${JSON.stringify(format)}, this program reads ${FORMAT}`);
+  if (format !== FORMAT) {
+    const reason = `its format is ${JSON.stringify(format)}, this program reads ${FORMAT}`;
+    return refuse(reason, undefined, 'use the version of Ropeteam that wrote it');
+  }
   const absent = KEYS.find((key) => !Object.hasOwn(parsed as object, key));
   if (absent !== undefined) return refuse(`it has no ${absent}`);
   return parsed as Description; // the format is ours and its parts are there; the weights are checked against their hashes

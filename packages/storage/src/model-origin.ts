@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import type { LayerSpec, ModelSpec } from '#kernel';
-import type { ColumnEncoding, DatasetInfo } from '#training';
+import type { ColumnEncoding, DatasetInfo, Preprocessing, TargetScaling } from '#training';
 import { type Description, isDescription } from './model-file.js';
 
 /** What the run that starts is for. */
@@ -33,6 +33,7 @@ export async function originWarnings(
     ...listWarnings('classes', then.classes, now.dataset.classes),
     ...listWarnings('targets', then.targetNames, now.dataset.targetNames),
     ...columnWarnings(then.preprocessing.columns, now.dataset.preprocessing.columns),
+    ...targetWarnings(then.preprocessing.targets, now.dataset.preprocessing.targets, now.dataset.targetNames),
   ].map((difference) => `${file} was trained for something else: ${difference}`);
 }
 
@@ -82,6 +83,20 @@ function columnWarnings(then: readonly ColumnEncoding[], now: readonly ColumnEnc
   return [
     `${count} became inputs in another way: ${JSON.stringify(column.name)} was ${inWords(column)}, is ${inWords(other)}`,
   ];
+}
+
+/** Weights of other units answer with other numbers, which the first steps have to make up for. */
+function targetWarnings(
+  then: Preprocessing['targets'],
+  now: Preprocessing['targets'],
+  names: readonly string[],
+): readonly string[] {
+  const changed = names.findIndex((_, index) => JSON.stringify(then?.[index]) !== JSON.stringify(now?.[index]));
+  if (changed < 0) return [];
+  const inUnits = (scaling: TargetScaling | undefined): string =>
+    scaling === undefined ? 'not scaled' : `(value - ${short(scaling.shift)}) * ${short(scaling.factor)}`;
+  const name = JSON.stringify(names[changed]);
+  return [`the target ${name} was ${inUnits(then?.[changed])}, is ${inUnits(now?.[changed])}`];
 }
 
 function inWords(column: ColumnEncoding): string {

@@ -93,6 +93,7 @@ const SPEC: DataSpec = {
   target: ['digit'],
   features: 'all',
   scale: 'none',
+  scaleTarget: 'none',
   task: 'regression',
   split: {
     validation: { kind: 'fraction', fraction: 0 },

@@ -23,6 +23,7 @@ const SPEC: DataSpec = {
   target: ['y'],
   features: 'all',
   scale: 'none',
+  scaleTarget: 'none',
   split: { validation: { kind: 'fraction', fraction: 0 }, test: { kind: 'fraction', fraction: 0 } },
   badRows: 'error',
   maxBadRows: 10,

@@ -21,6 +21,7 @@ const SPEC: DataSpec = {
   target: ['y'],
   features: 'all',
   scale: 'none',
+  scaleTarget: 'none',
   split: NO_SPLIT,
   badRows: 'error',
   maxBadRows: 0,
@@ -162,7 +163,29 @@ test('a number to predict in the hundred thousands is a warning', async () => {
   const near = await prepare({ 'data.csv': 'a,y\n1,-900.5\n2,1000\n3,0.5\n' });
   expect(near.info.warnings).toEqual([]);
   const far = await prepare({ 'data.csv': 'a,y\n1,250000.5\n2,-310000\n3,1\n' }, {}, { directory: join(root, 'far') });
-  expect(far.info.warnings).toEqual([expect.stringMatching(/^y goes up to 310,000 and is not scaled: .* near 1$/)]);
+  expect(far.info.warnings).toEqual([
+    expect.stringMatching(/^y goes up to 310,000 and is not scaled: .*; set data\.scaleTarget: standard$/),
+  ]);
+});
+
+test('a text of columns between blanks gives the rows that the same table gives as CSV', async () => {
+  const table = [
+    ['a', 'w', 'y'],
+    ['1.5', 'red', '2'],
+    ['-3', 'blue', '4'],
+    ['7', 'red', '0.5'],
+  ];
+  const csv = await prepare({ 'data.csv': table.map((row) => `${row.join(',')}\n`).join('') });
+  const expected = await samplesOf(csv, 'train');
+  for (const [name, delimiter] of [
+    ['auto', 'auto'],
+    ['said', 'whitespace'],
+  ]) {
+    const text = table.map((row) => `  ${row.join(' \t ')} \n`).join('');
+    const spec = { source: `${name}.txt`, delimiter: delimiter! };
+    const read = await prepare({ [`${name}.txt`]: text }, spec, { directory: join(root, name!) });
+    expect(await samplesOf(read, 'train')).toEqual(expected);
+  }
 });
 
 test('minmax scaling puts the training split into 0..1; a constant column is 0 and a warning', async () => {

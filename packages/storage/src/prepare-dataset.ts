@@ -1,11 +1,12 @@
 /** From the files a job names to encoded, split, checksummed shards. */
 import { mkdir } from 'node:fs/promises';
 import type { DataSpec, DatasetInfo, JobSpec, Preprocessing, ShardInfo, SplitName } from '#training';
-import { describeFiles, RopeteamError, resolveWindows } from '#training';
+import { describeFiles, RopeteamError, resolveWindows, scaleTarget } from '#training';
 import { openBlockSpace } from './block-store.js';
+import { WHITESPACE } from './csv-records.js';
 import { type DatasetReading, type ReadingOptions, readDataset, type Samples } from './dataset-reading.js';
 import { farTargets } from './far-targets.js';
-import { countFeatures, encodeSample, fitPreprocessing } from './fit-preprocessing.js';
+import { countFeatures, encodeSample, fitPreprocessing, fitTargets } from './fit-preprocessing.js';
 import { openPreparedDataset, type PreparedDataset, writeDatasetInfo, writeShards } from './prepared-dataset.js';
 import { type ClassIndexes, classIndexes, splitSamples } from './split-samples.js';
 
@@ -39,7 +40,7 @@ type SamplesBySplit = Readonly<Record<SplitName, Samples>>;
  * bytes. Cells, 8 bytes each, are in memory meanwhile, or on disk if they are many. Samples of a split keep the order of their file.
  *
  * What a column holds and which task it is: see `column-kinds.ts`, from all rows of `data.source`. Categories, scaling and
- * means come from its training samples alone, and no class is without one. Regression targets stay as they are.
+ * means come from its training samples alone, and no class is without one. Targets of a regression are scaled if the job says so.
  * @throws RopeteamError CONFIG or DATA; several problems come as one error with `problems`, at most 20
  */
 export async function prepareDataset(options: PrepareOptions): Promise<PreparedDataset> {
@@ -55,7 +56,12 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
 
   const { table, columns } = { table: reading.source.loaded.table, columns: reading.source.loaded.columns };
   const fitted = await fitPreprocessing(table, features, samples.train.rows, spec);
-  const { preprocessing, warnings } = fitted;
+  const { warnings } = fitted;
+  const scaled =
+    target.kind === 'regression'
+      ? await fitTargets(table, features.length, samples.train.rows, spec.scaleTarget)
+      : undefined;
+  const preprocessing = { ...fitted.preprocessing, ...(scaled === undefined ? {} : { targets: scaled }) };
   checkCategories(preprocessing, samples.train);
   const featureCount = countFeatures(preprocessing);
   const targetCount = columns.targets.length;
@@ -76,8 +82,10 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
       encode(sample, into, targets, at) {
         const row = rows[sample]!;
         encodeSample(fitted, loaded.table, row, into, at * featureCount);
-        for (let t = 0; t < targetCount; t++)
-          targets[at * targetCount + t] = loaded.table.cell(row, features.length + t);
+        for (let t = 0; t < targetCount; t++) {
+          const value = loaded.table.cell(row, features.length + t);
+          targets[at * targetCount + t] = scaled === undefined ? value : scaleTarget(scaled[t]!, value);
+        }
       },
     });
     shards.push(...written);
@@ -99,7 +107,11 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     preprocessing,
     dataSha256: reading.sha256,
     skippedRows: reading.skippedRows,
-    warnings: [...warnings, ...(await farTargets(reading, samples.train.rows)), ...reading.warnings],
+    warnings: [
+      ...warnings,
+      ...(scaled === undefined ? await farTargets(reading, samples.train.rows) : []),
+      ...reading.warnings,
+    ],
   };
   await writeDatasetInfo(directory, info);
   return openPreparedDataset(directory);
@@ -144,7 +156,10 @@ function splitRows(reading: DatasetReading, spec: DataSpec, seed: number): Sampl
 }
 
 function checkSpec(spec: DataSpec): void {
-  if (spec.delimiter !== 'auto' && (spec.delimiter.length !== 1 || /["\r\n]/.test(spec.delimiter))) {
+  if (
+    !['auto', WHITESPACE].includes(spec.delimiter) &&
+    (spec.delimiter.length !== 1 || /["\r\n]/.test(spec.delimiter))
+  ) {
     const message = `data.delimiter is ${JSON.stringify(spec.delimiter)}, not one character other than a quote or a line end`;
     throw new RopeteamError('CONFIG.RANGE', { key: 'data.delimiter' }, message, {
       hint: 'leave it out to have it guessed',

@@ -63,11 +63,26 @@ async function isEmptyHanded({ submissionPath, eventsPath, jobPath }: RunFolder)
 /** The folder of a run that was made before. @throws RopeteamError RUN.UNKNOWN */
 export async function openRunFolder(root: string, run: RunId): Promise<RunFolder> {
   const folder = pathsOf(root, run);
-  const status = await stat(folder.path).catch((cause: unknown) => {
-    throw unknownRun(root, run, cause);
+  const status = await stat(folder.path).catch(async (cause: unknown) => {
+    throw await unknownRun(root, run, cause);
   });
-  if (!status.isDirectory()) throw unknownRun(root, run, undefined);
+  if (!status.isDirectory()) throw await unknownRun(root, run, undefined);
   return folder;
+}
+
+/**
+ * Makes the folder that runs go into, where there is none.
+ * @throws RopeteamError USAGE.ARGUMENT when it is a file, STORAGE.WRITE
+ */
+export async function makeRunsFolder(root: string): Promise<void> {
+  await mkdir(root, { recursive: true }).catch((cause: unknown) => {
+    if (!['EEXIST', 'ENOTDIR'].includes(errorCodeOf(cause) ?? '')) throw writeError(root, cause);
+    const message = `runs cannot go into ${root}: it is a file, or lies below one`;
+    throw new RopeteamError('USAGE.ARGUMENT', { argument: '--out' }, message, {
+      cause,
+      hint: 'name a folder with --out',
+    });
+  });
 }
 
 /** Every folder below `root` that may be one of a run, by its name alone. */
@@ -140,9 +155,17 @@ function pathsOf(root: string, run: RunId): RunFolder {
   };
 }
 
-function unknownRun(root: string, run: RunId, cause: unknown): RopeteamError {
-  return new RopeteamError('RUN.UNKNOWN', { run }, `there is no run ${run} in ${root}`, {
-    cause,
-    hint: 'list them: ropeteam runs',
-  });
+const MOST_NAMED = 8;
+
+async function unknownRun(root: string, run: RunId, cause: unknown): Promise<RopeteamError> {
+  const names = await listRunFolders(root).then(
+    (folders) => folders.map((folder) => folder.run),
+    () => [], // no folder, no runs
+  );
+  const more = names.length > MOST_NAMED ? `, … (${names.length})` : '';
+  const hint =
+    names.length === 0
+      ? 'there is none: name the folder of a run, for example runs/digits-1'
+      : `the runs there are ${names.slice(0, MOST_NAMED).join(', ')}${more}`;
+  return new RopeteamError('RUN.UNKNOWN', { run }, `there is no run ${run} in ${root}`, { cause, hint });
 }

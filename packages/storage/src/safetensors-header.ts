@@ -58,7 +58,10 @@ export function headerLength(start: Uint8Array, fileBytes: number, file: string)
   const refuse = refusal(file);
   if (fileBytes < LENGTH_BYTES + 2 || start.byteLength < LENGTH_BYTES + 2) return refuse(`it has ${fileBytes} bytes`);
   if (looksLikePickle(start))
-    return refuse('it looks like a pickle or zip file, and those are never loaded: they can run code');
+    return refuse(
+      'it looks like a pickle or zip file, and those are never loaded: they can run code',
+      'save the tensors alone, with PyTorch: safetensors.torch.save_file(model.state_dict(), "model.safetensors")',
+    );
   const length = new DataView(start.buffer, start.byteOffset).getBigUint64(0, true);
   if (length > MAX_HEADER_BYTES) return refuse(`its header claims ${length} bytes, the limit is ${MAX_HEADER_BYTES}`);
   const headerBytes = LENGTH_BYTES + Number(length);
@@ -103,9 +106,10 @@ export function decodeHeader(bytes: Uint8Array, fileBytes: number, file: string)
   return { metadata, entries: found.map((entry) => ({ ...entry, begin: base + entry.begin, end: base + entry.end })) };
 }
 
-function refusal(file: string): (reason: string) => never {
-  return (reason) => {
-    throw new RopeteamError('STORAGE.CORRUPT', { file }, `${file} is not a whole safetensors file: ${reason}`);
+function refusal(file: string): (reason: string, hint?: string) => never {
+  return (reason, hint) => {
+    const message = `${file} is not a whole safetensors file: ${reason}`;
+    throw new RopeteamError('STORAGE.CORRUPT', { file }, message, hint === undefined ? {} : { hint });
   };
 }
 

@@ -1,6 +1,6 @@
 /** The rows of a table one batch after the other, in bounded memory: what a trained model is asked about. */
 import { RopeteamError } from '#training';
-import { delimiterName, guessDelimiter, readRecords } from './csv-records.js';
+import { delimiterName, guessDelimiter, readRecords, WHITESPACE } from './csv-records.js';
 import { emptyFile, type SourceFile } from './file-bytes.js';
 import { excerpt, readLines, readText } from './text-lines.js';
 
@@ -62,7 +62,8 @@ export async function readTableRows(file: SourceFile, { onHeader, onRows, signal
       const hint = 'put the whole cell in quotes and double those inside it';
       failure = rowError(file, line, text, 'a quote stands where CSV does not allow it', hint);
     } else if (header === undefined) {
-      header = { names: trimmed, text, line, delimiter, form: 'delimited' };
+      // Written between single blanks, however many there were.
+      header = { names: trimmed, text, line, delimiter: delimiter === WHITESPACE ? ' ' : delimiter, form: 'delimited' };
       try {
         onHeader(header);
       } catch (error) {

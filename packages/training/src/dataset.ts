@@ -1,5 +1,6 @@
 /** What is known of a prepared data set: its columns, its splits, its shards. Never the rows. */
-import type { Task } from './job-spec.js';
+import type { Scale, Task } from './job-spec.js';
+import type { TargetScaling } from './target-scaling.js';
 
 export type SplitName = 'train' | 'validation' | 'test';
 
@@ -35,8 +36,10 @@ export type ColumnEncoding =
 
 /** (value - shift) * factor is what the model sees; a one-hot column takes one input per category. */
 export interface Preprocessing {
-  readonly scale: 'standard' | 'minmax' | 'none';
+  readonly scale: Scale;
   readonly columns: readonly ColumnEncoding[];
+  /** By target of a regression whose targets are scaled too; absent: they are as in the data. */
+  readonly targets?: readonly TargetScaling[];
 }
 
 export interface DatasetInfo {

@@ -14,8 +14,9 @@ export const NO_SUMS: LossSums = {
 /**
  * Mean loss, and accuracy (classification) or r² (regression), from sums over samples.
  *
- * r² = 1 - Σ(prediction - target)² / Σ(target - mean target)², pooled over all outputs; left out where all targets
- * are equal, because then it has no value.
+ * r² = 1 - Σ(prediction - target)² / Σ(target - mean target)², pooled over all outputs as they are trained on: of scaled
+ * targets each weighs the same, of others the one with the largest numbers most. Left out where all targets are equal,
+ * because then it has no value.
  * @param outputs numbers in one target
  */
 export function metricsOf(sums: LossSums, task: Task, outputs: number): Metrics {

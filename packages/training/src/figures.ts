@@ -20,10 +20,11 @@ export function figuresOf(
     receipts.reduce((sum, each) => sum + of(each), 0);
   if (task === 'regression') {
     const cells = samples * targetCount;
+    const squared = layout.units === undefined ? sums.squaredErrorSum : total(({ tally }) => tally.squaredErrorSum);
     return {
       ...basic,
       meanAbsoluteError: total(({ tally }) => tally.absoluteErrorSum) / cells,
-      rootMeanSquaredError: Math.sqrt(sums.squaredErrorSum / cells),
+      rootMeanSquaredError: Math.sqrt(squared / cells),
     };
   }
   const counts = new Float64Array(layout.cells);

@@ -40,7 +40,7 @@ export { takesGradients } from './held-items.js';
 export type { Fence, RunId, Step, WeightVersion, WorkerId } from './identities.js';
 export { fence, runId, runIdPart, step, weightVersion, workerId } from './identities.js';
 export type { InitFrom } from './init-from.js';
-export type { ColumnSpec, DataSpec, JobSpec, SplitSource, Task } from './job-spec.js';
+export type { ColumnSpec, DataSpec, JobSpec, Scale, SplitSource, Task } from './job-spec.js';
 export { leaseEnd, MOST_LEASE_STEPS } from './lease-length.js';
 export { problemOfLease } from './leases.js';
 export type { LedgerBlock, LedgerOrigin, LedgerRecord } from './ledger-record.js';
@@ -109,6 +109,7 @@ export {
 export type { StopRules, WatchedMetric } from './stop-rules.js';
 export { TRAINING_METRICS, WATCHED_METRICS } from './stop-rules.js';
 export { nameRows } from './suspect-rows.js';
+export { scaleTarget, type TargetScaling, targetUnitsOf, unscaleTarget } from './target-scaling.js';
 export { readTraceContext, type TraceContext } from './trace-context.js';
 export { hashWord } from './word-hash.js';
 export type {

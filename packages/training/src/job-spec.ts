@@ -7,6 +7,9 @@ import type { WatchedMetric } from './stop-rules.js';
 
 export type Task = 'classification' | 'regression';
 
+/** Numbers to mean 0 and deviation 1, to 0..1, or as they are. */
+export type Scale = 'standard' | 'minmax' | 'none';
+
 /** A fraction of `source` in [0, 1), or files of its own, with that of the labels where it is a bare array. */
 export type SplitSource =
   | { readonly kind: 'fraction'; readonly fraction: number }
@@ -34,7 +37,10 @@ export interface DataSpec {
   readonly features: 'all' | readonly string[];
   /** Absent: inferred from the target column. */
   readonly task?: Task;
-  readonly scale: 'standard' | 'minmax' | 'none';
+  /** Of the features that are numbers. */
+  readonly scale: Scale;
+  /** Of the targets of a regression. */
+  readonly scaleTarget: Scale;
   readonly split: { readonly validation: SplitSource; readonly test: SplitSource };
   readonly badRows: 'error' | 'skip';
   readonly maxBadRows: number;

@@ -7,7 +7,7 @@ import type { LocalSettings } from './local-steps.js';
 import type { Block } from './work-items.js';
 
 /** Raised on every change of the stream that an older peer would misread. */
-export const PROTOCOL_VERSION = 6;
+export const PROTOCOL_VERSION = 7;
 
 /** Payload bytes of one frame of weights, gradient or shard. Measured best from 4 MB up (architecture, the wire). */
 export const FRAME_BYTES = 1 << 20;

@@ -13,7 +13,7 @@ export function receiptOf(item: WorkerItem, worker: ReturnType<typeof workerId>,
   if (item.kind === 'evaluation') {
     const sums = sumsOver(item.end - item.begin, item.begin + 1);
     const { run, fence: at, version, split, part } = item;
-    const tally = { cells: [], counts: [], absoluteErrorSum: sums.lossSum, logLossSum: 0 };
+    const tally = { cells: [], counts: [], absoluteErrorSum: sums.lossSum, squaredErrorSum: 0, logLossSum: 0 };
     return { kind: 'evaluation-received', receipt: { run, fence: at, version, split, part, worker, ...sums, tally } };
   }
   if (item.kind === 'lease') throw new Error('a lease has a receipt of its own');

@@ -23,6 +23,7 @@ import {
   samplesOfLeaseStep,
   spoils,
   type TakenItem,
+  targetUnitsOf,
   versionOf,
   type WeightsFrame,
   type WorkerId,
@@ -67,11 +68,13 @@ export async function openWorkerRun(
 ): Promise<WorkerRun> {
   const kernel = kernels.get(plan.kernelId);
   if (kernel === undefined) throw new Error(`run ${plan.run} is computed with ${plan.kernelId}, which was not offered`);
+  const targetUnits = targetUnitsOf(plan.dataset.preprocessing);
   const engineOptions: WorkerEngineOptions = {
     kernel,
     ...(configuration.blasLibrary === undefined ? {} : { blasLibrary: configuration.blasLibrary }),
     threads: configuration.threads,
     model: plan.model,
+    ...(targetUnits === undefined ? {} : { targetUnits }),
     seed: plan.seed,
     shuffle: plan.shuffle,
     ...(plan.windows === undefined ? {} : { windows: plan.windows }),

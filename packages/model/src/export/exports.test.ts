@@ -46,11 +46,17 @@ function numbersOf(prediction: Prediction): readonly number[] {
   return Object.values(prediction.kind === 'numbers' ? prediction.values : (prediction.probabilities ?? {}));
 }
 
-/** Largest difference between two lists of numbers; infinite when they are not as long. */
-function difference(found: readonly (readonly number[])[], expected: readonly (readonly number[])[]): number {
+/** Largest difference between two lists of numbers, in units of scaled targets; infinite when they are not as long. */
+function difference(
+  found: readonly (readonly number[])[],
+  expected: readonly (readonly number[])[],
+  targets: ModelParts['targets'] = [],
+): number {
   if (found.flat().length !== expected.flat().length) return Number.POSITIVE_INFINITY;
-  const other = expected.flat();
-  return found.flat().reduce((most, value, at) => Math.max(most, Math.abs(value - other[at]!)), 0);
+  const apart = found.map((row, n) =>
+    row.map((value, at) => Math.abs(value - expected[n]![at]!) * (targets[at]?.factor ?? 1)),
+  );
+  return Math.max(...apart.flat());
 }
 
 describe.each(everyModel)('%s', (_name, parts) => {
@@ -61,7 +67,7 @@ describe.each(everyModel)('%s', (_name, parts) => {
     if (expected[0]?.kind === 'class') {
       expect(found.label).toEqual(expected.map((each) => (each.kind === 'class' ? each.label : '')));
     }
-    expect(difference(found.numbers, expected.map(numbersOf))).toBeLessThan(TOLERANCE);
+    expect(difference(found.numbers, expected.map(numbersOf), parts.targets)).toBeLessThan(TOLERANCE);
   });
 
   test('the JavaScript module says what predict says', async () => {
@@ -76,7 +82,7 @@ describe.each(everyModel)('%s', (_name, parts) => {
     const numbers = found.map(({ label, probabilities, ...values }) =>
       Object.values(label === undefined ? values : (probabilities ?? {})).map(Number),
     );
-    expect(difference(numbers, expected.map(numbersOf))).toBeLessThan(TOLERANCE);
+    expect(difference(numbers, expected.map(numbersOf), parts.targets)).toBeLessThan(TOLERANCE);
   });
 });
 

@@ -31,6 +31,8 @@ export interface StandaloneModel {
   readonly layers: readonly StandaloneLayer[];
   readonly loss: string;
   readonly targets: readonly string[];
+  /** Present: a target is output / factor + shift. */
+  readonly scaling?: readonly { readonly shift: number; readonly factor: number }[];
   readonly classes: readonly string[];
   /** Little-endian float32s of all parameters in the order of the layers, each weight before its bias. */
   readonly weightsBase64: string;
@@ -44,7 +46,7 @@ export type StandalonePrediction =
 
 /** A function from one row, an object by column name, to its prediction. It throws a TypeError for a cell it cannot take. */
 export function createPredictor(model: StandaloneModel, hash: HashWord): (row: StandaloneRow) => StandalonePrediction {
-  const { columns, layers, loss, targets, classes } = model;
+  const { columns, layers, loss, targets, scaling, classes } = model;
   const weights = decodeFloats(model.weightsBase64);
   return (row) => {
     let values = encodeRow(columns, row, hash);
@@ -54,7 +56,13 @@ export function createPredictor(model: StandaloneModel, hash: HashWord): (row: S
       offset += parameterCount(layer, values.length);
       values = next;
     }
-    if (classes.length === 0) return Object.fromEntries(targets.map((name, index) => [name, values[index]!]));
+    if (classes.length === 0) {
+      const inUnits = Array.from(values, (value, index) => {
+        const { factor, shift } = scaling?.[index] ?? { factor: 1, shift: 0 };
+        return value / factor + shift;
+      });
+      return Object.fromEntries(targets.map((name, index) => [name, inUnits[index]!]));
+    }
     return decideClass(loss, classes, values);
   };
 }

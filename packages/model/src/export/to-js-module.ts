@@ -47,6 +47,7 @@ function standalone({ spec, weights, dataset }: TrainedModel): StandaloneModel {
     layers: spec.layers,
     loss: spec.loss.kind,
     targets: dataset.targetNames,
+    ...(dataset.preprocessing.targets === undefined ? {} : { scaling: dataset.preprocessing.targets }),
     classes: dataset.classes,
     weightsBase64: Buffer.from(buffer, byteOffset, byteLength).toString('base64'),
   };

@@ -5,12 +5,12 @@
  * string, the word columns (an empty or unknown word is no category); each is there where such columns are. Which column
  * is where is in the metadata as `number_columns` and `word_columns`, JSON lists of names.
  * Outputs: of a classifier `label` [batch] string, `probabilities` [batch, C] float (not for a hinge) and `scores`
- * [batch, K], the raw outputs; of a regression `prediction` [batch, K].
+ * [batch, K], the raw outputs; of a regression `prediction` [batch, K] float, or double where targets were scaled.
  */
 import type { LayerSpec } from '#kernel';
 import type { TrainedModel } from '#storage';
-import { type ColumnEncoding, RopeteamError } from '#training';
-import { buildGraph, type GraphBuilder } from './onnx-graph.js';
+import { type ColumnEncoding, RopeteamError, type TargetScaling } from '#training';
+import { buildGraph, ELEMENT, type GraphBuilder } from './onnx-graph.js';
 import { encodeOnnx } from './onnx-schema.js';
 
 /** The first with Gelu; string Equal came with 19, LayerNormalization with 17. */
@@ -159,8 +159,7 @@ function addLayer(graph: GraphBuilder, layer: LayerSpec, name: string, input: st
 function addAnswers(graph: GraphBuilder, { spec, dataset }: TrainedModel, outputs: string): void {
   const K = spec.outputs;
   if (dataset.task === 'regression') {
-    graph.node('Identity', [outputs], {}, 'prediction');
-    graph.output('prediction', 'float', K);
+    addPrediction(graph, dataset.preprocessing.targets, outputs, K);
     return;
   }
   const C = dataset.classes.length;
@@ -178,6 +177,31 @@ function addAnswers(graph: GraphBuilder, { spec, dataset }: TrainedModel, output
   }
   graph.node('Identity', [outputs], {}, 'scores');
   graph.output('scores', 'float', K);
+}
+
+/** Scaled targets go back to their units in double precision: some lie so far from 0 that a float would lose them. */
+function addPrediction(
+  graph: GraphBuilder,
+  targets: readonly TargetScaling[] | undefined,
+  outputs: string,
+  K: number,
+): void {
+  if (targets === undefined) {
+    graph.node('Identity', [outputs], {}, 'prediction');
+    graph.output('prediction', 'float', K);
+    return;
+  }
+  const wide = graph.node('Cast', [outputs], { to: { int: ELEMENT.double } });
+  const factors = graph.doubles(
+    'target_factor',
+    targets.map(({ factor }) => factor),
+  );
+  const shifts = graph.doubles(
+    'target_shift',
+    targets.map(({ shift }) => shift),
+  );
+  graph.node('Add', [graph.node('Div', [wide, factors]), shifts], {}, 'prediction');
+  graph.output('prediction', 'double', K);
 }
 
 /** [batch] int64: the first of the largest outputs; with one output, 1 where it is above 0. */

@@ -102,6 +102,7 @@ describe.skipIf(kubectl === undefined).each(VARIANTS)(
         if ('objectStore' in read) {
           const store = mounted.AWS_ENDPOINT_URL === undefined ? undefined : read.objectStore();
           expect(store?.credentials !== undefined).toBe(components.includes('object-storage'));
+          expect(read.copyRunsTo !== undefined).toBe(components.includes('run-copies'));
         }
         // Plaintext is said, or is not there.
         const isClosed = read.tls !== undefined && read.httpTokens !== undefined;

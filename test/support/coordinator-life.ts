@@ -29,6 +29,10 @@ export interface LifeOptions {
   readonly only?: RunId;
   /** Options of its Node.js. */
   readonly nodeOptions?: string;
+  /** More of its command line. */
+  readonly args?: readonly string[];
+  /** More of its environment. */
+  readonly variables?: Readonly<Record<string, string>>;
   /** Default: those of the life before. */
   readonly ports?: 'same' | 'others';
 }
@@ -82,11 +86,13 @@ export async function openLives(grain: 'step' | 'run' = 'step', onDisk?: string)
     args: readonly string[],
     failpoints: string | undefined,
     nodeOptions?: string,
+    variables: Readonly<Record<string, string>> = {},
   ): ChildProcess => {
     const child = spawn(process.execPath, [join(SERVICES, service, 'src/main.js'), ...args, '--log-level', 'error'], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       env: {
         ...process.env,
+        ...variables,
         ROPETEAM_REDIS_URL: redis.url,
         ...(failpoints === undefined ? {} : { ROPETEAM_FAILPOINTS: failpoints }),
         ...(nodeOptions === undefined ? {} : { NODE_OPTIONS: nodeOptions }),
@@ -95,12 +101,13 @@ export async function openLives(grain: 'step' | 'run' = 'step', onDisk?: string)
     processes.push(child);
     return child;
   };
-  const live = async ({ failpoints, only, nodeOptions, ports = 'same' }: LifeOptions = {}): Promise<Life> => {
+  const live = async (options: LifeOptions = {}): Promise<Life> => {
+    const { failpoints, only, nodeOptions, ports = 'same' } = options;
     const portOf = (address: string | undefined): string =>
       ports === 'same' && address !== undefined ? (/:(\d+)\/?$/.exec(address)?.[1] ?? '0') : '0';
     const args = ['--port', portOf(newest?.grpc), '--http-port', portOf(newest?.http), '--runs', runsDirectory];
-    args.push('--grain', grain, ...(only === undefined ? [] : ['--only', only]));
-    const child = start('coordinator', args, failpoints, nodeOptions);
+    args.push('--grain', grain, ...(only === undefined ? [] : ['--only', only]), ...(options.args ?? []));
+    const child = start('coordinator', args, failpoints, nodeOptions, options.variables);
     let stderr = '';
     child.stderr?.on('data', (chunk: Buffer) => {
       stderr += chunk.toString();

@@ -15,6 +15,7 @@ export const VARIANTS: readonly { readonly overlay: string; readonly components:
   { overlay: 'production', components: [] },
   { overlay: 'production', components: ['monitoring', 'hpa', 'submit-digits', 'tls'] },
   { overlay: 'production', components: ['object-storage'] },
+  { overlay: 'production', components: ['object-storage', 'run-copies'] },
 ];
 
 /** What the rules look at; anything else is the schema's to judge. */

@@ -24,6 +24,9 @@ export interface ObjectStorage extends AsyncDisposable {
   /** Connections that were cut so far. */
   readonly cuts: number;
   put(key: string, bytes: Uint8Array): Promise<void>;
+  get(key: string): Promise<Uint8Array>;
+  /** Keys that begin so. */
+  list(prefix: string): Promise<readonly string[]>;
 }
 
 export async function startObjectStorage(): Promise<ObjectStorage> {
@@ -79,6 +82,8 @@ export async function startObjectStorage(): Promise<ObjectStorage> {
     put: async (key, bytes) => {
       await store.putObject(key, bytes);
     },
+    get: async (key) => new Uint8Array((await store.getObjectArrayBuffer(key)) ?? new ArrayBuffer(0)),
+    list: async (prefix) => ((await store.listObjects('/', prefix)) ?? []).map(({ Key }) => Key),
     [Symbol.asyncDispose]: async () => {
       for (const socket of open) socket.destroy();
       relay.close();

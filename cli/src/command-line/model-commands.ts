@@ -1,12 +1,13 @@
-/** `predict`, `evaluate` and `export`: their options and help. */
+/** `predict`, `evaluate`, `export` and `fetch`: their options and help. */
 import { type Command, Option } from 'commander';
 import type { ExportFormat } from '#model';
-import type { DataFormat } from '#training';
+import type { DataFormat, RunId } from '#training';
 import type { EvaluateOptions } from '../commands/evaluate.js';
 import type { ExportOptions } from '../commands/export.js';
+import type { FetchRunOptions } from '../commands/fetch.js';
 import type { PredictOptions } from '../commands/predict.js';
 import type { Context } from '../context.js';
-import { addCommand, jsonFlag, MODEL, type OnExit } from './options.js';
+import { addCommand, flag, jsonFlag, MODEL, type OnExit, outOption, parseRunId } from './options.js';
 
 /** Written out, so that `--help` need not load the engine; the type keeps it complete. */
 const exportFormats = Object.keys({
@@ -70,5 +71,19 @@ export function addModelCommands(program: Command, context: Context, onExit: OnE
     .action(async (model: string, options: ExportOptions) => {
       const { exportFile } = await import('../commands/export.js');
       onExit(await exportFile(model, options, context));
+    });
+  addCommand(program, 'fetch', {
+    group: MODEL,
+    description: 'bring a run from object storage; without one, list them',
+    example: 'fetch digits-7422 --from s3://bucket/runs',
+  })
+    .argument('[run]', 'id of the run', parseRunId)
+    .option('--from <url>', 'what the coordinator has as --copy-runs-to (default: ROPETEAM_COPY_RUNS_TO)')
+    .addOption(outOption())
+    .addOption(flag('--model', 'its model alone'))
+    .addOption(jsonFlag('what was fetched as one JSON object'))
+    .action(async (run: RunId | undefined, options: FetchRunOptions) => {
+      const { fetchCommand } = await import('../commands/fetch.js');
+      onExit(await fetchCommand(run, options, context));
     });
 }

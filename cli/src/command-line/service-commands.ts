@@ -37,6 +37,7 @@ export function addServiceCommands(program: Command, context: Context, onExit: O
     .option('--data-cache <dir>', 'folder of prepared data (default: .cache in the folder of the runs)')
     .addOption(dataCacheSizeOption())
     .option('--data-root <dir>', 'read data below it in place, instead of having them uploaded')
+    .option('--copy-runs-to <url>', 'keep a copy of every run in object storage, s3://bucket/folder')
     .option('--threads <n>', 'kernel threads for averaging (default: 1)')
     .addOption(wordOption('--grain <choice>', 'blocks of each step, or runs of whole steps', GRAIN_CHOICES, 'auto'));
   const worker = addCommand(program, 'worker', {

@@ -59,6 +59,8 @@ export function advanceView(view: RunView, event: RunEvent): RunView {
     case 'data_prepared':
     case 'checkpoint_saved':
     case 'checkpoint_failed':
+    case 'copy_failed':
+    case 'copy_caught_up':
     case 'grain_chosen':
     case 'worker_joined':
     case 'worker_lost':
@@ -253,6 +255,10 @@ export function noticeOf(event: RunEvent): string | undefined {
       return `checkpoint at step ${event.step} saved in ${formatMilliseconds(event.durationMs)} ms`;
     case 'checkpoint_failed':
       return `checkpoint could not be saved: ${event.message}`;
+    case 'copy_failed':
+      return `the copy in object storage falls behind, training goes on: ${event.message}`;
+    case 'copy_caught_up':
+      return `the copy in object storage is complete again, after ${formatSeconds(event.afterSeconds)}`;
     case 'step_skipped':
       return `step ${event.step} left out, it is not finite: ${event.reason}`;
     case 'run_rolled_back':

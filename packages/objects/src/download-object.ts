@@ -2,20 +2,14 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { S3mini, S3ServiceError } from 's3mini';
 import { objectUrl, RopeteamError } from '#training';
-import { brokenObject, isPassing, refusedObject } from './object-errors.js';
+import { brokenObject, refusedObject } from './object-errors.js';
+import { patiently, REQUEST_DEADLINE_MS, type Request, type StoreOptions } from './patience.js';
 
-export interface DownloadOptions {
-  readonly endpoint: string;
-  readonly region: string;
-  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined;
-  readonly signal: AbortSignal;
+export interface DownloadOptions extends StoreOptions {
   /** Bytes asked for at once. Default 32 MiB. */
   readonly pieceBytes?: number;
-  /** Wait before the first of the tries that follow one without progress; each waits twice as long. Default 500 ms. */
-  readonly firstWaitMs?: number;
 }
 
 /** What an object was when it was first asked for. */
@@ -27,10 +21,6 @@ interface Version {
 }
 
 const PIECE_BYTES = 32 * 2 ** 20;
-const PIECE_DEADLINE_MS = 60_000;
-/** In a row, without one more byte. */
-const MOST_TRIES = 6;
-const FIRST_WAIT_MS = 500;
 const HINT_AGAIN = 'try again when it can be reached; a run goes on with: ropeteam resume RUN';
 
 /**
@@ -52,9 +42,9 @@ export async function downloadObject(url: string, directory: string, options: Do
     endpoint: `${endpoint.replace(/\/+$/, '')}/${parts.bucket}`,
     region,
     fetch: (input, init) =>
-      fetch(input, { ...init, signal: AbortSignal.any([signal, AbortSignal.timeout(PIECE_DEADLINE_MS)]) }),
+      fetch(input, { ...init, signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_DEADLINE_MS)]) }),
   });
-  const source: Source = { url, key: parts.key, store, options };
+  const source: Source = { url, key: parts.key, store, options, doing: 'read', hint: HINT_AGAIN };
   const version = await patiently(source, () => lookAt(source));
   const folder = join(
     directory,
@@ -73,8 +63,7 @@ export async function downloadObject(url: string, directory: string, options: Do
   return path;
 }
 
-interface Source {
-  readonly url: string;
+interface Source extends Request {
   readonly key: string;
   readonly store: S3mini;
   readonly options: DownloadOptions;
@@ -132,37 +121,4 @@ async function fetchInto(path: string, source: Source, { bytes, etag, md5 }: Ver
   await file.sync();
   if (md5 !== undefined && hash.digest('hex') !== md5)
     throw brokenObject(url, `has not the MD5 ${md5} that the storage has for it`, HINT_AGAIN);
-}
-
-/** Tries until it works, is refused, or has brought nothing for too long. */
-async function patiently<Result>(
-  { url, options }: Source,
-  attempt: () => Promise<Result>,
-  progress = () => 0,
-): Promise<Result> {
-  let tries = 0;
-  for (;;) {
-    const before = progress();
-    try {
-      return await attempt();
-    } catch (error) {
-      options.signal.throwIfAborted();
-      if (error instanceof RopeteamError) throw error;
-      if (error instanceof S3ServiceError) {
-        const refusal = { status: error.status, code: error.serviceCode === 'Unknown' ? undefined : error.serviceCode };
-        if (!isPassing(refusal)) throw refusedObject(url, refusal, options.credentials === undefined);
-      }
-      tries = progress() > before ? 1 : tries + 1;
-      if (tries >= MOST_TRIES)
-        throw brokenObject(url, `cannot be read: ${innermost(error)}, ${tries} times in a row`, HINT_AGAIN, error);
-      const waitMs = (options.firstWaitMs ?? FIRST_WAIT_MS) * 2 ** (tries - 1);
-      await delay(waitMs, undefined, { signal: options.signal }).catch(() => options.signal.throwIfAborted());
-    }
-  }
-}
-
-function innermost(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.cause instanceof Error) return innermost(error.cause);
-  return error instanceof S3ServiceError ? `the storage answered ${error.status}` : error.message;
 }

@@ -16,6 +16,7 @@ export {
 } from './checkpoint.js';
 export { type ColumnReport, type DataReport, describeData, type Finding } from './data-report.js';
 export { type DatasetCache, prepareCached } from './dataset-cache.js';
+export { durableFiles, isDurableName } from './durable-files.js';
 export { type EventLog, eventsOf, newestEvent, openEventLog } from './event-log.js';
 export { expandSources, type ListFiles, listAmong, listInside } from './expand-sources.js';
 export type { SourceFile } from './file-bytes.js';
@@ -34,6 +35,7 @@ export {
   createRunFolder,
   currentFence,
   listRunFolders,
+  makeInnerFolders,
   makeRunsFolder,
   openRunFolder,
   type RunFolder,

@@ -6,6 +6,8 @@ import { errorCodeOf, syncFolder, writeFileAtomically } from './atomic-file.js';
 import { listCheckpoints } from './checkpoint.js';
 import type { RunFolder } from './run-folder.js';
 
+export const ROLLBACKS_NAME = 'rollbacks.json';
+
 export interface Rollback {
   /** The step that was not finite. */
   readonly step: number;
@@ -52,7 +54,7 @@ export async function dropCheckpointsBeyond(folder: RunFolder, steps: number): P
 }
 
 function pathOf(folder: RunFolder): string {
-  return join(folder.path, 'rollbacks.json');
+  return join(folder.path, ROLLBACKS_NAME);
 }
 
 function parse(text: string): readonly Rollback[] | undefined {

@@ -8,6 +8,9 @@ import type { Fence, RunId } from '#training';
 import { fence as checkedFence, failpoint, RopeteamError, runId } from '#training';
 import { errorCodeOf, writeError, writeFileAtomically } from './atomic-file.js';
 
+/** The file that holds the highest fence taken. */
+export const FENCE_NAME = 'fence';
+
 export interface RunFolder {
   readonly run: RunId;
   readonly path: string;
@@ -41,8 +44,7 @@ export async function createRunFolder(
       const reusable = orphan === 'reuse' && errorCodeOf(cause) === 'EEXIST' && (await isEmptyHanded(folder));
       if (!reusable) throw cause;
     });
-    for (const path of [folder.checkpointsPath, folder.modelPath, folder.dataPath, folder.uploadsPath])
-      await mkdir(path, { recursive: true });
+    await makeInnerFolders(folder);
   } catch (cause) {
     if (errorCodeOf(cause) !== 'EEXIST') throw writeError(folder.path, cause);
     throw new RopeteamError('RUN.EXISTS', { run }, `there is already a run ${run} in ${root}`, {
@@ -51,6 +53,16 @@ export async function createRunFolder(
     });
   }
   return folder;
+}
+
+/** The folders within one of a run, where a copy that came back has none: object storage knows no empty ones. */
+export async function makeInnerFolders({
+  checkpointsPath,
+  modelPath,
+  dataPath,
+  uploadsPath,
+}: RunFolder): Promise<void> {
+  for (const path of [checkpointsPath, modelPath, dataPath, uploadsPath]) await mkdir(path, { recursive: true });
 }
 
 async function isEmptyHanded({ submissionPath, eventsPath, jobPath }: RunFolder): Promise<boolean> {
@@ -136,7 +148,7 @@ export async function currentFence(folder: RunFolder): Promise<number> {
 }
 
 function fencePath(folder: RunFolder): string {
-  return join(folder.path, 'fence');
+  return join(folder.path, FENCE_NAME);
 }
 
 function pathsOf(root: string, run: RunId): RunFolder {

@@ -6,6 +6,7 @@
  * label `worker` has a value for each connected worker, and its series go when the worker goes.
  */
 import type { ErrorCode, Metrics, QueueObservation, RunSummary, StepPhases } from '#training';
+import { type CopyMetrics, copyMetrics } from './copy-metrics.js';
 import {
   type Build,
   exposition,
@@ -65,7 +66,7 @@ export type WorkerState = (typeof workerStates)[number];
 export type WireByteSource = () => { readonly received: number; readonly sent: number };
 export type WorkerSource = () => readonly { readonly worker: string; readonly state: WorkerState }[];
 
-export interface CoordinatorMetrics extends MetricsRegistry, TroubleMetrics {
+export interface CoordinatorMetrics extends MetricsRegistry, TroubleMetrics, CopyMetrics {
   runStateChanged(state: RunSummary['state']): void;
   runBegun(run: BegunRun): void;
   runFailed(code: ErrorCode): void;
@@ -103,6 +104,7 @@ export function createCoordinatorMetrics(build: Build): CoordinatorMetrics {
     ...workMetrics(parts),
     ...troubleMetrics(parts),
     ...checkpointMetrics(parts),
+    ...copyMetrics(parts),
     ...queueMetrics(parts, (text) => {
       libraryText = text;
     }),

@@ -240,6 +240,10 @@ export type RunEventBody =
       readonly durationMs: number;
     }
   | { readonly event: 'checkpoint_failed'; readonly code: string; readonly message: string }
+  /** The copy of the run in object storage falls behind; told once, however often it is tried. */
+  | { readonly event: 'copy_failed'; readonly code: string; readonly message: string; readonly hint?: string }
+  /** It has what it lacked. */
+  | { readonly event: 'copy_caught_up'; readonly afterSeconds: number }
   /** How steps are shared out from the next announcement on, and why. Milliseconds are of one step. */
   | {
       readonly event: 'grain_chosen';

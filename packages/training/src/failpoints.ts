@@ -39,6 +39,10 @@ export const FAILPOINTS = {
     'during-evaluation': 'A part of a split was measured.',
     'before-model': 'The last checkpoint is saved; the model is not.',
     'after-model': 'The model is saved; the run’s end was not told.',
+    'before-piece-copied': 'A piece of a run’s file is about to be sent to object storage.',
+    'before-manifest': 'Every piece of a run’s copy is in object storage; the manifest that names them is not.',
+    'after-manifest': 'A run’s copy has a new manifest; what only the one before it named is still there.',
+    'before-piece-fetched': 'A piece of a run’s copy has come back and is in order; it is not in its file yet.',
     'before-cleanup': 'The run’s end is in its events; its prepared data is still there.',
   },
   worker: {

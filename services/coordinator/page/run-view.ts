@@ -192,6 +192,12 @@ export function advanceView(view: RunView, event: RunEvent, step: number): void 
     case 'checkpoint_failed':
       say(`checkpoint failed: ${event.message}; training goes on, the last good one is kept`, 'bad');
       break;
+    case 'copy_failed':
+      say(`copy in object storage falls behind: ${event.message}; training goes on`, 'bad');
+      break;
+    case 'copy_caught_up':
+      say(`copy in object storage complete again, after ${elapsed(event.afterSeconds * 1000)}`);
+      break;
     case 'grain_chosen':
       view.grainEvent = event;
       view.grain = event.grain === 'run' ? `whole steps, leased (${event.stepsPerLease})` : 'each step shared out';

@@ -36,7 +36,11 @@ export async function conductRun(shared: CoordinatorContext, entry: RunEntry, sh
   const log = shared.log.with({ run: entry.run });
   const traces = new RunTraces(entry.run);
   const context: RunContext = { ...shared, log, events: entry.events, traces };
-  entry.events.listen((event) => logEvent(log, event));
+  shared.copies?.follow(entry.folder, entry.events);
+  entry.events.listen((event) => {
+    logEvent(log, event);
+    shared.copies?.heard(event);
+  });
   let mayGoOn = false;
   try {
     update(context, entry, { state: 'preparing' });
@@ -59,6 +63,7 @@ export async function conductRun(shared: CoordinatorContext, entry: RunEntry, sh
     await entry.eventLog.flush();
     failpoint('before-cleanup');
     if (!mayGoOn) await forgetInputs(entry.folder);
+    shared.copies?.changed(entry.run);
     await shared.leads.release(entry.folder.path);
     collectClosedMemory();
   }

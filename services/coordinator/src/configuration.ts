@@ -47,6 +47,8 @@ export interface CoordinatorConfiguration {
   readonly dataRoot: string | undefined;
   /** Read when a job first names an object: `s3://…`. */
   readonly objectStore: () => ObjectStoreSettings;
+  /** Folder of object storage in which every run has a copy, `s3://bucket/folder`; undefined: none, as for one run alone. */
+  readonly copyRunsTo: { readonly url: string; readonly store: ObjectStoreSettings } | undefined;
   /** This run alone: the others in the folder are somebody else's. Undefined: the whole folder is this coordinator's. */
   readonly only: RunId | undefined;
   /** Places to die at, for tests; see the failpoints of `#training`. */
@@ -84,6 +86,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
       'data-cache': { type: 'string' },
       'data-cache-size': { type: 'string', default: '20GB' },
       'data-root': { type: 'string' },
+      'copy-runs-to': { type: 'string' },
       tls: { type: 'string' },
       'http-tokens': { type: 'string' },
       'join-tokens': { type: 'string' },
@@ -112,6 +115,7 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     const message = '--join-tokens needs --tls: a token is bound to a certificate';
     throw new RopeteamError('USAGE.ARGUMENT', { argument: '--join-tokens' }, message, { hint: `${TLS_CLOSES}.` });
   }
+  const copyRunsTo = values['copy-runs-to'] ?? (environment.ROPETEAM_COPY_RUNS_TO || undefined);
   const runsDirectory = resolve(values.runs);
   return {
     name: values.name,
@@ -132,6 +136,10 @@ export function readConfiguration(argv: readonly string[], environment: NodeJS.P
     },
     dataRoot: values['data-root'] === undefined ? undefined : resolve(values['data-root']),
     objectStore: () => objectStoreSettings(environment, insecure),
+    copyRunsTo:
+      copyRunsTo === undefined || values.only !== undefined
+        ? undefined
+        : { url: copyRunsTo, store: objectStoreSettings(environment, insecure) },
     threads: wholeNumber('--threads', values.threads, 1, 1024),
     kernel: oneOf('--kernel', values.kernel, KERNEL_CHOICES),
     blasLibrary: environment.ROPETEAM_BLAS_LIBRARY || undefined,

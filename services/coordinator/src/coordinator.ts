@@ -4,7 +4,7 @@ import { type RefusedHandshake, startCoordinatorServer } from '#protocol';
 import { openWorkQueues } from '#queues';
 import { openAuditLog } from '#storage';
 import { createCoordinatorMetrics, type Logger, packageVersion, startMetricsServer, startSpan } from '#telemetry';
-import { failpoint, type RopeteamError, type SessionHandler, type WorkerSession } from '#training';
+import { failpoint, type RopeteamError, runId, type SessionHandler, type WorkerSession } from '#training';
 import { openAdmission } from './admission.js';
 import { auditCalls } from './audit-calls.js';
 import { AveragesDesk } from './averages-desk.js';
@@ -16,6 +16,7 @@ import { Membership } from './membership.js';
 import { watchQueues } from './queue-watch.js';
 import { RunBook } from './run-book.js';
 import type { CoordinatorContext } from './run-context.js';
+import { openRunCopies } from './run-copies.js';
 import { scrapeTargets, workerState } from './scrape-targets.js';
 import { seldom } from './seldom.js';
 import { settleKernel } from './settle-kernel.js';
@@ -68,11 +69,15 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
   metrics.countWorkers(() =>
     membership.members.map((member) => ({ worker: member.hello.worker, state: workerState(member) })),
   );
+  const copies = openRunCopies(configuration.copyRunsTo, log, metrics);
+  await copies?.fetchBack(runsDirectory);
   const book = new RunBook(runsDirectory, leads, configuration.dataRoot);
   for (const { run, error } of await book.recover(only)) {
     if (run === only) throw error;
     log.error('run_not_recovered', { run, code: error.code, message: error.message });
   }
+  const follow = (run: string): void => copies?.follow(book.look(runId(run)).folder);
+  for (const { run } of book.summaries) follow(run);
   const averages = new AveragesDesk();
   queues.consumeAverages((item, signal) => averages.process(item, signal));
 
@@ -119,7 +124,11 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
         return admit(membership, session);
       },
       readShard: (run, split, index) => book.readShard(run, split, index),
-      submit: (submission) => book.submit(submission),
+      submit: async (submission) => {
+        const summary = await book.submit(submission);
+        follow(summary.run);
+        return summary;
+      },
       listRuns: async () => book.summaries,
       watch: (run, from, signal) => book.watch(run, from, signal),
       stop: async (run, reason) => book.stop(run, reason),
@@ -141,6 +150,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
     membership,
     averages,
     leads,
+    copies,
     onFenced: (error) => onFenced(error),
     urls: { dashboard: `${http.url}/`, metrics: `${http.url}/metrics` },
   };
@@ -164,6 +174,7 @@ export async function openCoordinator(configuration: CoordinatorConfiguration, l
       membership.closeAll('the coordinator stops');
       await server.close();
       await http.close();
+      await copies?.close();
       await audit?.[Symbol.asyncDispose]();
       await queues[Symbol.asyncDispose]();
       await rm(uploadsDirectory, { recursive: true, force: true });

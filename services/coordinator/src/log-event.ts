@@ -7,6 +7,7 @@ const TROUBLE: ReadonlySet<RunEvent['event']> = new Set([
   'worker_lost',
   'coordinator_stalled',
   'checkpoint_failed',
+  'copy_failed',
   'run_resumed',
 ]);
 

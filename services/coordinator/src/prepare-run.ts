@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { type AveragerEngine, type AveragerEngineOptions, fitsWithLeases, openAveragerEngine } from '#engine';
 import { formatJob, resolveModel } from '#job';
 import { compileModel, type ModelSpec, type Program } from '#kernel';
-import { type Ledger, type PreparedDataset, readRollbacks, takeFence } from '#storage';
+import { type Ledger, type PreparedDataset, readRollbacks, takeFence, writeFileAtomically } from '#storage';
 import {
   coordinatorUpdate,
   effectiveCut,
@@ -118,7 +118,7 @@ async function open(
   };
   const ledger = await openResumedLedger(entry, fence, resumed, { origin, initFrom: start.initFrom }, onFenced);
   opened.push(ledger);
-  await writeFile(entry.folder.jobPath, jobText);
+  await writeFileAtomically(entry.folder.jobPath, [new TextEncoder().encode(jobText)]);
   const plan: RunPlan = {
     run: entry.run,
     fence,

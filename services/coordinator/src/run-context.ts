@@ -5,6 +5,7 @@ import type { AveragesDesk } from './averages-desk.js';
 import type { CoordinatorConfiguration } from './configuration.js';
 import type { Leads } from './leads.js';
 import type { Membership } from './membership.js';
+import type { RunCopies } from './run-copies.js';
 import type { RunEvents } from './run-events.js';
 import type { RunTraces } from './run-traces.js';
 
@@ -19,6 +20,8 @@ export interface CoordinatorContext {
   readonly membership: Membership;
   readonly averages: AveragesDesk;
   readonly leads: Leads;
+  /** Absent: runs are on this disk alone. */
+  readonly copies: RunCopies | undefined;
   /** Another coordinator has taken over: this process ends, and writes nothing more. */
   readonly onFenced: (error: RopeteamError) => void;
   /** URL of the status page and of the metrics. */

@@ -1,5 +1,5 @@
 /** The runs that lie in a folder when a coordinator starts: those that are over, and those that nobody finished. */
-import { forgetInputs, listRunFolders, newestEvent, type RunFolder, readSubmission } from '#storage';
+import { forgetInputs, listRunFolders, makeInnerFolders, newestEvent, type RunFolder, readSubmission } from '#storage';
 import { failpoint, isOutsideFailure, RopeteamError, type RunEvent, type RunId, type RunSummary } from '#training';
 import { readEarlierLife } from './earlier-life.js';
 import type { Leads } from './leads.js';
@@ -66,6 +66,7 @@ async function lookAt(folder: RunFolder, leads: Leads, takeUp: boolean): Promise
   }
   if (isOver && !isResumableEnd(last)) throw notResumable(folder.run, last);
   await leads.take(folder.path);
+  await makeInnerFolders(folder);
   const earlier = await readEarlierLife(folder.eventsPath);
   const entry = await openEntry(folder, kept, earlier);
   // Its coordinator died between the writing down of what was submitted and the first event.

@@ -30,6 +30,13 @@ export function packColumns(
   into: usize,
 ): void {
   const panelBytes = <usize>depth * (TILE_COLUMNS << 2);
+  if (columnStride == 1) {
+    for (; columns >= 4 * TILE_COLUMNS; columns -= 4 * TILE_COLUMNS) {
+      packFourAcross(from, <usize>rowStride << 2, depth, into, panelBytes);
+      from += 4 * TILE_COLUMNS << 2;
+      into += panelBytes << 2;
+    }
+  }
   const step = <usize>columnStride * (TILE_COLUMNS << 2);
   for (; columns >= TILE_COLUMNS; columns -= TILE_COLUMNS) {
     packPanel(from, columnStride, rowStride, TILE_COLUMNS, TILE_COLUMNS, depth, into);
@@ -64,6 +71,28 @@ function packAcross(from: usize, stride: usize, lines: i32, panelLines: i32, dep
     from += stride;
     into += <usize>panelLines << 2;
   }
+}
+
+/**
+ * Four whole panels of 8 columns at a time, 128 bytes of each row: rows of a large matrix lie so far apart, often by a power of two,
+ * that a cache has forgotten the rest of a line before the next panel asks for it. `stride` in bytes.
+ */
+@inline
+function packFourAcross(from: usize, stride: usize, depth: i32, into: usize, panelBytes: usize): void {
+  for (; depth > 0; depth--) {
+    copyEight(from, into);
+    copyEight(from + 32, into + panelBytes);
+    copyEight(from + 64, into + panelBytes * 2);
+    copyEight(from + 96, into + panelBytes * 3);
+    from += stride;
+    into += TILE_COLUMNS << 2;
+  }
+}
+
+@inline
+function copyEight(from: usize, into: usize): void {
+  v128.store(into, v128.load(from));
+  v128.store(into, v128.load(from, 16), 16);
 }
 
 /** Lines run through memory: a 4x4 transpose turns four k of four lines. `stride` in bytes. */

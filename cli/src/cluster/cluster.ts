@@ -5,7 +5,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { KernelChoice } from '#engine';
 import { type OwnRedis, type RedisHandle, resolveRedis } from '#queues';
-import { makeRunsFolder } from '#storage';
+import { checkRunsFolder } from '#storage';
 import { type GRAIN_CHOICES, RopeteamError, type RunId } from '#training';
 import type { Environment } from '../environment.js';
 import { untilAborted } from '../interrupts.js';
@@ -87,7 +87,7 @@ export function coordinatorThreads(wanted: number | undefined, cores: number): n
 export async function openCluster(options: ClusterOptions, signal: AbortSignal): Promise<Cluster> {
   const closers: (() => Promise<unknown>)[] = [];
   const supervisors: WorkerSupervisor[] = [];
-  await makeRunsFolder(options.runsDirectory);
+  await checkRunsFolder(options.runsDirectory);
   try {
     const scratch = await mkdtemp(join(tmpdir(), 'ropeteam-'));
     closers.push(() => rm(scratch, { recursive: true, force: true }));

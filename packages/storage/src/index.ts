@@ -32,11 +32,11 @@ export { resolveInside } from './resolve-inside.js';
 export { addRollback, dropCheckpointsBeyond, type Rollback, readRollbacks, standing } from './rollbacks.js';
 export {
   checkFence,
+  checkRunsFolder,
   createRunFolder,
   currentFence,
   listRunFolders,
   makeInnerFolders,
-  makeRunsFolder,
   openRunFolder,
   type RunFolder,
   takeFence,

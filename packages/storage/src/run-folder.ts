@@ -83,18 +83,17 @@ export async function openRunFolder(root: string, run: RunId): Promise<RunFolder
 }
 
 /**
- * Makes the folder that runs go into, where there is none.
- * @throws RopeteamError USAGE.ARGUMENT when it is a file, STORAGE.WRITE
+ * Whether runs can go into a folder, which may not be there yet. Writes nothing.
+ * @throws RopeteamError USAGE.ARGUMENT when it is a file, or lies below one
  */
-export async function makeRunsFolder(root: string): Promise<void> {
-  await mkdir(root, { recursive: true }).catch((cause: unknown) => {
-    if (!['EEXIST', 'ENOTDIR'].includes(errorCodeOf(cause) ?? '')) throw writeError(root, cause);
-    const message = `runs cannot go into ${root}: it is a file, or lies below one`;
-    throw new RopeteamError('USAGE.ARGUMENT', { argument: '--out' }, message, {
-      cause,
-      hint: 'name a folder with --out',
-    });
-  });
+export async function checkRunsFolder(root: string): Promise<void> {
+  const isFolder = await stat(root).then(
+    (found) => found.isDirectory(),
+    (error: unknown) => errorCodeOf(error) !== 'ENOTDIR', // what else is wrong is told when it is made
+  );
+  if (isFolder) return;
+  const message = `runs cannot go into ${root}: it is a file, or lies below one`;
+  throw new RopeteamError('USAGE.ARGUMENT', { argument: '--out' }, message, { hint: 'name a folder with --out' });
 }
 
 /** Every folder below `root` that may be one of a run, by its name alone. */

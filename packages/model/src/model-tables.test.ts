@@ -179,3 +179,11 @@ function swap(bytes: Buffer, found: string, instead: string): Buffer {
   if (!text.includes(found)) throw new Error(`${found} is not there`);
   return Buffer.from(text.replace(found, instead));
 }
+
+test('a model that says of another number of targets how they were scaled is refused', async () => {
+  const wrong = await trainedModel({ loss: { kind: 'meanSquaredError' }, targets: [] });
+  expect(await refusal(loadedModel(wrong))).toMatchObject({
+    code: 'STORAGE.CORRUPT',
+    message: expect.stringContaining('it says of 0 targets how they were scaled, and has 1'),
+  });
+});

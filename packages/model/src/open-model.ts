@@ -105,6 +105,7 @@ function checkFit(path: string, trained: TrainedModel, encoder: RowEncoder): voi
   const classification = dataset.task === 'classification';
   const answers = classification ? dataset.classes.length : dataset.targetNames.length;
   const outputs = classification && spec.outputs === 1 ? 2 : spec.outputs;
+  const { targets } = dataset.preprocessing;
   let reason: string | undefined;
   let cause: unknown;
   try {
@@ -114,6 +115,8 @@ function checkFit(path: string, trained: TrainedModel, encoder: RowEncoder): voi
       reason = `its preprocessing makes ${encoder.featureCount} numbers of a row, its first layer takes ${spec.inputs}`;
     } else if (answers !== outputs) {
       reason = `it has ${answers} classes or targets for ${spec.outputs} outputs`;
+    } else if (targets !== undefined && targets.length !== spec.outputs) {
+      reason = `it says of ${targets.length} targets how they were scaled, and has ${spec.outputs}`;
     }
   } catch (error) {
     cause = error;

@@ -26,6 +26,8 @@ const METRICS_ROLES: readonly Role[] = ['metrics', 'admin'];
 const MOST_STEPS = 2_000;
 /** Pages that ask for the same at about the same time get the same text. */
 const STATUS_KEPT_MS = 500;
+/** Steps of milliseconds are told in a few writes a second: each costs the run as much as dozens of events. */
+const REST_MS = 250;
 const FOLDER = new URL('../page/', import.meta.url);
 
 const TYPES = {
@@ -58,7 +60,7 @@ export function httpRoutes(sources: HttpSources): Required<Pick<MetricsServerOpt
         follow: (from, signal) =>
           feeds.follow(run, from, signal, () => ({
             ...book.look(run),
-            watch: (first, ended) => book.watch(run, first, ended),
+            watch: (first, ended) => book.watch(run, first, ended, REST_MS),
           })),
       }),
     ],
@@ -141,7 +143,7 @@ async function* eventsOfRun(book: HttpSources['book'], run: RunId, from: number,
   const every = Math.max(1, Math.ceil(book.look(run).summary().steps / MOST_STEPS));
   const wanted = (event: RunEvent): boolean => event.event !== 'step_committed' || event.step % every === 0;
   let id = from;
-  for await (const event of book.watch(run, from, signal)) {
+  for await (const event of book.watch(run, from, signal, REST_MS)) {
     if (wanted(event)) yield { id, data: JSON.stringify(event) };
     id++;
   }

@@ -136,11 +136,12 @@ export class RunBook {
     throw new RopeteamError('RUN.UNKNOWN', { run }, `run ${run} is not in training: its shards are not to be had`);
   }
 
-  /** Events of a run; without a name, of the run in training or else the latest. */
-  watch(run: RunId | undefined, from: number, signal: AbortSignal): AsyncIterable<RunEvent> {
+  /** Events of a run; without a name, of the run in training or else the latest. @param restMs see `RunEvents.watch` */
+  watch(run: RunId | undefined, from: number, signal: AbortSignal, restMs?: number): AsyncIterable<RunEvent> {
     const found = run === undefined ? this.#latest() : this.#find(run);
     return (
-      this.#entries.get(runId(found.summary.run))?.events.watch(from, signal) ?? eventsOf(found.folder.eventsPath, from)
+      this.#entries.get(runId(found.summary.run))?.events.watch(from, signal, restMs) ??
+      eventsOf(found.folder.eventsPath, from)
     );
   }
 

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type EventLog, openEventLog } from '#storage';
 import type { RunEvent, RunEventBody } from '#training';
 import { RunEvents } from './run-events.js';
@@ -55,6 +55,37 @@ describe('watching the events of a run', () => {
     events.append(left('late'));
     expect(await namesOf(events.watch(0, never))).toEqual(['run_failed']);
     expect(await namesOf(events.watch(1, never))).toEqual([]);
+  });
+
+  test('after a rest tells of all that came meanwhile, and of the last event at once', async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    let written: (count: number) => void = () => undefined;
+    const events = new RunEvents('r', {
+      count: 0,
+      append: () => undefined,
+      onWritten: (listener) => {
+        written = listener;
+      },
+      readEvents: () => log.readEvents(0),
+    });
+    const names: string[] = [];
+    const watching = (async () => {
+      for await (const event of events.watch(0, never, 250)) names.push('worker' in event ? event.worker : event.event);
+    })();
+    for (const [index, worker] of ['a', 'b', 'c'].entries()) {
+      await vi.advanceTimersByTimeAsync(100);
+      events.append(left(worker));
+      written(index + 1);
+    }
+    await vi.advanceTimersByTimeAsync(49);
+    expect(names).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(names).toEqual(['a', 'b', 'c']);
+    events.append(FAILED);
+    written(4);
+    await watching;
+    expect(names).toEqual(['a', 'b', 'c', 'run_failed']);
   });
 
   test('ends at its signal', async () => {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { EventLog } from '#storage';
 import type { RunEvent, RunEventBody } from '#training';
 
@@ -21,6 +22,7 @@ export class RunEvents {
 
   constructor(run: string, log: Pick<EventLog, 'append' | 'readEvents' | 'onWritten' | 'count'>) {
     this.#run = run;
+    setMaxListeners(0, this.#arrived); // as many as watch: that is limited elsewhere
     this.#log = log;
     this.#count = log.count;
     this.#written = log.count;
@@ -45,8 +47,11 @@ export class RunEvents {
     this.#listener(event);
   }
 
-  /** Events from number `from`, then live ones, until the run's last event or the signal. */
-  async *watch(from: number, signal: AbortSignal): AsyncGenerator<RunEvent> {
+  /**
+   * Events from number `from`, then live ones, until the run's last event or the signal.
+   * @param restMs a watcher that is up to date is woken so much later, for all that came meanwhile; the last event waits for nothing
+   */
+  async *watch(from: number, signal: AbortSignal, restMs = 0): AsyncGenerator<RunEvent> {
     let next = from;
     while (!signal.aborted) {
       const recent =
@@ -60,18 +65,24 @@ export class RunEvents {
           next++;
         }
       } else if (this.#ended && next >= this.#count) return;
-      else await this.#another(signal);
+      else await this.#another(signal, restMs);
     }
   }
 
-  #another(signal: AbortSignal): Promise<void> {
+  #another(signal: AbortSignal, restMs: number): Promise<void> {
     return new Promise((resolve) => {
+      let timer: NodeJS.Timeout | undefined;
       const done = (): void => {
-        this.#arrived.removeEventListener('arrived', done);
+        clearTimeout(timer);
+        this.#arrived.removeEventListener('arrived', arrived);
         signal.removeEventListener('abort', done);
         resolve();
       };
-      this.#arrived.addEventListener('arrived', done);
+      const arrived = (): void => {
+        if (restMs === 0 || this.#ended) done();
+        else timer ??= setTimeout(done, restMs);
+      };
+      this.#arrived.addEventListener('arrived', arrived);
       signal.addEventListener('abort', done);
     });
   }

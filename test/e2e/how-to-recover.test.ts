@@ -70,13 +70,13 @@ test('a run outlives its coordinator, and then the disk', { timeout: 240_000 }, 
   const fetches = await blockWith('ropeteam fetch');
 
   await using first = await coordinator(again);
-  await using _worker = startCommand(
-    ['worker', '--coordinator', variables.ROPETEAM_COORDINATOR, '--metrics-port', '0'],
-    variables,
-  );
+  const workers = ['worker', '--coordinator', variables.ROPETEAM_COORDINATOR, '--metrics-port', '0'];
+  await using worker = startCommand(workers, variables);
   const submitted = ['submit', join(CHECKOUT, 'examples/digits/job.yaml'), '--set', 'train.epochs=1000'];
   await using following = startCommand([...submitted, '--run-id', 'first', '--watch', '--json'], variables);
   await following.event('step_committed');
+  worker.process.kill('SIGTERM'); // without one the run waits: it cannot end before it is stopped
+  await worker.ended;
   expect((await runCommand(['stop', 'first'], variables)).code).toBe(0);
   await following.ended;
   first.process.kill('SIGKILL');
@@ -84,6 +84,7 @@ test('a run outlives its coordinator, and then the disk', { timeout: 240_000 }, 
 
   await using second = await coordinator(again);
   expect(done(listed, folder)).toMatch(/^first +finished +\d+\/23,000/m);
+  await using _another = startCommand(workers, variables);
   await using resumed = start(taken, '--json');
   await resumed.event('run_resumed');
   // The first one it tells of is that of the stop.

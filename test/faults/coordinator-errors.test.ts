@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { loadCheckpoint } from '#storage';
 import { type RunEvent, runId } from '#training';
-import { finished, type Lives, openLives } from '../support/coordinator-life.js';
+import { calmRun, finished, hashesOf, type Lives, openLives, type RunHashes } from '../support/coordinator-life.js';
 import { digitsJob } from '../support/jobs.js';
 
 const RUN = runId('erring');
@@ -14,18 +14,9 @@ const STEPS = 300;
 const small = digitsJob({ steps: STEPS, batch: 256, microBatches: 4 }, '[{ dense: 16 }, relu]');
 const job = { ...small, text: `${small.text}checkpoint: { every: 1ms, keep: ${KEEP} }\n` };
 
-const hashes = ({ weightsSha256, optimizerSha256 }: ReturnType<typeof finished>) => ({
-  weightsSha256,
-  optimizerSha256,
-});
-
-let calm: ReturnType<typeof hashes>;
+let calm: RunHashes;
 beforeAll(async () => {
-  await using lives = await openLives();
-  await lives.live();
-  await lives.work();
-  await lives.submit(job, RUN);
-  calm = hashes(finished(await lives.follow(RUN)));
+  calm = await calmRun(job, RUN);
 }, 60_000);
 
 /** A coordinator that something will happen to, two workers, and the run begun. */
@@ -58,7 +49,7 @@ describe('F35: an error nobody foresaw', { timeout: 60_000 }, () => {
       expect(report).toMatchObject({ origin, pid: life.process.pid, error: { message, stack: expect.any(String) } });
       expect(JSON.stringify(report)).not.toContain('REDIS');
       await lives.live();
-      expect(hashes(finished(await lives.follow(RUN)))).toEqual(calm);
+      expect(hashesOf(finished(await lives.follow(RUN)))).toEqual(calm);
     },
   );
 });
@@ -70,7 +61,7 @@ describe('F36: an event loop that stands still for 5 s', { timeout: 60_000 }, ()
       const { lives: opened, life } = await begin(failpoints);
       await using lives = opened;
       const events = await lives.follow(RUN);
-      expect(hashes(finished(events))).toEqual(calm);
+      expect(hashesOf(finished(events))).toEqual(calm);
       expect(life.process.exitCode).toBeNull();
       const stalls = events.filter(
         (event): event is Extract<RunEvent, { event: 'coordinator_stalled' }> => event.event === 'coordinator_stalled',
@@ -96,7 +87,7 @@ describe('F67: as many checkpoints as the disk takes, three to keep', { timeout:
       expect(step).toBeGreaterThanOrEqual(await lastToldOf(lives));
       life = await lives.live(next === undefined ? {} : { failpoints: next });
     }
-    expect(hashes(finished(await lives.follow(RUN)))).toEqual(calm);
+    expect(hashesOf(finished(await lives.follow(RUN)))).toEqual(calm);
     expect((await readdir(checkpointsOf(lives))).length).toBeLessThanOrEqual(KEEP + 1);
   });
 });

@@ -3,7 +3,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readLedger } from '#storage';
 import { FAILPOINTS, type RunEvent, runId } from '#training';
-import { EndedEarly, finished, type Lives, openLives } from '../support/coordinator-life.js';
+import {
+  calmRun,
+  EndedEarly,
+  finished,
+  hashesOf,
+  type Lives,
+  openLives,
+  type RunHashes,
+} from '../support/coordinator-life.js';
 import { digitsJob } from '../support/jobs.js';
 
 const RUN = runId('killed');
@@ -40,19 +48,9 @@ const LEASED = ['after-adopt'];
 const COPYING = ['before-piece-copied', 'before-manifest', 'after-manifest', 'before-piece-fetched'];
 const names = Object.keys(FAILPOINTS.coordinator).filter((name) => !COPYING.includes(name));
 
-interface Hashes {
-  readonly weightsSha256: string;
-  readonly optimizerSha256: string;
-}
-
-let calm: Hashes;
+let calm: RunHashes;
 beforeAll(async () => {
-  await using lives = await openLives();
-  await lives.live();
-  await lives.work();
-  await lives.submit(saved, RUN);
-  const { weightsSha256, optimizerSha256 } = finished(await lives.follow(RUN));
-  calm = { weightsSha256, optimizerSha256 };
+  calm = await calmRun(saved, RUN);
 }, 60_000);
 
 const recoveries: number[] = [];
@@ -101,8 +99,7 @@ async function expectSameBits(lives: Lives, deaths: readonly string[]): Promise<
   const restartedAt = Date.now();
   await lives.live();
   const events = await following;
-  const { weightsSha256, optimizerSha256 } = finished(events);
-  expect({ weightsSha256, optimizerSha256 }).toEqual(calm);
+  expect(hashesOf(finished(events))).toEqual(calm);
   expectEachStepOnce(events);
   const next = events.find(({ event, time }) => event === 'step_committed' && Date.parse(time) >= restartedAt);
   if (next !== undefined) recoveries.push(Date.parse(next.time) - restartedAt);

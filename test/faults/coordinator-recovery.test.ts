@@ -5,30 +5,24 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { readLedger } from '#storage';
 import { type RunEvent, type RunId, runId } from '#training';
-import { EndedEarly, finished, type Lives, openLives } from '../support/coordinator-life.js';
+import {
+  calmRun,
+  EndedEarly,
+  finished,
+  hashesOf,
+  type Lives,
+  openLives,
+  type RunHashes,
+} from '../support/coordinator-life.js';
 import { digitsJob } from '../support/jobs.js';
 
 const RUN = runId('found');
 const small = digitsJob({ epochs: 8, batch: 256, microBatches: 4 }, '[{ dense: 16 }, relu]');
 const job = { ...small, text: `${small.text}checkpoint: { everySteps: 4 }\n` };
 
-const hashes = ({ weightsSha256, optimizerSha256 }: ReturnType<typeof finished>) => ({
-  weightsSha256,
-  optimizerSha256,
-});
-
-/** What it ends with when nothing happens. */
-async function calmRun(of: typeof job): Promise<ReturnType<typeof hashes>> {
-  await using lives = await openLives();
-  await lives.live();
-  await lives.work();
-  await lives.submit(of, RUN);
-  return hashes(finished(await lives.follow(RUN)));
-}
-
-let calm: ReturnType<typeof hashes>;
+let calm: RunHashes;
 beforeAll(async () => {
-  calm = await calmRun(job);
+  calm = await calmRun(job, RUN);
 }, 60_000);
 
 /** A run whose coordinator died after its second checkpoint; two workers are there and wait. */
@@ -50,7 +44,7 @@ describe('a coordinator that comes back', { timeout: 60_000 }, () => {
   test('makes good for the end of a ledger that was torn off', async () => {
     await using lives = await killedRun();
     await appendFile(join(lives.runsDirectory, RUN, 'ledger.ndjson'), '{"run":"found","fen');
-    expect(hashes(finished(await endOf(lives)))).toEqual(calm);
+    expect(hashesOf(finished(await endOf(lives)))).toEqual(calm);
   });
 
   test('F61: passes a damaged newest checkpoint over, says so, and goes on from the one before', async () => {
@@ -63,26 +57,26 @@ describe('a coordinator that comes back', { timeout: 60_000 }, () => {
         .at(-1) ?? '';
     await truncate(join(folder, newest), 100);
     const events = await endOf(lives);
-    expect(hashes(finished(events))).toEqual(calm);
+    expect(hashesOf(finished(events))).toEqual(calm);
     const resumed = events.find(({ event }) => event === 'run_resumed');
     expect(resumed).toMatchObject({ step: 4, damaged: [join(folder, newest)] });
   });
 
   test('ends leases with the same bits', async () => {
     await using lives = await killedRun('run');
-    expect(hashes(finished(await endOf(lives)))).toEqual(calm);
+    expect(hashesOf(finished(await endOf(lives)))).toEqual(calm);
   });
 
   test.each(['step', 'run'] as const)(
     'rounds its weights for the wire before it sends any: grain %s',
     async (grain) => {
       const rounded = { ...job, text: job.text.replace('train:\n', 'train:\n  wire: bfloat16\n') };
-      const expected = await calmRun(rounded);
+      const expected = await calmRun(rounded, RUN);
       expect(expected).not.toEqual(calm);
       await using lives = await killedRun(grain, rounded);
       const events = await endOf(lives);
       expect(events.find(({ event }) => event === 'run_resumed')).toMatchObject({ step: expect.any(Number) });
-      expect(hashes(finished(events))).toEqual(expected);
+      expect(hashesOf(finished(events))).toEqual(expected);
     },
   );
 
@@ -99,7 +93,7 @@ describe('a coordinator that comes back', { timeout: 60_000 }, () => {
       await life.ended;
       life = await lives.live();
     }
-    expect(hashes(finished(await following))).toEqual(calm);
+    expect(hashesOf(finished(await following))).toEqual(calm);
   });
 
   test('F38: takes up a run that the user stopped, with another number of workers, when it is asked to', async () => {
@@ -114,7 +108,7 @@ describe('a coordinator that comes back', { timeout: 60_000 }, () => {
     await lives.work();
     expect((await lives.client.resume(RUN)).state).toBe('queued');
     const events = await lives.follow(RUN);
-    expect(hashes(finished(events))).toEqual(calm);
+    expect(hashesOf(finished(events))).toEqual(calm);
     await expect(lives.client.resume(RUN)).rejects.toMatchObject({ code: 'RUN.NOT_RESUMABLE' });
   });
 
@@ -125,7 +119,7 @@ describe('a coordinator that comes back', { timeout: 60_000 }, () => {
     await lives.submit(job, RUN);
     const events = await lives.follow(RUN);
     const end = finished(events);
-    expect(hashes(end)).toEqual(calm);
+    expect(hashesOf(end)).toEqual(calm);
     expect(end).toMatchObject({ workersLost: 0, blocksReissued: 0 });
     expect(end.seconds).toBeGreaterThan(0);
     expect(end.seconds).toBeLessThan(60);
@@ -166,7 +160,7 @@ describe('two coordinators on one folder', { timeout: 60_000 }, () => {
     const second = await lives.live({ ports: 'others' });
     expect(second.grpc).not.toBe(frozen.grpc);
     await lives.work();
-    expect(hashes(finished(await lives.follow(RUN)))).toEqual(calm);
+    expect(hashesOf(finished(await lives.follow(RUN)))).toEqual(calm);
     const ledgerPath = join(lives.runsDirectory, RUN, 'ledger.ndjson');
     const eventsPath = join(lives.runsDirectory, RUN, 'events.ndjson');
     const before = [await readFile(ledgerPath, 'utf8'), await readFile(eventsPath, 'utf8')];

@@ -6,12 +6,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type RunEvent, runId } from '#training';
 import { runCommand } from '../support/command.js';
 import {
+  calmRun,
   EndedEarly,
   finished,
+  hashesOf,
   type Life,
   type LifeOptions,
   type Lives,
   openLives,
+  type RunHashes,
 } from '../support/coordinator-life.js';
 import { digitsJob } from '../support/jobs.js';
 import { type ObjectGate, openObjectGate } from '../support/object-gate.js';
@@ -23,18 +26,14 @@ const job = { ...small, text: `${small.text}checkpoint: { everySteps: 4 }\n` };
 
 let storage: ObjectStorage;
 let gate: ObjectGate;
-let calm: ReturnType<typeof hashes>;
+let calm: RunHashes;
 let folder = '';
 let cases = 0;
 
 beforeAll(async () => {
   storage = await startObjectStorage();
   gate = await openObjectGate(storage.endpoint);
-  await using lives = await openLives();
-  await lives.live();
-  await lives.work();
-  await lives.submit(job, RUN);
-  calm = hashes(finished(await lives.follow(RUN)));
+  calm = await calmRun(job, RUN);
 }, 60_000);
 afterAll(async () => {
   await gate?.[Symbol.asyncDispose]();
@@ -44,10 +43,6 @@ beforeEach(() => {
   gate.open();
   folder = `runs-${cases++}`;
 });
-
-function hashes({ weightsSha256, optimizerSha256 }: ReturnType<typeof finished>) {
-  return { weightsSha256, optimizerSha256 };
-}
 
 function variables(): Record<string, string> {
   const { accessKeyId, secretAccessKey } = CREDENTIALS;
@@ -117,7 +112,7 @@ describe('a coordinator that is gone with its disk', { timeout: 90_000 }, () => 
       await Promise.all([lives.work(), lives.work()]);
       const events = await lives.follow(RUN);
       expect(resumedAt(events) ?? 0).toBeGreaterThanOrEqual(leastStep);
-      expect(hashes(finished(events))).toEqual(calm);
+      expect(hashesOf(finished(events))).toEqual(calm);
     },
   );
 
@@ -136,7 +131,7 @@ describe('a coordinator that is gone with its disk', { timeout: 90_000 }, () => 
     await lives.live(copied());
     expect(await readdir(lives.runsDirectory)).not.toContain('.fetching');
     await lives.work();
-    expect(hashes(finished(await lives.follow(RUN)))).toEqual(calm);
+    expect(hashesOf(finished(await lives.follow(RUN)))).toEqual(calm);
   });
 
   test('ended in order in the middle of a run, leaves its last checkpoint, and the run can be resumed elsewhere', async () => {
@@ -156,22 +151,28 @@ describe('a coordinator that is gone with its disk', { timeout: 90_000 }, () => 
     await lives.work();
     const events = await lives.follow(RUN);
     expect(resumedAt(events)).toBe(steps);
-    expect(hashes(finished(events))).toEqual(calm);
+    expect(hashesOf(finished(events))).toEqual(calm);
   });
 });
+
+/** The worker comes when the run has heard that it is not copied: the failure lies before all training, and after. */
+async function trainOnceToldOfFailure(lives: Lives): Promise<readonly RunEvent[]> {
+  await lives.submit(job, RUN);
+  let worker: Promise<unknown> | undefined;
+  const events = await lives.follow(RUN, ({ event }) => {
+    if (event === 'copy_failed') worker ??= lives.work();
+  });
+  await worker;
+  expect(hashesOf(finished(events))).toEqual(calm);
+  return events;
+}
 
 describe('a storage that fails', { timeout: 90_000 }, () => {
   test('is told of once, does not stop the run, and is caught up with when it is back', async () => {
     await using lives = await openLives();
     const life = await lives.live(copied());
     gate.refuse(() => 'cut');
-    await lives.submit(job, RUN);
-    let workers: Promise<unknown> | undefined;
-    const events = await lives.follow(RUN, ({ event }) => {
-      if (event === 'copy_failed') workers ??= lives.work();
-    });
-    await workers;
-    expect(hashes(finished(events))).toEqual(calm);
+    const events = await trainOnceToldOfFailure(lives);
     const told = events.filter(({ event }) => event === 'copy_failed');
     expect(told).toMatchObject([{ code: 'STORAGE.OBJECT', message: expect.stringContaining('cannot be read') }]);
     gate.open();
@@ -193,13 +194,7 @@ describe('a storage that fails', { timeout: 90_000 }, () => {
     await using lives = await openLives();
     const life = await lives.live(copied());
     gate.refuse((method) => (method === 'PUT' ? status : undefined));
-    await lives.submit(job, RUN);
-    let workers: Promise<unknown> | undefined;
-    const events = await lives.follow(RUN, ({ event }) => {
-      if (event === 'copy_failed') workers ??= lives.work();
-    });
-    await workers;
-    expect(hashes(finished(events))).toEqual(calm);
+    const events = await trainOnceToldOfFailure(lives);
     const message: unknown = expect.stringContaining(words);
     expect(events.find(({ event }) => event === 'copy_failed')).toMatchObject({ code: 'STORAGE.OBJECT', message });
     const ended = await end(life);
@@ -223,7 +218,7 @@ describe('a copy', { timeout: 90_000 }, () => {
     await lives.work();
     await lives.submit(job, RUN);
     const end1 = finished(await lives.follow(RUN));
-    expect(hashes(end1)).toEqual(calm);
+    expect(hashesOf(end1)).toEqual(calm);
     await end(life);
     const key = (await storage.list(`${folder}/${RUN}/`)).find((name) => name.endsWith('model.safetensors')) ?? '';
     const bytes = await storage.get(key);
@@ -251,12 +246,12 @@ describe('a copy', { timeout: 90_000 }, () => {
       .toContainEqual(expect.stringContaining('manifest-00000001'));
     await second.live(copied());
     await second.work();
-    expect(hashes(finished(await second.follow(RUN)))).toEqual(calm);
+    expect(hashesOf(finished(await second.follow(RUN)))).toEqual(calm);
     await expect
       .poll(() => storage.list(`${folder}/${RUN}/`), { timeout: 20_000 })
       .toContainEqual(expect.stringContaining('model.json'));
     await first.work();
-    expect(hashes(finished(await first.follow(RUN)))).toEqual(calm);
+    expect(hashesOf(finished(await first.follow(RUN)))).toEqual(calm);
     const ended = await end(zombie);
     expect(ended.stderr).toContain('COORD.FENCED');
     const manifests = (await storage.list(`${folder}/${RUN}/`)).filter((name) => name.includes('manifest'));

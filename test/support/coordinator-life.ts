@@ -195,3 +195,19 @@ export function finished(events: readonly RunEvent[]): FinishedEvent {
   if (last?.event === 'run_finished') return last;
   throw new Error(`the run ended with ${JSON.stringify(last)}`);
 }
+
+/** What the promise is about: the same bits, whatever happened on the way. */
+export type RunHashes = Pick<FinishedEvent, 'weightsSha256' | 'optimizerSha256'>;
+
+export function hashesOf({ weightsSha256, optimizerSha256 }: RunHashes): RunHashes {
+  return { weightsSha256, optimizerSha256 };
+}
+
+/** What a run ends with when nothing happens: one coordinator, one worker. */
+export async function calmRun(job: TestJob, run: RunId): Promise<RunHashes> {
+  await using lives = await openLives();
+  await lives.live();
+  await lives.work();
+  await lives.submit(job, run);
+  return hashesOf(finished(await lives.follow(run)));
+}

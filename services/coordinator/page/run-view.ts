@@ -229,7 +229,10 @@ export function advanceView(view: RunView, event: RunEvent, step: number): void 
       say(`${event.item} given to a second worker: ${event.worker} had it for too long`, 'warn');
       break;
     case 'gradient_outlier':
-      say(`gradient norm ${event.gradientNorm} at step ${event.step}, usually ${event.usual}`, 'warn');
+      say(
+        `gradient norm ${event.gradientNorm.toPrecision(3)} at step ${event.step}, usually ${event.usual.toPrecision(3)}`,
+        'warn',
+      );
       break;
     case 'run_stopping':
       view.stopping = event.reason;

@@ -5,7 +5,7 @@
 import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Fence, RunId } from '#training';
-import { fence as checkedFence, failpoint, RopeteamError, runId } from '#training';
+import { fence as checkedFence, failpoint, isRunId, RopeteamError } from '#training';
 import { errorCodeOf, writeError, writeFileAtomically } from './atomic-file.js';
 
 /** The file that holds the highest fence taken. */
@@ -100,13 +100,7 @@ export async function checkRunsFolder(root: string): Promise<void> {
 export async function listRunFolders(root: string): Promise<readonly RunFolder[]> {
   const entries = await readdir(root, { withFileTypes: true });
   return entries.flatMap((entry) => {
-    if (!entry.isDirectory() || entry.name.startsWith('.')) return [];
-    try {
-      return [pathsOf(root, runId(entry.name))];
-    } catch (error) {
-      if (error instanceof RangeError) return []; // somebody else's folder
-      throw error;
-    }
+    return entry.isDirectory() && isRunId(entry.name) ? [pathsOf(root, entry.name)] : []; // others are somebody else's
   });
 }
 

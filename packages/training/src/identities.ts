@@ -14,8 +14,12 @@ export type Step = Brand<number, 'Step'>;
 /** Committed steps so far. Step s is computed at weight version s. */
 export type WeightVersion = Brand<number, 'WeightVersion'>;
 
+export function isRunId(value: string): value is RunId {
+  return /^[a-z0-9][a-z0-9-]{0,62}$/.test(value);
+}
+
 export function runId(value: string): RunId {
-  if (/^[a-z0-9][a-z0-9-]{0,62}$/.test(value)) return value as RunId;
+  if (isRunId(value)) return value;
   throw new RangeError(`a run id has 1..63 characters of a-z, 0-9 and "-", received ${JSON.stringify(value)}`);
 }
 

@@ -38,7 +38,7 @@ export type { Grain, GrainDecision, GrainInputs, GrainPlan } from './grain.js';
 export { GRAIN_CHOICES, isNews, planGrain } from './grain.js';
 export { takesGradients } from './held-items.js';
 export type { Fence, RunId, Step, WeightVersion, WorkerId } from './identities.js';
-export { fence, runId, runIdPart, step, weightVersion, workerId } from './identities.js';
+export { fence, isRunId, runId, runIdPart, step, weightVersion, workerId } from './identities.js';
 export type { InitFrom } from './init-from.js';
 export type { ColumnSpec, DataSpec, JobSpec, Scale, SplitSource, Task } from './job-spec.js';
 export { leaseEnd, MOST_LEASE_STEPS } from './lease-length.js';

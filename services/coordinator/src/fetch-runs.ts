@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Bucket, fetchRun } from '#objects';
 import { isDurableName, listRunFolders } from '#storage';
 import type { Logger } from '#telemetry';
-import { RopeteamError, runId } from '#training';
+import { isRunId, RopeteamError } from '#training';
 
 /** In the runs folder: what is being fetched. It is there until everything was, so that a crash in between is made good for. */
 const MAKING = '.fetching';
@@ -43,13 +43,4 @@ export async function fetchRunsBack(
     }
   }
   if (whole) await rm(making, { recursive: true, force: true });
-}
-
-function isRunId(name: string): boolean {
-  try {
-    return runId(name) === name;
-  } catch (error) {
-    if (error instanceof RangeError) return false;
-    throw error;
-  }
 }

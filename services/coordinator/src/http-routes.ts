@@ -26,7 +26,7 @@ const METRICS_ROLES: readonly Role[] = ['metrics', 'admin'];
 const MOST_STEPS = 2_000;
 /** Pages that ask for the same at about the same time get the same text. */
 const STATUS_KEPT_MS = 500;
-/** Steps of milliseconds are told in a few writes a second: each costs the run as much as dozens of events. */
+/** Steps of milliseconds are told in a few writes a second (docs/benchmarks.md, "Being watched"). */
 const REST_MS = 250;
 const FOLDER = new URL('../page/', import.meta.url);
 
